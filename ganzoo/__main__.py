@@ -1,0 +1,33 @@
+"""`python -m ganzoo`, and the `ganzoo` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line. A user's error is one line of cause and one of cure, exit code 2; bugs keep their traceback."""
+    # Spinning OpenMP threads are a little faster on an idle machine and up to ten times slower on a busy one. Both
+    # variables are read once, when torch loads; whoever has set them knows better.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+    from ganzoo.cli import cli
+    from ganzoo.errors import UserError
+
+    try:
+        cli()
+    except UserError as error:
+        print(f"error: {error.cause}\n  try: {error.cure}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # `ganzoo list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,363 @@
+"""RunConfig: everything that decides what a run computes. Frozen, complete, JSON in and out.
+
+Layers, later ones win: defaults < the variant's paper < the objective's paper < preset < TOML or JSON file < `--set`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import SettingError, UnknownName, UserError
+from ganzoo.presets import PRESETS
+from ganzoo.registry import Registry
+from ganzoo.settings import check, knob, resolve, settings_of
+from ganzoo.specs import Dataset, Objective, Setting, Spec, Value, Variant
+
+SCHEMA = 1
+"""Version of config.json. A file with another number is refused."""
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A registered name and all of its settings."""
+
+    name: str
+    settings: Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """How long and how. An image is one real image shown to D; 1 kimg is 1000 of them."""
+
+    kimg: float | None = knob(500.0, "length of the run in thousands of real images; none: until `minutes`",
+                              minimum=0.001, type=float)  # fmt: skip
+    minutes: float | None = knob(None, "length of the run in minutes of training, scoring not counted; none: no limit",
+                                 minimum=0.001, type=float)  # fmt: skip
+    batch_size: int = knob(64, "real images per step", minimum=2)
+    d_steps: int = knob(1, "discriminator steps per generator step, each with a fresh batch", minimum=1)
+    optimizer: str = knob("adam", "adam or rmsprop, for both networks", choices=("adam", "rmsprop"))
+    g_lr: float = knob(2e-4, "learning rate of G", minimum=0.0)
+    d_lr: float = knob(2e-4, "learning rate of D", minimum=0.0)
+    beta1: float = knob(0.5, "Adam's first moment decay", minimum=0.0, maximum=0.9999)
+    beta2: float = knob(0.999, "Adam's second moment decay (RMSprop's alpha)", minimum=0.0, maximum=0.999999)
+    ema_kimg: float = knob(10.0, "half-life of the averaged G in kimg; 0: score the raw G", minimum=0.0)
+    ema_rampup: float = knob(0.05, "the half-life is at most this share of the images seen so far",
+                             minimum=0.0, maximum=1.0)  # fmt: skip
+    tick_kimg: float = knob(1.0, "kimg between two readings of the statistics", minimum=0.001)
+    snapshots: int = knob(8, "snapshots, evenly spaced over the run, beside the one before training", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eval:
+    """How snapshots are scored. All of it is part of the protocol id, except `every` and `batch_size`."""
+
+    metrics: str = knob("fid,is,kid,prdc,conditional,classes", "metrics, comma separated")
+    num_images: int = knob(10_000, "generated images per score", minimum=2)
+    every: int = knob(4, "score every Nth snapshot; the first and the last always are", minimum=1)
+    batch_size: int = knob(250, "images per batch while sampling and extracting features", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    variant: Choice
+    objective: Choice
+    dataset: Choice
+    features: Choice
+    train: Train
+    eval: Eval
+    seed: int = 0
+    precision: str = "auto"  # of PRECISIONS; env.json says what auto became
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
+    callbacks: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, and accepted by `--config`."""
+        choices = {
+            key: {"name": choice.name, **choice.settings}
+            for key in ("variant", "objective", "dataset", "features")
+            for choice in [getattr(self, key)]
+        }
+        return {
+            "schema": SCHEMA,
+            **choices,
+            "train": dataclasses.asdict(self.train),
+            "eval": dataclasses.asdict(self.eval),
+            "seed": self.seed,
+            "precision": self.precision,
+            "device": self.device,
+            "callbacks": list(self.callbacks),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a run to be continued, as flat `section.key` pairs."""
+        document = {key: value for key, value in self.to_dict().items() if key not in ("device", "callbacks")}
+        document["eval"] = {key: value for key, value in document["eval"].items() if key != "batch_size"}
+        return flatten(document)
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.eval.metrics.split(",") if name.strip())
+
+
+def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
+    """{"train": {"kimg": 5}, "seed": 0} -> {"train.kimg": 5, "seed": 0}."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{inner}": inner_value for inner, inner_value in value.items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Lines "key: theirs -> ours" where two flat documents differ."""
+    return [
+        f"{key}: {theirs.get(key)} -> {ours.get(key)}"
+        for key in sorted({*ours, *theirs})
+        if ours.get(key) != theirs.get(key)
+    ]
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A TOML or JSON configuration file.
+
+    Raises:
+        UserError: not there, not readable, or of another schema.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", "give the path of a TOML or JSON file") from None
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}", "mend it"
+        ) from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path} holds no settings", "see `ganzoo show train` for what a file may say")
+    if document.pop("schema", SCHEMA) != SCHEMA:
+        raise UserError(f"{path} was written by another version of ganzoo", f"this one reads schema {SCHEMA}")
+    return document
+
+
+def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
+    """The inverse of `RunConfig.to_dict`; errors as in `build_config`."""
+    return build_config(registry, document={key: value for key, value in document.items() if key != "schema"})
+
+
+_SECTIONS = ("variant", "objective", "dataset", "features", "train", "eval")
+_TOP = ("seed", "precision", "device", "callbacks", "preset")
+
+_GENERIC_DATASET = (
+    Setting(
+        name="size",
+        default=None,
+        type=int,
+        minimum=4,
+        maximum=1024,
+        doc="square size in pixels images are brought to, with antialias; none: the natural size",
+    ),  # fmt: skip
+    Setting(
+        name="color", default=None, type=str, choices=("gray", "rgb", None), doc="gray or rgb; none: as the data are"
+    ),  # fmt: skip
+)
+
+
+def dataset_settings(spec: Dataset) -> tuple[Setting, ...]:
+    """The spec's own settings, the path where it takes one, and `size` and `color`, which all have."""
+    own = {setting.name for setting in spec.settings}
+    path = (Setting(name="path", default="", doc="where the images are"),) if spec.takes_path else ()
+    return (*path, *spec.settings, *(setting for setting in _GENERIC_DATASET if setting.name not in own))
+
+
+def build_config(
+    registry: Registry,
+    *,
+    variant: str | None = None,
+    dataset: str | None = None,
+    objective: str | None = None,
+    features: str | None = None,
+    preset: str | None = None,
+    document: Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """All layers into one complete config.
+
+    `dataset` may be "NAME" or, where the dataset takes a path, "NAME:PATH". `sets` are "section.key=value" or
+    "section.NAME.key=value", which counts only where NAME is the one in use. `overrides` are the command line's own
+    options, such as {"train.kimg": 10}; they win over everything.
+
+    Raises:
+        UserError: an unknown name or setting, a wrong type, or parts that do not fit together.
+    """
+    document = dict(document or {})
+    variant = variant or _name(document, "variant")
+    if variant is None:
+        raise UserError("no variant is named", "name one, for instance `ganzoo train dcgan`; see `ganzoo list`")
+    variant_spec = registry.variant(variant)
+    objective_spec = registry.objective(objective or _name(document, "objective") or variant_spec.objective)
+    dataset_text = dataset or _name(document, "dataset") or "digits"
+    dataset_name, _, path = dataset_text.partition(":")
+    dataset_spec = registry.dataset(dataset_name)
+    if path and not dataset_spec.takes_path:
+        raise UserError(f"dataset '{dataset_name}' takes no path", f"say --dataset {dataset_name}")
+    if path:
+        path = str(Path(path).expanduser().resolve())
+    features_spec = registry.features(features or _name(document, "features") or dataset_spec.features)
+
+    preset = preset or document.get("preset") or dataset_spec.preset
+    if preset not in PRESETS:
+        raise UnknownName("preset", str(preset), PRESETS)
+    specs: dict[str, Spec] = {
+        "variant": variant_spec, "objective": objective_spec, "dataset": dataset_spec, "features": features_spec
+    }  # fmt: skip
+    known = {
+        "variant": variant_spec.settings,
+        "objective": objective_spec.settings,
+        "dataset": dataset_settings(dataset_spec),
+        "features": features_spec.settings,
+        "train": settings_of(Train),
+        "eval": settings_of(Eval),
+    }
+    given: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    top: dict[str, Any] = {}
+
+    def put(key: str, value: Any, lenient: bool = False) -> None:
+        if key in _TOP:
+            top[key] = value
+            return
+        section, _, rest = key.partition(".")
+        if section not in _SECTIONS or not rest:
+            choices = [*_TOP, *(f"{name}.{setting.name}" for name in _SECTIONS for setting in known[name])]
+            raise UnknownName("setting", key, choices)
+        name, _, inner = rest.partition(".")
+        if inner and section in specs:
+            owner = registry.find_spec(section, name)
+            if owner.name != specs[section].name:
+                _check_named(section, owner, inner, value, key)
+                return
+            rest = inner
+        if lenient and rest not in {setting.name for setting in known[section]}:
+            return
+        given[section][rest] = value
+
+    for key, value in {**variant_spec.defaults, **objective_spec.defaults}.items():
+        put(key, value)
+    for key, value in PRESETS[preset].values.items():
+        put(key, value, lenient=True)
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            for inner, inner_value in value.items():
+                if inner != "name":
+                    put(f"{key}.{inner}", inner_value)
+        elif key not in specs:
+            put(key, value)
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise SettingError(
+                f"--set {text}: there is no '='", "write --set section.key=value, e.g. train.batch_size=32"
+            )
+        put(key.strip(), value.strip())
+    for key, value in (overrides or {}).items():
+        put(key, value)
+
+    if dataset_spec.takes_path:
+        given["dataset"]["path"] = path or given["dataset"].get("path", "")
+        if not given["dataset"]["path"]:
+            raise UserError(f"dataset '{dataset_name}' needs a path", f"say --dataset {dataset_name}:PATH")
+    values = {section: resolve(known[section], given[section], section) for section in _SECTIONS}
+    train = Train(**values["train"])  # type: ignore[arg-type]
+    if train.kimg is None and train.minutes is None:
+        raise SettingError("the run has no end: train.kimg and train.minutes are both none", "set one of them")
+    config = RunConfig(
+        variant=Choice(name=variant_spec.name, settings=values["variant"]),
+        objective=Choice(name=objective_spec.name, settings=values["objective"]),
+        dataset=Choice(name=dataset_spec.name, settings=values["dataset"]),
+        features=Choice(name=features_spec.name, settings=values["features"]),
+        train=train,
+        eval=Eval(**values["eval"]),  # type: ignore[arg-type]
+        **_top_values(top),
+    )
+    for name in config.metric_names:
+        registry.metric(name)
+    for name in config.callbacks:
+        registry.callback(name)
+    size = config.dataset.settings["size"] or dataset_spec.size
+    classes = dataset_spec.num_classes if dataset_spec.labelled else (0 if dataset_spec.labelled is False else None)
+    check_fit(variant_spec, objective_spec, dataset_spec.name, size if isinstance(size, int) else None, None, classes)
+    return config
+
+
+def check_fit(
+    variant: Variant,
+    objective: Objective,
+    dataset: str,
+    size: int | None,
+    channels: int | None,
+    num_classes: int | None,
+) -> None:
+    """Whether the parts can work together. None: not known yet, so not checked.
+
+    Raises:
+        UserError: a conditional variant on unlabelled data, a size or channel count the variant cannot make, or a
+            gradient penalty on a critic that cannot do without batch norm.
+    """
+    if variant.conditional and num_classes == 0:
+        raise UserError(
+            f"variant '{variant.name}' is conditional, but dataset '{dataset}' has no labels",
+            "use an unconditional variant, or data in one folder per class",
+        )
+    if size is not None and variant.sizes is not None and size not in variant.sizes:
+        sizes = ", ".join(map(str, variant.sizes))
+        raise UserError(f"variant '{variant.name}' cannot make {size}x{size} images", f"use --size with one of {sizes}")
+    if channels is not None and channels not in variant.channels:
+        raise UserError(
+            f"variant '{variant.name}' cannot make images of {channels} channels", "use --set dataset.color=gray or rgb"
+        )
+    if objective.per_sample_gradients and not variant.per_sample_critic:
+        raise UserError(
+            f"objective '{objective.name}' penalises per-sample gradients, which the batch norm in the critic of "
+            f"'{variant.name}' rules out",
+            "use an objective without gradient penalty, such as hinge",
+        )
+
+
+def _check_named(section: str, owner: Spec, name: str, value: Any, key: str) -> None:
+    """`variant.dcgan.channels=8` while another variant is in use: still has to be right."""
+    settings = dataset_settings(owner) if isinstance(owner, Dataset) else owner.settings
+    for setting in settings:
+        if setting.name == name:
+            check(setting, value, key)
+            return
+    raise UnknownName("setting", key, [f"{section}.{owner.name}.{setting.name}" for setting in settings])
+
+
+def _name(document: Mapping[str, Any], key: str) -> str | None:
+    value = document.get(key)
+    name = value.get("name") if isinstance(value, Mapping) else value
+    if name is not None and not isinstance(name, str):
+        raise SettingError(f"{key} is {name!r}, not a name", f'write {key} = "NAME"')
+    return name
+
+
+def _top_values(top: Mapping[str, Any]) -> dict[str, Any]:
+    seed = check(Setting(name="seed", default=0, minimum=0, maximum=2**31 - 1, doc="seed of the run"),
+                 top.get("seed", 0), "seed")  # fmt: skip
+    precision = check(Setting(name="precision", default="auto", choices=PRECISIONS, doc="number format"),
+                      top.get("precision", "auto"), "precision")  # fmt: skip
+    callbacks: Iterable[str] = top.get("callbacks", ())
+    if isinstance(callbacks, str):
+        callbacks = [name.strip() for name in callbacks.split(",") if name.strip()]
+    device = top.get("device", "auto")
+    return {"seed": seed, "precision": precision, "device": str(device), "callbacks": tuple(callbacks)}

@@ -1,0 +1,97 @@
+"""`npz:PATH`: images from a NumPy archive."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ganzoo.data.errors import NoTestSplit
+from ganzoo.data.images import Images
+from ganzoo.data.pixels import make_images
+from ganzoo.errors import DataError
+
+# Keys by split, the first one present is used; arr_0 and arr_1 are what ADM's sample files use.
+_KEYS = {
+    "train": (("images", "arr_0"), ("labels", "arr_1")),
+    "test": (("test_images",), ("test_labels",)),
+}
+
+
+def load_npz(root: Path, split: str, download: bool, *, path: Path | str) -> Images:
+    """Images and labels from a .npz file, read into memory; nothing is unpickled.
+
+    `images` (or `arr_0`): uint8 `[N,H,W]`, `[N,H,W,C]` or `[N,C,H,W]` with C = 1 or 3. `labels` (or `arr_1`), optional:
+    integers `[N]` from 0. `test_images` and `test_labels`: the same for the test split; without them asking for it
+    raises NoTestSplit. A file whose labels name a single class counts as unlabelled. `root` and `download` are not
+    used. Raises DataError for files that are absent, damaged or of another form.
+    """
+    path = Path(path).expanduser()
+    arrays = _read(path)
+    image_keys, label_keys = _KEYS[split]
+    key = next((k for k in image_keys if k in arrays), None)
+    if key is None:
+        if split == "test":
+            raise NoTestSplit(f"{path} has no test_images", "add test_images to the file, or do without a test split")
+        found = ", ".join(sorted(arrays)) or "nothing"
+        raise DataError(f"{path} has no array named images (found: {found})", "save it with np.savez(PATH, images=...)")
+    pixels = _to_nchw(arrays[key], f"{path}: {key}")
+    train_labels = _labels(arrays, _KEYS["train"][1], None, path)
+    if train_labels is None or train_labels.max(initial=0) == 0:
+        return make_images(torch.from_numpy(pixels))
+    num_classes = int(train_labels.max()) + 1
+    labels = _labels(arrays, label_keys, len(pixels), path)
+    if labels is None:
+        raise DataError(f"{path} has labels but no test_labels", "add test_labels to the file")
+    if labels.max(initial=0) >= num_classes:
+        raise DataError(f"{path}: test label {labels.max()} is no training label", "use labels 0 to K-1 in both splits")
+    return make_images(torch.from_numpy(pixels), torch.from_numpy(labels), num_classes=num_classes)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of the file by name."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(f"{path} {what}", "give the path of a .npz file, or use folder:PATH for a folder of images")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{path} is a single array", "save it with np.savez(PATH, images=...)")
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"cannot read {path}: {str(error) or type(error).__name__}".splitlines()[0],
+            "write it again with np.savez, with numeric arrays only",
+        ) from error
+
+
+def _to_nchw(array: np.ndarray, where: str) -> np.ndarray:
+    """uint8 `[N,H,W]`, `[N,H,W,C]` or `[N,C,H,W]` -> contiguous uint8 `[N,C,H,W]`; C last is tried first."""
+    if array.dtype != np.uint8:
+        cure = "save pixels as uint8 0..255, for example (images * 255).round().astype(np.uint8)"
+        raise DataError(f"{where} is {array.dtype} instead of uint8", cure)
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.ndim == 4 and array.shape[3] in (1, 3):
+        array = array.transpose(0, 3, 1, 2)
+    if array.ndim != 4 or array.shape[1] not in (1, 3) or 0 in array.shape:
+        cure = "save images as [N,H,W], [N,H,W,C] or [N,C,H,W] with C = 1 or 3 and N of at least 1"
+        raise DataError(f"{where} has shape {list(array.shape)}", cure)
+    return np.ascontiguousarray(array)
+
+
+def _labels(arrays: dict[str, np.ndarray], keys: tuple[str, ...], n: int | None, path: Path) -> np.ndarray | None:
+    """int64 `[n]` (n None: any) under the first of `keys` that is there, or None."""
+    key = next((k for k in keys if k in arrays), None)
+    if key is None:
+        return None
+    labels = arrays[key]
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (n is not None and len(labels) != n):
+        found = f"{labels.dtype} {list(labels.shape)}"
+        raise DataError(f"{path}: {key} is {found}", "save labels as integers, one per image, in one dimension")
+    if labels.min(initial=0) < 0:
+        raise DataError(f"{path}: {key} has the negative label {labels.min()}", "number the classes from 0")
+    return labels.astype(np.int64)

@@ -1,0 +1,136 @@
+"""What a person sees: progress while it trains, tables when it is done. The only module that prints, beside cli.py."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table as RichTable
+
+from ganzoo.leaderboard import Column, Table, label, notes, show, used_columns
+
+if TYPE_CHECKING:
+    from ganzoo.engine.loop import Snapshot, Status
+
+PLAIN_SECONDS = 2.0
+"""At least this long between two plain lines."""
+
+
+def wide_console(stderr: bool = False) -> Console:
+    """A console that does not fold tables when the output is a file or a pipe."""
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, highlight=False, width=200)
+    return console
+
+
+class TrainingDisplay:
+    """An observer that shows a run on stderr: a live bar on a terminal, else one plain line per tick."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._console = Console(stderr=True, highlight=False)
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._printed = 0.0
+        self._metrics = ""
+
+    def __enter__(self) -> TrainingDisplay:
+        if self._console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]}"),
+                console=self._console, transient=True,
+            )  # fmt: skip
+            self._task = self._progress.add_task(self._title, total=1.0, text="starting")
+            self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def announce(self, text: str) -> None:
+        """One line about what is going on before training."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, text=text)
+        else:
+            self._line(text)
+
+    def _line(self, text: str) -> None:
+        print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+
+    def on_status(self, status: Status) -> None:
+        values = status.values
+        losses = "  ".join(
+            f"{name} {values[key]:.3f}" for name, key in (("D", "d_loss"), ("G", "g_loss")) if key in values
+        )
+        text = f"{status.kimg:.1f} kimg  {status.img_per_s:,.0f} img/s  {losses}  {self._metrics}{_clock(status.seconds_left)} left"
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=status.progress, text=text)
+        elif time.monotonic() - self._printed >= PLAIN_SECONDS:
+            self._printed = time.monotonic()
+            self._line(text)
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        if "fid" in snapshot.metrics:
+            self._metrics = f"FID {snapshot.metrics['fid']:.1f}  "
+
+    def on_end(self, result: dict[str, Any]) -> None:
+        last = (result["last"] or {}).get("values", {})
+        scores = "  ".join(
+            f"{name} {last[key]:.2f}" for name, key in (("FID", "fid"), ("IS", "is")) if last.get(key) is not None
+        )
+        speed = f"{result['train_img_per_s']:,.0f} img/s  " if result["train_img_per_s"] else ""
+        text = f"{result['status']}  {result['kimg']:.1f} kimg  {speed}{scores}  {_clock(result['seconds']['wall'])}"
+        if self._progress is not None:
+            self._progress.console.print(f"{self._title}: {text}")
+        else:
+            self._line(text)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def print_tables(tables: Sequence[Table], console: Console | None = None) -> None:
+    """Leaderboards to stdout. Where a table is wider than the terminal, quality and cost are printed one below the other."""
+    console = console or wide_console()
+    for table in tables:
+        columns = used_columns(table)
+        whole = _rich(table, columns, f"{table.dataset}: quality and cost")
+        if console.measure(whole).minimum <= console.width and _width(console, whole) <= console.width:
+            console.print(whole)
+        else:
+            for group in ("quality", "cost"):
+                console.print(_rich(table, [c for c in columns if c.group == group], f"{table.dataset}: {group}"))
+        for line in notes(table):
+            console.print(line, markup=False, style="dim" if console.is_terminal else "")
+        console.print()
+
+
+def _width(console: Console, table: RichTable) -> int:
+    return console.measure(table, options=console.options.update(width=1000)).maximum
+
+
+def _rich(table: Table, columns: Sequence[Column], title: str) -> RichTable:
+    rich = RichTable(
+        title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold"
+    )
+    rich.add_column("rank", justify="right", no_wrap=True)
+    rich.add_column("variant", no_wrap=False, min_width=14, overflow="fold")
+    rich.add_column("objective", no_wrap=True)
+    for column in columns:
+        rich.add_column(column.title, justify="right", no_wrap=True)
+    rich.add_column("seeds", justify="right", no_wrap=True)
+    for row in table.rows:
+        cells = [str(row.rank or "-"), label(row), row.objective]
+        cells += [show(column, row.numbers.get(column.key)) for column in columns]
+        style = "dim" if row.kind == "real" and columns else "red" if row.failures else ""
+        rich.add_row(*cells, str(len(row.results) or "-"), style=style)
+    return rich

@@ -1,0 +1,1 @@
+"""The engine: one loop that trains every variant, on CPU or one GPU."""

@@ -1,0 +1,97 @@
+"""Where a run computes, and in which numbers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from ganzoo.errors import SettingError, UserError
+
+
+def resolve_device(name: str) -> torch.device:
+    """ "auto" takes the first of CUDA, MPS, CPU that is there.
+
+    Raises:
+        UserError: the device is not there, or the name means nothing to torch.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SettingError(f"'{name}' is not a device", "use auto, cpu, cuda, cuda:1 or mps") from None
+    here = available_devices()
+    if device.type == "cuda" and device.index is None and "cuda:0" in here:
+        return torch.device("cuda", torch.cuda.current_device())
+    if str(device) not in here:
+        raise UserError(f"device '{name}' is not there", f"use auto, or one of: {', '.join(here)}")
+    return device
+
+
+def available_devices() -> list[str]:
+    """Names torch can use here, e.g. ["cpu", "cuda:0"]."""
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """fp32, or bf16 autocast with fp32 master weights (and fp32 losses and penalties)."""
+
+    name: str
+    device_type: str
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        if self.name == "fp32":
+            return contextlib.nullcontext()
+        # The weight cache would hand D's graph of one phase to the next, after its weights have moved.
+        return torch.autocast(self.device_type, dtype=torch.bfloat16, cache_enabled=False)
+
+
+def resolve_precision(name: str, device: torch.device) -> Precision:
+    """ "auto" is bf16 on CUDA devices that have it and fp32 elsewhere."""
+    if name == "auto":
+        name = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return Precision(name=name, device_type=device.type)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all it was told. A deliberate sync: ticks and timings only."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """The states of the global generators a run draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Undo what has been drawn since `random_state`. A state from another kind of device leaves ours seeded."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
+
+
+@contextlib.contextmanager
+def preserved_random_state(device: torch.device) -> Iterator[None]:
+    """Whatever is drawn inside, training goes on as if it had not been."""
+    state = random_state(device)
+    try:
+        yield
+    finally:
+        set_random_state(state, device)

@@ -1,0 +1,179 @@
+"""The training loop, top to bottom. Everything that is not a step happens at ticks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from ganzoo.config import Train
+from ganzoo.data import to_float
+from ganzoo.data.sampler import Sampler
+from ganzoo.engine.device import Precision, synchronize
+from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
+from ganzoo.engine.phases import Batch, make_phases, run_phase
+from ganzoo.engine.state import TrainState
+from ganzoo.engine.statistics import Statistics
+from ganzoo.gan import GAN
+from ganzoo.objectives import Losses
+from ganzoo.runs import RunDirectory
+
+SAVE_SECONDS = 60.0
+"""Seconds of training between two savings of the state, beside the one at each snapshot."""
+
+COLLAPSE_STD = 0.02
+"""Mean standard deviation over a batch, in units of [-1, 1], below which all generated images are the same image."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What a tick has to tell."""
+
+    images: int
+    seconds: float  # of training
+    img_per_s: float  # since the last tick
+    progress: float  # 0 .. 1
+    seconds_left: float  # of training, at the average speed so far
+    values: dict[str, float]  # d_loss, g_loss, d_accuracy, diversity, penalty: means since the last tick
+    peak_memory: int  # bytes, of the device, or of the process on a CPU
+
+    @property
+    def kimg(self) -> float:
+        return self.images / 1000
+
+
+class Observer(Protocol):
+    """Told of ticks, snapshots and the end; never called in a step."""
+
+    def on_status(self, status: Status) -> None: ...
+
+    def on_snapshot(self, snapshot: Snapshot) -> None: ...
+
+    def on_end(self, result: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A moment of the run that is kept: `generator` is the averaged one, in eval mode."""
+
+    images: int
+    index: int  # 0 is the untrained generator
+    last: bool
+    generator: nn.Module
+    metrics: dict[str, float] = field(default_factory=dict)  # filled where the snapshot was scored
+    grid: torch.Tensor | None = None  # uint8 [C,H,W], of fixed noise
+
+
+class SnapshotTaker(Protocol):
+    """Stores, pictures and scores a snapshot; must leave weights and random state as they are."""
+
+    def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    images: int
+    seconds: float  # of training, scoring and saving not counted
+    diverged: str | None  # why, or None
+    values: dict[str, float]  # statistics of the last tick
+
+
+def train(
+    *,
+    gan: GAN,
+    losses: Losses,
+    sampler: Sampler,
+    config: Train,
+    conditional: bool,
+    device: torch.device,
+    precision: Precision,
+    run: RunDirectory,
+    take_snapshot: SnapshotTaker,
+    observers: Sequence[Observer] = (),
+    peak_memory: Any = lambda: 0,  # () -> bytes
+) -> Outcome:
+    """Train until the budget is spent, continuing from the run directory's state where there is one."""
+    statistics = Statistics(device)
+    gan.generator.to(device).train().requires_grad_(False)
+    gan.discriminator.to(device).train().requires_grad_(False)
+    phases = make_phases(gan, losses, config, precision, statistics)
+    state = TrainState(gan=gan, ema=ema_copy(gan.generator), phases=phases, device=device)
+
+    batch_size, n_snapshots = config.batch_size, config.snapshots
+    total_steps = math.ceil(config.kimg * 1000 / batch_size) if config.kimg is not None else None
+    tick_steps = max(1, round(config.tick_kimg * 1000 / batch_size))
+
+    def progress(seconds: float) -> float:  # 0 .. 1, of whichever budget is nearer its end
+        by_images = state.step / total_steps if total_steps else 0.0
+        by_time = seconds / (config.minutes * 60) if config.minutes else 0.0
+        return min(1.0, max(by_images, by_time))
+
+    values: dict[str, float] = {}
+    if state.load(run):
+        run.rewind(state.step * batch_size)
+        values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
+        if state.step == state.snapshot_step:  # the run may have been stopped while it was stored or scored
+            take_snapshot(images=state.step * batch_size, index=state.snapshot,
+                          last=state.snapshot == n_snapshots, generator=state.ema)  # fmt: skip
+    else:
+        run.rewind(-1)
+        take_snapshot(images=0, index=0, last=False, generator=state.ema)
+
+    diverged: str | None = None
+    tick_step, tick_seconds = state.step, state.seconds
+    saved_at = state.seconds
+    started = time.perf_counter() - state.seconds  # perf_counter() - started = seconds of training
+    while state.snapshot < n_snapshots:
+        pixels, labels = sampler.batch(state.step)
+        batch = Batch(real=to_float(pixels), labels=labels if conditional else None)
+        for phase in phases:
+            if (state.step + 1) % phase.interval == 0:
+                run_phase(phase, batch)
+        state.step += 1
+        if state.step % config.d_steps == 0:
+            decay = ema_decay(
+                batch_size * config.d_steps, state.step * batch_size, config.ema_kimg * 1000, config.ema_rampup
+            )
+            ema_update(state.ema, gan.generator, decay)
+
+        state.seconds = time.perf_counter() - started
+        reached = int(progress(state.seconds) * n_snapshots + 1e-9)
+        if state.step % tick_steps and reached == state.snapshot:
+            continue
+
+        # Tick. Reading the statistics waits for the device.
+        values = statistics.read()
+        synchronize(device)
+        state.seconds = time.perf_counter() - started
+        done = progress(state.seconds)
+        speed = (state.step - tick_step) * batch_size / max(state.seconds - tick_seconds, 1e-9)
+        status = Status(images=state.step * batch_size, seconds=state.seconds, img_per_s=speed, progress=done,
+                        seconds_left=state.seconds * (1 - done) / max(done, 1e-9), values=values,
+                        peak_memory=peak_memory())  # fmt: skip
+        run.add_stats({"images": status.images, "kimg": status.kimg, "seconds": round(status.seconds, 3),
+                       "img_per_s": round(speed, 1), **values, "peak_memory": status.peak_memory})  # fmt: skip
+        for observer in observers:
+            observer.on_status(status)
+        if not all(math.isfinite(value) for value in values.values()):
+            bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
+            diverged = f"{bad} not finite at {status.kimg:.1f} kimg"
+            break
+        if reached > state.snapshot:
+            state.snapshot, state.snapshot_step = reached, state.step
+            state.save(run)
+            take_snapshot(images=status.images, index=reached, last=reached == n_snapshots, generator=state.ema)
+            saved_at = state.seconds
+        elif state.seconds - saved_at >= SAVE_SECONDS:
+            state.save(run)
+            saved_at = state.seconds
+        tick_step, tick_seconds = state.step, state.seconds
+        started = time.perf_counter() - state.seconds  # what the tick cost is not training
+
+    if diverged is None and values.get("diversity", 1.0) < COLLAPSE_STD:
+        diverged = f"collapsed: generated images differ by {values['diversity']:.4f} on average"
+    return Outcome(images=state.step * batch_size, seconds=state.seconds, diverged=diverged, values=values)

@@ -1,0 +1,109 @@
+"""Where a run ran: versions, devices, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo.plugins import Plugin
+
+PACKAGES = (
+    "ganzoo",
+    "torch",
+    "torchvision",
+    "torch-fidelity",
+    "pluggy",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "safetensors",
+)
+
+
+def describe_environment(device: torch.device, precision: str, plugins: list[Plugin]) -> dict[str, Any]:
+    """JSON-ready content of env.json."""
+    document: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "plugins": {plugin.name: plugin.origin for plugin in plugins if not plugin.error and not plugin.disabled},
+        "device": str(device),
+        "device_name": device_name(device),
+        "precision": precision,
+        "cpu": _cpu_name(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.version.cuda,
+        "git": _git(),
+    }
+    if device.type == "cuda":
+        document["driver"] = _driver()
+        document["cudnn"] = torch.backends.cudnn.version()
+    return document
+
+
+def device_name(device: torch.device) -> str:
+    """ "NVIDIA H100 80GB HBM3", or the processor's name and how many threads torch uses."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu_name()}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most the allocator held on a CUDA device, else the most resident memory of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0  # no resource module; shown as unknown
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of the checkout ganzoo is run from; None when it is installed as a wheel or git is missing."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _output("git", "-C", str(root), "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_output("git", "-C", str(root), "status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _driver() -> str | None:
+    try:
+        return _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").splitlines()[0]
+    except (OSError, subprocess.SubprocessError, IndexError):
+        return None
+
+
+def _output(*command: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=environment)
+    return done.stdout.strip()

@@ -1,0 +1,49 @@
+"""Errors a user can cause and mend. Everything else is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What went wrong in one line, and what to do about it in another. The command line exits with 2."""
+
+    def __init__(self, cause: str, cure: str) -> None:
+        super().__init__(f"{cause} ({cure})")
+        self.cause = cause
+        self.cure = cure
+
+    def __reduce__(self) -> tuple[type[UserError], tuple[str, str]]:
+        return (type(self), (self.cause, self.cure))
+
+
+class UnknownName(UserError):
+    """A name nobody registered; the cure lists the nearest names."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        cure = f"did you mean {' or '.join(near)}?" if near else ""
+        cure = f"{cure} known: {', '.join(known) or 'none'}".strip()
+        super().__init__(f"unknown {kind} '{name}'{where}", cure)
+        self._arguments = (kind, name, known, where)
+
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, list[str], str]]:  # type: ignore[override]
+        return (type(self), self._arguments)
+
+
+class DuplicateName(UserError):
+    """Two plugins register the same name; a name means one thing, so neither wins."""
+
+
+class SettingError(UserError):
+    """A setting of the wrong type or out of its range."""
+
+
+class DataError(UserError):
+    """Images that cannot be found, read or used."""
+
+
+class RunError(UserError):
+    """A run directory that cannot be used as asked."""

@@ -1,0 +1,1 @@
+"""Frozen networks in whose feature space metrics compare images."""

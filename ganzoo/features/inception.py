@@ -1,0 +1,123 @@
+"""Inception-v3 as the FID literature uses it (weights of 2015-12-05, TensorFlow 1 resizer), through torch-fidelity."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import socket
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from ganzoo.engine.device import preserved_random_state
+from ganzoo.errors import UserError
+from ganzoo.features.common import sha256, to_rgb
+
+DIM = 2048  # of "pool"
+RESIZER = "tf1-bilinear-299"
+WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # its name carries the first digits
+OFFLINE = "get it on another machine, then --set features.inception.weights=FILE"
+TIMEOUT = 30.0  # seconds without a byte before a download is given up
+
+
+class InceptionV3:
+    """uint8 `[N,C,H,W]` (C = 1 or 3) -> "pool" float32 `[N,2048]` and "logits" float32 `[N,1008]` without bias, from
+    which the literature computes the inception score.
+
+    `weights_sha256`: hex digest of the weights file.
+    """
+
+    def __init__(self, network: nn.Module, weights_sha256: str) -> None:
+        self.network = network
+        self.weights_sha256 = weights_sha256
+
+    def __call__(self, pixels: Tensor) -> dict[str, Tensor]:
+        pool, logits = self.network(to_rgb(pixels))
+        return {"pool": pool, "logits": logits}
+
+
+def inception_v3(device: torch.device | str, *, weights: str | None = None) -> InceptionV3:
+    """Load the frozen network onto `device`, in eval mode.
+
+    Args:
+        device: where it computes.
+        weights: file with its state dict, as torch-fidelity publishes it (.pth) or as .safetensors. None: the standard
+            weights, from torch.hub's folder or, the first time, from torch-fidelity's release page (95 MB).
+
+    Raises:
+        UserError: the download fails, the standard file has another SHA-256, or a file is not this network's weights.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    path = _standard_weights() if weights is None else Path(weights)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read the Inception weights {path}: {error.strerror}", OFFLINE) from error
+    found = sha256(data)
+    if weights is None and found != WEIGHTS_SHA256:
+        raise UserError(f"{path} has SHA-256 {found}, expected {WEIGHTS_SHA256}", "delete it to fetch it again")
+    # torch-fidelity unpickles what it is given: it gets a pickle that we wrote, of tensors that were read safely
+    ours = io.BytesIO()
+    torch.save(_read_state(path, data), ours)
+    ours.seek(0)
+    try:
+        with preserved_random_state(torch.device("cpu")):  # the layers are first filled at random
+            network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], ours)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not hold the weights of torch-fidelity's Inception-v3", OFFLINE) from error
+    return InceptionV3(network.eval().requires_grad_(False).to(device), found)
+
+
+def _standard_weights() -> Path:
+    """Where torch-fidelity keeps its weights; they are fetched when they are not there.
+
+    Raises:
+        UserError: the download fails or is not the standard file.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rpartition("/")[2]
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _socket_timeout(TIMEOUT):
+                torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), WEIGHTS_SHA256, progress=False)
+        except (OSError, HTTPException, RuntimeError) as error:
+            raise UserError(f"cannot fetch {URL_INCEPTION_V3}: {error}", OFFLINE) from error
+    return path
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """torch.hub sets none, and a firewall that drops packets would keep us waiting for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _read_state(path: Path, data: bytes) -> dict[str, Tensor]:
+    """A state dict, read without running code.
+
+    Raises:
+        UserError: `data` is not one.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load(data)
+        else:
+            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        raise UserError(f"{path} is not a file of weights ({type(error).__name__})", OFFLINE) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path} holds something else than a state dict of tensors", OFFLINE)
+    return dict(state)

@@ -1,0 +1,244 @@
+"""Train one of the frozen classifiers that score generated images: `python -m ganzoo.features.train_classifier NAME`.
+
+AdamW with a one-cycle learning rate, light augmentation, no label smoothing (it would squeeze each class into a point
+and flatten the class probabilities that the inception score reads). The last weights are kept: the test images are
+looked at once, after training, so the recorded accuracy is not selected. The same seed, torch version and number of
+threads on the same kind of processor give the same file, bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ganzoo.data.digits import load_digits
+from ganzoo.data.idx import load_fashion_mnist, load_mnist
+from ganzoo.data.images import Images, to_float
+from ganzoo.data.load import load_dataset
+from ganzoo.errors import UserError
+from ganzoo.features.classifiers import RECORDS, Classifier, read_records
+from ganzoo.files import write_atomic, write_json
+
+DATASETS: dict[str, Callable[..., Images]] = {
+    "digits": load_digits,
+    "mnist": load_mnist,
+    "fashion-mnist": load_fashion_mnist,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one classifier is built and trained."""
+
+    size: int  # natural square size in pixels
+    widths: tuple[int, ...]  # channels of each 3x3 convolution; the last is the feature dimension
+    strides: tuple[int, ...]
+    epochs: int  # passes over the training images
+    learning_rate: float  # the peak of the one-cycle schedule
+    shift: int  # largest random shift in pixels, each way, each axis
+    flip: bool  # mirror half of the images left to right
+    weight_decay: float = 0.05
+    batch: int = 128  # images per step
+
+    def network(self) -> dict[str, Any]:
+        """The arguments of `Classifier`, as they are recorded."""
+        return {"size": self.size, "widths": list(self.widths), "strides": list(self.strides), "num_classes": 10}
+
+
+DIGITS = Recipe(
+    size=32,
+    widths=(16, 32, 32, 64, 64, 64),
+    strides=(1, 2, 1, 2, 1, 2),
+    epochs=40,
+    learning_rate=4e-3,
+    shift=3,
+    flip=False,
+)
+MNIST = Recipe(
+    size=28,
+    widths=(16, 32, 32, 64, 64, 128, 128),
+    strides=(1, 2, 1, 2, 1, 2, 1),
+    epochs=4,
+    learning_rate=4e-3,
+    shift=2,
+    flip=False,
+)
+RECIPES = {"digits": DIGITS, "mnist": MNIST, "fashion-mnist": replace(MNIST, epochs=9, shift=1, flip=True)}
+
+
+def augment(pixels: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Shift each image by up to `recipe.shift` pixels over a black border, and mirror half if `recipe.flip`.
+
+    uint8 `[N,1,H,W]` -> uint8 `[N,1,H,W]`.
+    """
+    n, _, height, width = pixels.shape
+    padded = nn.functional.pad(pixels, (recipe.shift,) * 4)[:, 0]  # [N,H+2s,W+2s]
+    corner = torch.randint(2 * recipe.shift + 1, (2, n, 1), generator=generator)
+    rows = corner[0] + torch.arange(height)  # [N,H]
+    columns = corner[1] + torch.arange(width)  # [N,W]
+    if recipe.flip:
+        mirrored = torch.rand(n, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    return padded[torch.arange(n).view(n, 1, 1), rows[:, :, None], columns[:, None, :]].unsqueeze(1)
+
+
+def train(
+    images: Images, recipe: Recipe, *, seed: int, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None
+) -> Classifier:
+    """Train a classifier on grey `images` of the recipe's size, on the CPU, and return it folded and frozen.
+
+    `on_epoch(epoch, loss)` is told the mean training loss (nats) of each epoch, from epoch 1. The global random state
+    is left as it was.
+    """
+    if images.labels is None or images.shape != (1, recipe.size, recipe.size):
+        raise ValueError(f"expected labelled images of shape {(1, recipe.size, recipe.size)}, got {images.shape}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Classifier(**recipe.network(), batch_norm=True)
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = len(images) // recipe.batch  # the rest of a pass is dropped, another rest in each pass
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.2
+    )
+    for epoch in range(1, recipe.epochs + 1):
+        order = torch.randperm(len(images), generator=generator)
+        total = torch.zeros(())
+        for batch in order[: steps * recipe.batch].split(recipe.batch):
+            x = to_float(augment(images.pixels[batch], recipe, generator))
+            loss = nn.functional.cross_entropy(network.head(network.embed(x)), images.labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.detach()
+        on_epoch(epoch, total.item() / steps)
+    return fold(network, recipe)
+
+
+def fold(network: Classifier, recipe: Recipe) -> Classifier:
+    """The same function without batch norm: its frozen affine map goes into the convolution before it."""
+    network = copy.deepcopy(network).eval()
+    folded = Classifier(**recipe.network())
+    for target, block in zip(folded.body, network.body, strict=True):
+        convolution = nn.utils.fuse_conv_bn_eval(block[0], block[1])  # type: ignore[index]
+        target[0].load_state_dict(convolution.state_dict())  # type: ignore[index]
+    folded.head.load_state_dict(network.head.state_dict())
+    return folded.requires_grad_(False).eval()
+
+
+def accuracy(network: Callable[[Tensor], dict[str, Tensor]], images: Images) -> float:
+    """Fraction of labelled `images` whose largest logit is at their label."""
+    if images.labels is None:
+        raise ValueError("accuracy needs labels")
+    return (network(images.pixels)["logits"].argmax(dim=1) == images.labels).double().mean().item()
+
+
+def save(name: str, network: Classifier, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Write `NAME.safetensors` and its record in `classifiers.json` into `folder`; return the complete record.
+
+    Raises UserError when the folder cannot be written or holds an unreadable `classifiers.json`.
+    """
+    state = {key: value.contiguous() for key, value in network.state_dict().items()}
+    content = safetensors.torch.save(state)
+    complete = {
+        "file": f"{name}.safetensors",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "parameters": sum(value.numel() for value in state.values()),
+        **record,
+    }
+    records = read_records(folder) if (folder / RECORDS).exists() else {}
+    records[name] = complete
+    write_atomic(folder / complete["file"], lambda temporary: temporary.write_bytes(content))
+    write_json(folder / RECORDS, dict(sorted(records.items())))
+    return complete
+
+
+def train_and_save(
+    name: str, root: Path, folder: Path, *, epochs: int | None, seed: int, on_epoch: Callable[[int, float], None]
+) -> dict[str, Any]:
+    """Train classifier `name` on its dataset (under `root`, downloaded if need be), test it, write it to `folder`.
+
+    `epochs` None: the recipe's. Returns the record. Raises UserError for images that cannot be had or files that cannot
+    be written.
+    """
+    if (folder / RECORDS).exists():
+        read_records(folder)  # unreadable: better said now than after the training
+    recipe = RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
+    images = {split: load_dataset(DATASETS[name], root=root, split=split) for split in ("train", "test")}
+    begin = time.monotonic()
+    network = train(images["train"], recipe, seed=seed, on_epoch=on_epoch)
+    seconds = time.monotonic() - begin
+    return save(name, network, folder, describe(name, recipe, network, images, seed=seed, seconds=seconds))
+
+
+def describe(
+    name: str, recipe: Recipe, network: Classifier, images: dict[str, Images], *, seed: int, seconds: float
+) -> dict[str, Any]:
+    """JSON-ready: the network, its accuracy on the test images, and all that is needed to train it again."""
+    return {
+        "network": recipe.network(),
+        "dim": recipe.widths[-1],
+        "accuracy": accuracy(network, images["test"]),
+        "test_images": len(images["test"]),
+        "test_sha256": images["test"].sha256,
+        "train_images": len(images["train"]),
+        "train_sha256": images["train"].sha256,
+        "command": f"python -m ganzoo.features.train_classifier {name} --epochs {recipe.epochs} --seed {seed}",
+        "seed": seed,
+        "recipe": {key: value for key, value in asdict(recipe).items() if key not in ("size", "widths", "strides")},
+        "torch": torch.__version__,
+        "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "threads": torch.get_num_threads(),
+        "seconds": round(seconds),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("name", type=click.Choice(list(RECIPES)))
+@click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    envvar="GANZOO_DATA",
+    default=Path("data"),
+    show_default=True,
+    show_envvar=True,
+    help="Folder of the datasets.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("classifiers"), show_default=True, help="Folder to write to."
+)
+@click.option("--epochs", type=click.IntRange(1), default=None, help="Passes over the training images.  [the recipe's]")
+@click.option("--seed", type=int, default=0, show_default=True)
+def main(name: str, data_root: Path, out: Path, epochs: int | None, seed: int) -> None:
+    """Train the classifier NAME on the CPU and write it, with its record, into --out."""
+    begin = time.monotonic()
+
+    def on_epoch(epoch: int, loss: float) -> None:
+        click.echo(f"epoch {epoch}  loss {loss:.4f}  {time.monotonic() - begin:.0f} s", err=True)
+
+    try:
+        record = train_and_save(name, data_root, out, epochs=epochs, seed=seed, on_epoch=on_epoch)
+    except UserError as error:
+        click.echo(f"error: {error.cause}\n       {error.cure}", err=True)
+        sys.exit(2)
+    click.echo(f"{out / record['file']}  test accuracy {record['accuracy']:.2%} on {record['test_images']} images")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Writes that either happen or do not: a temporary name, then a rename."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import UserError
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an operating-system refusal to write `path` into a `UserError`: full disk, no permission, read-only."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"the disk is full: cannot write {path}", "free some space; the same command continues"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            raise UserError(f"cannot write {path}: {error.strerror}", "choose another --out") from error
+        raise
+
+
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary neighbour of `path`, then rename it into place; a failure leaves `path` as it was.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Atomically, readable, with NaN and infinity as null."""
+    text = json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def append_jsonl(path: Path, document: Any) -> None:
+    """One more line. A line cut short by a kill is dropped by `read_jsonl`."""
+    line = json.dumps(finite(document), ensure_ascii=False, allow_nan=False) + "\n"
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(line)
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Every whole line, oldest first; none when there is no file."""
+    if not path.exists():
+        return []
+    documents = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            documents.append(json.loads(line))
+    return documents
+
+
+def finite(document: Any) -> Any:
+    """The same document with NaN and infinities as None, which JSON can say."""
+    if isinstance(document, dict):
+        return {key: finite(value) for key, value in document.items()}
+    if isinstance(document, (list, tuple)):
+        return [finite(value) for value in document]
+    if isinstance(document, float) and not (document - document == 0.0):
+        return None
+    return document

@@ -1,0 +1,66 @@
+"""Grids of images as PNG, and grids in time as GIF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from ganzoo.files import write_atomic
+
+SAMPLE_SEED = 0
+"""Seed of the fixed noise: the same for every run, so that grids of a run can be compared over time."""
+
+
+def make_grid(pixels: Tensor, columns: int) -> Tensor:
+    """uint8 `[N,C,H,W]` -> uint8 `[C,h,w]`, row by row, 2 black pixels between images."""
+    from torchvision.utils import make_grid as torchvision_grid
+
+    grid: Tensor = torchvision_grid(pixels.cpu(), nrow=columns, padding=2)
+    return grid
+
+
+def to_image(grid: Tensor, width: int = 640) -> Image.Image:
+    """uint8 `[C,H,W]` -> PIL image, enlarged by a whole factor towards `width` pixels so that a person can see it."""
+    array = grid.cpu().numpy()
+    image = Image.fromarray(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))
+    factor = max(1, width // image.width)
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def save_png(path: Path, grid: Tensor) -> None:
+    image = to_image(grid)
+    write_atomic(path, lambda temporary: image.save(temporary, format="PNG"))
+
+
+def grid_inputs(z_dim: int, num_classes: int, conditional: bool, rows: int = 8) -> tuple[Tensor, Tensor | None, int]:
+    """Fixed noise z `[N, z_dim]`, labels `[N]` or None, and columns. Conditional: one class per column, at most 20
+    classes, and the same noise along a row. Unconditional: `rows` x 10.
+    """
+    generator = torch.Generator().manual_seed(SAMPLE_SEED)
+    if not conditional:
+        return torch.randn(rows * 10, z_dim, generator=generator), None, 10
+    columns = min(num_classes, 20)
+    z = torch.randn(rows, z_dim, generator=generator).repeat_interleave(columns, dim=0)
+    return z, torch.arange(columns).repeat(rows), columns
+
+
+def film(frames: list[tuple[Path, str]], out: Path, seconds: float) -> None:
+    """An animated GIF of PNG `frames`, each with its caption in a strip below; the last one stays three times as long."""
+    images: list[Any] = []
+    for path, caption in frames:
+        with Image.open(path) as opened:
+            frame = opened.convert("RGB")
+        canvas = Image.new("RGB", (frame.width, frame.height + 28), "white")
+        canvas.paste(frame, (0, 0))
+        ImageDraw.Draw(canvas).text((8, frame.height + 5), caption, fill="black", font=ImageFont.load_default(size=16))
+        images.append(canvas)
+    duration = [int(seconds * 1000)] * (len(images) - 1) + [int(seconds * 3000)]
+
+    def write(temporary: Path) -> None:
+        images[0].save(temporary, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
+
+    write_atomic(out, write)

@@ -1,0 +1,39 @@
+"""The hooks a plugin may implement. Each takes nothing and returns a list of frozen specs."""
+
+from __future__ import annotations
+
+import pluggy
+
+from ganzoo.specs import Callback, Dataset, Features, Metric, Objective, Variant
+
+hookspec = pluggy.HookspecMarker("ganzoo")
+
+
+@hookspec
+def register_variants() -> list[Variant]:  # type: ignore[empty-body]
+    """GAN variants: pairs of networks with a default objective and default hyper-parameters."""
+
+
+@hookspec
+def register_objectives() -> list[Objective]:  # type: ignore[empty-body]
+    """Objectives: losses of discriminator and generator, per sample, on logits."""
+
+
+@hookspec
+def register_datasets() -> list[Dataset]:  # type: ignore[empty-body]
+    """Datasets: uint8 images and, where there are any, integer labels."""
+
+
+@hookspec
+def register_features() -> list[Features]:  # type: ignore[empty-body]
+    """Frozen feature networks in whose space metrics compare images."""
+
+
+@hookspec
+def register_metrics() -> list[Metric]:  # type: ignore[empty-body]
+    """Metrics: numbers computed from the features of generated and real images."""
+
+
+@hookspec
+def register_callbacks() -> list[Callback]:  # type: ignore[empty-body]
+    """Observers of a run, called at ticks and snapshots, never inside a training step."""

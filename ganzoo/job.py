@@ -1,0 +1,207 @@
+"""One job: config in, run directory and result out. `train`, `bench` and any cluster run this same function."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganzoo.config import RunConfig, check_fit
+from ganzoo.data import Images, to_uint8
+from ganzoo.data.sampler import make_sampler
+from ganzoo.engine.device import resolve_device, resolve_precision
+from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
+from ganzoo.environment import describe_environment, device_name, peak_memory
+from ganzoo.errors import UserError
+from ganzoo.files import write_json
+from ganzoo.gan import GAN
+from ganzoo.grid import grid_inputs, make_grid, save_png
+from ganzoo.registry import Registry
+from ganzoo.runs import RunDirectory
+from ganzoo.scoring import Scorer, load_images
+from ganzoo.snapshots import build_gan, save_snapshot
+from ganzoo.source import source_sha256
+
+RESULT_SCHEMA = 1
+
+
+def run_job(
+    registry: Registry,
+    config: RunConfig,
+    out: Path,
+    *,
+    root: Path,
+    observers: Sequence[Observer] = (),
+    announce: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Train as `config` says into `out`, score, and return the content of result.json.
+
+    A finished run is returned as it is; an interrupted one is continued. `root` is the folder of datasets and caches.
+    `announce` is told, in one line, what takes a while before training.
+
+    Raises:
+        UserError: anything the user can mend; what has been computed so far is kept.
+    """
+    started = time.perf_counter()
+    run = RunDirectory.open(out, config)
+    finished = run.read_result()
+    if finished is not None:
+        return finished
+    run.failure_file.unlink(missing_ok=True)
+    device = resolve_device(config.device)
+    precision = resolve_precision(config.precision, device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    environment = describe_environment(device, precision.name, registry.plugins)
+    write_json(run.env_file, environment)
+
+    announce(f"loading {config.dataset.name}")
+    images = load_images(registry, config, root, "train")
+    variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
+    check_fit(variant, objective, config.dataset.name, images.shape[1], images.shape[0], images.num_classes)
+    if images.shape[1] != images.shape[2]:
+        raise UserError(
+            f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
+        )
+    announce(f"features of {len(images)} real images by {config.features.name}")
+    scorer = Scorer(registry, config, images, root=root, device=device)
+    floor = scorer.floor()
+
+    torch.manual_seed(config.seed)
+    gan = build_gan(registry, config, images.shape, images.num_classes)
+    losses = objective.load()(config.objective.settings)
+    sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
+    watchers = [*_callbacks(registry, run, config), *observers]
+    take_snapshot = _SnapshotTaker(run, config, gan, images, scorer, variant.conditional, watchers)
+    _save_real_grid(run, images, variant.conditional)
+    with _denormals_flushed():
+        outcome = train(
+            gan=gan, losses=losses, sampler=sampler, config=config.train, conditional=variant.conditional, device=device,
+            precision=precision, run=run, take_snapshot=take_snapshot, observers=watchers,
+            peak_memory=lambda: peak_memory(device),
+        )  # fmt: skip
+    sampler.close()
+    result = _result(config, run, gan, scorer, floor, outcome, environment, device, time.perf_counter() - started)
+    result["source"] = source_sha256(variant)
+    write_json(run.result_file, result)
+    for watcher in watchers:
+        watcher.on_end(result)
+    return result
+
+
+@contextlib.contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Adam's moments decay into denormal floats, on which processors are many times slower."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def _callbacks(registry: Registry, run: RunDirectory, config: RunConfig) -> list[Observer]:
+    return [registry.callback(name).load()(run, config) for name in config.callbacks]
+
+
+def _save_real_grid(run: RunDirectory, images: Images, conditional: bool) -> None:
+    """real.png, laid out as the generated grids are."""
+    if conditional and images.labels is not None:
+        columns = min(images.num_classes, 20)
+        by_class = [(images.labels == label).nonzero()[:8, 0] for label in range(columns)]
+        index = torch.stack([rows[row % len(rows)] for row in range(8) for rows in by_class if len(rows)])
+        columns = sum(1 for rows in by_class if len(rows))
+    else:
+        columns = 10
+        index = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:80]
+    save_png(run.path / "real.png", make_grid(images.pixels[index], columns))
+
+
+class _SnapshotTaker:
+    """Stores, pictures and, where it is due, scores a snapshot, and tells the observers."""
+
+    def __init__(
+        self, run: RunDirectory, config: RunConfig, gan: GAN, images: Images, scorer: Scorer, conditional: bool,
+        observers: Sequence[Observer],
+    ) -> None:  # fmt: skip
+        self._run, self._config, self._gan, self._images = run, config, gan, images
+        self._scorer, self._observers = scorer, observers
+        self._z, self._labels, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
+
+    def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> None:
+        run, config = self._run, self._config
+        if self._config.train.ema_kimg == 0:
+            generator = self._gan.generator
+        save_snapshot(run.snapshot_file(images), generator, config, shape=self._images.shape,
+                      num_classes=self._images.num_classes, images=images)  # fmt: skip
+        grid = self._grid(generator)
+        save_png(run.sample_file(images), grid)
+        record = next((record for record in run.metrics() if record["images"] == images), None)
+        due = index % config.eval.every == 0 or last
+        if due and record is None:
+            score = self._scorer.score_generator(generator, self._gan.z_dim)
+            record = {
+                "images": images, "kimg": images / 1000, "values": score.values, "seconds": round(score.seconds, 3),
+                "sample_img_per_s": round(score.sample_img_per_s, 1), "protocol": self._scorer.protocol.id,
+            }  # fmt: skip
+            run.add_metrics(record)
+        snapshot = Snapshot(images=images, index=index, last=last, generator=generator, grid=grid,
+                            metrics=record["values"] if record else {})  # fmt: skip
+        for observer in self._observers:
+            observer.on_snapshot(snapshot)
+
+    @torch.no_grad()
+    def _grid(self, generator: nn.Module) -> torch.Tensor:
+        device = self._scorer.device
+        training = generator.training
+        generator.eval()
+        labels = None if self._labels is None else self._labels.to(device)
+        pixels = to_uint8(generator(self._z.to(device), labels))
+        generator.train(training)
+        return make_grid(pixels, self._columns)
+
+
+def _result(
+    config: RunConfig, run: RunDirectory, gan: GAN, scorer: Scorer, floor: dict[str, Any], outcome: Outcome,
+    environment: dict[str, Any], device: torch.device, wall_seconds: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The row for the leaderboard. `best` is the trained snapshot of lowest FID among those scored."""
+    scores = run.metrics()
+    trained = [score for score in scores if score["images"] > 0]
+    ranked = [score for score in trained if score["values"].get("fid") is not None]
+    return {
+        "schema": RESULT_SCHEMA,
+        "status": "diverged" if outcome.diverged else "done",
+        "diverged": outcome.diverged,
+        "variant": config.variant.name,
+        "objective": config.objective.name,
+        "dataset": config.dataset.name,
+        "seed": config.seed,
+        "config": config.to_dict(),
+        "protocol": {"id": scorer.protocol.id, **scorer.protocol.ingredients()},
+        "label_law": scorer.label_law,
+        "kimg": outcome.images / 1000,
+        "last": trained[-1] if trained else None,
+        "best": min(ranked, key=lambda score: float(score["values"]["fid"])) if ranked else None,
+        "untrained": next((score for score in scores if score["images"] == 0), None),
+        "floor": floor,
+        "train_img_per_s": outcome.images / outcome.seconds if outcome.seconds else None,
+        "sample_img_per_s": scores[-1]["sample_img_per_s"] if scores else None,
+        "parameters": {
+            "generator": sum(parameter.numel() for parameter in gan.generator.parameters()),
+            "discriminator": sum(parameter.numel() for parameter in gan.discriminator.parameters()),
+        },
+        "peak_memory": peak_memory(device),
+        "seconds": {"train": outcome.seconds, "score": sum(score["seconds"] for score in scores), "wall": wall_seconds},
+        "environment": {
+            "device": device_name(device),
+            "precision": environment["precision"],
+            "python": environment["python"],
+            "packages": environment["packages"],
+            "git": environment["git"],
+        },  # fmt: skip
+    }

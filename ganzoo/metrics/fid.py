@@ -1,0 +1,71 @@
+"""Frechet distance between Gaussians fitted to features (Heusel et al. 2017, arXiv 1706.08500)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ganzoo.errors import UserError
+from ganzoo.metrics.statistics import Moments, RunningMoments
+
+if TYPE_CHECKING:
+    from ganzoo.metrics.evaluate import Reference
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """Squared Frechet (2-Wasserstein) distance between N(a.mean, a.covariance) and N(b.mean, b.covariance), >= 0.
+
+        d^2 = |m_a - m_b|^2 + tr(S_a) + tr(S_b) - 2 tr((S_a S_b)^(1/2))        (Dowson and Landau 1982)
+
+    With S = L L^T, the eigenvalues of S_a S_b are the squared singular values of L_a^T L_b, so the last trace is the
+    sum of those singular values. Nothing non-symmetric is decomposed: no complex numbers, no failure to converge, and
+    the small values keep all their digits, of which taking roots of eigenvalues would lose half.
+    """
+    trace = a.covariance.trace() + b.covariance.trace()
+    cross = torch.linalg.svdvals(_factor(a.covariance).T @ _factor(b.covariance)).sum()
+    distance = (a.mean - b.mean).square().sum() + trace - 2 * cross
+    return max(float(distance), 0.0)  # rounding can leave a distance of 0 at -1e-14
+
+
+def _factor(covariance: Tensor) -> Tensor:
+    """L `[D,D]` with L L^T = covariance: Cholesky, or by eigenvalues where the covariance is singular."""
+    lower, failed = torch.linalg.cholesky_ex(covariance)
+    if not bool(failed):
+        return lower
+    values, vectors = torch.linalg.eigh(covariance)
+    return vectors * values.clamp_min(0).sqrt()
+
+
+class FrechetDistance:
+    """FID of "pool" features: the squared Frechet distance, lower is better. Key: "fid".
+
+    `allow_rank_deficient`: score although there are no more images than feature dimensions. The fitted covariance is
+    then singular and the distance grows with every missing image, so that such numbers compare only with themselves.
+    """
+
+    def __init__(self, *, allow_rank_deficient: bool = False) -> None:
+        self.allow_rank_deficient = allow_rank_deficient
+        self._moments = RunningMoments()
+
+    def update(self, features: Mapping[str, Tensor], labels: Tensor | None = None) -> None:
+        """Add "pool" float32 `[n,D]` of generated images."""
+        self._moments.update(features["pool"])
+
+    def compute(self, reference: Reference) -> dict[str, float]:
+        """The distance to the reference.
+
+        Raises:
+            UserError: N <= D on either side without `allow_rank_deficient`; NaN or infinity in the features.
+        """
+        dim = reference.pool.shape[1]
+        counts = {"generated": self._moments.count, "reference": reference.pool.shape[0]}
+        if not self.allow_rank_deficient and min(counts.values()) <= dim:
+            raise UserError(
+                f"FID needs more images than the {dim} feature dimensions, or its covariance is singular and the number"
+                f" depends on the count: {counts['generated']} generated, {counts['reference']} reference",
+                f"score at least {dim + 1} images, use kid, or --set metrics.fid.allow_rank_deficient=true",
+            )
+        return {"fid": frechet_distance(self._moments.compute(), reference.moments)}

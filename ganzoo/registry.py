@@ -1,0 +1,101 @@
+"""Name -> spec, for every kind. A name means one thing: duplicates raise, unknown names suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+from ganzoo.errors import DuplicateName, UnknownName
+from ganzoo.plugins import Plugin, load_plugins
+from ganzoo.specs import KINDS, Callback, Dataset, Features, Metric, Objective, Spec, Variant
+
+S = TypeVar("S", bound=Spec)
+
+
+class Registry:
+    """The zoo: every spec of every loaded plugin. Built once per command with `Registry.load()`."""
+
+    def __init__(self, plugins: Iterable[Plugin]) -> None:
+        """
+        Raises:
+            DuplicateName: two plugins register the same name for the same kind; both owners are named.
+        """
+        self.plugins = list(plugins)
+        self._specs: dict[str, dict[str, Spec]] = {kind: {} for kind in KINDS}
+        self._owners: dict[tuple[str, str], Plugin] = {}
+        for plugin in self.plugins:
+            for kind, specs in plugin.specs.items():
+                for spec in specs:
+                    self._add(kind, spec, plugin)
+
+    @classmethod
+    def load(cls, files: Sequence[Path] = (), environ: Mapping[str, str] | None = None) -> Registry:
+        """The zoo of this installation and of the local plugin `files`; errors as in `load_plugins`."""
+        return cls(load_plugins(files, environ))
+
+    def _add(self, kind: str, spec: Spec, plugin: Plugin) -> None:
+        if spec.name in self._specs[kind]:
+            other = self._owners[kind, spec.name]
+            raise DuplicateName(
+                f"two plugins register the {kind[:-1]} '{spec.name}': {other} and {plugin}",
+                f"leave one out, for instance with GANZOO_DISABLE={plugin.name}",
+            )
+        self._specs[kind][spec.name] = spec
+        self._owners[kind, spec.name] = plugin
+
+    def owner(self, kind: str, name: str) -> Plugin:
+        """The plugin that registered `name`."""
+        self._get(kind, name, Spec)
+        return self._owners[kind, name]
+
+    def failures(self) -> list[Plugin]:
+        """Plugins that were left out because they are broken."""
+        return [plugin for plugin in self.plugins if plugin.error]
+
+    def all(self, kind: str) -> list[Spec]:
+        """Every spec of a kind (a key of `ganzoo.specs.KINDS`), in order of registration."""
+        return list(self._specs[kind].values())
+
+    def find(self, name: str) -> list[tuple[str, Spec]]:
+        """(kind, spec) for every kind that has `name`.
+
+        Raises:
+            UnknownName: no kind has it.
+        """
+        found = [(kind, specs[name]) for kind, specs in self._specs.items() if name in specs]
+        if not found:
+            raise UnknownName("name", name, {name for specs in self._specs.values() for name in specs}, self._hint())
+        return found
+
+    def variant(self, name: str) -> Variant:
+        return self._get("variants", name, Variant)
+
+    def objective(self, name: str) -> Objective:
+        return self._get("objectives", name, Objective)
+
+    def dataset(self, name: str) -> Dataset:
+        return self._get("datasets", name, Dataset)
+
+    def features(self, name: str) -> Features:
+        return self._get("features", name, Features)
+
+    def metric(self, name: str) -> Metric:
+        return self._get("metrics", name, Metric)
+
+    def callback(self, name: str) -> Callback:
+        return self._get("callbacks", name, Callback)
+
+    def find_spec(self, section: str, name: str) -> Spec:
+        """The spec a config section speaks of: ("variant", "dcgan") -> the Variant."""
+        return self._get("features" if section == "features" else f"{section}s", name, Spec)
+
+    def _get(self, kind: str, name: str, spec_type: type[S]) -> S:
+        if name not in self._specs[kind]:
+            singular = "feature network" if kind == "features" else kind[:-1]
+            raise UnknownName(singular, name, self._specs[kind], self._hint())
+        return cast(S, self._specs[kind][name])
+
+    def _hint(self) -> str:
+        failed = self.failures()
+        return f"; plugin {failed[0].name} failed to load ({failed[0].error})" if failed else ""

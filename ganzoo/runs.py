@@ -1,0 +1,137 @@
+"""The run directory: the truth about a run, from which everything else is derived."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.errors import RunError
+from ganzoo.files import append_jsonl, read_jsonl, write_atomic, write_json, writing
+
+if TYPE_CHECKING:
+    from ganzoo.config import RunConfig
+
+
+class RunDirectory:
+    """Paths and records of one run; layout in docs/architecture.md. Torch-free."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.env_file = path / "env.json"
+        self.stats_file = path / "stats.jsonl"
+        self.metrics_file = path / "metrics.jsonl"
+        self.result_file = path / "result.json"
+        self.failure_file = path / "failure.txt"
+        self.snapshots_dir = path / "snapshots"
+        self.samples_dir = path / "samples"
+        self.state_file = path / "state" / "latest.pt"
+        self.previous_state_file = path / "state" / "previous.pt"
+
+    @classmethod
+    def open(cls, path: Path, config: RunConfig) -> RunDirectory:
+        """Create the directory, or take it up again where it holds the same config.
+
+        Raises:
+            RunError: it belongs to another config; the differences are in the message.
+            UserError: it cannot be written.
+        """
+        run = cls(path)
+        if run.config_file.exists():
+            from ganzoo.config import difference, flatten
+
+            theirs = {k: v for k, v in flatten(run.read_config()).items() if k in config.identity()}
+            lines = difference(config.identity(), theirs)
+            if lines:
+                raise RunError(
+                    f"{path} belongs to a run with another config: {'; '.join(lines)}",
+                    "choose another --out, or repeat the command that started it",
+                )
+            return run
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            run.samples_dir.mkdir(exist_ok=True)
+        write_json(run.config_file, config.to_dict())
+        return run
+
+    @classmethod
+    def existing(cls, path: Path) -> RunDirectory:
+        """
+        Raises:
+            RunError: there is no run here.
+        """
+        run = cls(path)
+        if not run.config_file.is_file():
+            raise RunError(f"{path} is no run directory (it has no config.json)", "give the --out of a `ganzoo train`")
+        return run
+
+    def read_config(self) -> dict[str, Any]:
+        """
+        Raises:
+            RunError: config.json is damaged.
+        """
+        return _read_json(self.config_file)
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The finished run's row, or None while it is not finished."""
+        return _read_json(self.result_file) if self.result_file.exists() else None
+
+    def stats(self) -> list[dict[str, Any]]:
+        return read_jsonl(self.stats_file)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        return read_jsonl(self.metrics_file)
+
+    def add_stats(self, document: dict[str, Any]) -> None:
+        append_jsonl(self.stats_file, document)
+
+    def add_metrics(self, document: dict[str, Any]) -> None:
+        append_jsonl(self.metrics_file, document)
+
+    def rewind(self, images: int) -> None:
+        """Forget what was recorded after `images` images; the run is taken up there."""
+        for file, documents in ((self.stats_file, self.stats()), (self.metrics_file, self.metrics())):
+            kept = [document for document in documents if document["images"] <= images]
+            text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in kept)
+            write_atomic(file, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
+
+    def snapshot_file(self, images: int) -> Path:
+        return self.snapshots_dir / f"{stem(images)}.safetensors"
+
+    def sample_file(self, images: int) -> Path:
+        return self.samples_dir / f"{stem(images)}.png"
+
+    def snapshots(self) -> list[Path]:
+        """Oldest first."""
+        return sorted(self.snapshots_dir.glob("*.safetensors"))
+
+    def samples(self) -> list[Path]:
+        """Oldest first."""
+        return sorted(self.samples_dir.glob("*.png"))
+
+
+def stem(images: int) -> str:
+    """File name of a snapshot: its kimg, sortable, exact to the image: 1234567 -> "001234.567"."""
+    return f"{images // 1000:06d}.{images % 1000:03d}"
+
+
+def kimg_of(path: Path) -> float:
+    """The inverse of `stem`, in kimg: "001234.567.safetensors" -> 1234.567."""
+    return float(path.name.removesuffix(path.suffix))
+
+
+def find_runs(paths: list[Path]) -> list[RunDirectory]:
+    """Every run under `paths`, however deep, in order of path."""
+    found = {file.parent.resolve() for path in paths for file in path.rglob("config.json")}
+    return [RunDirectory(path) for path in sorted(found)]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}", "delete the file, or the run, and start again") from None
+    if not isinstance(document, dict):
+        raise RunError(f"{path} holds no record", "delete the file, or the run, and start again")
+    return document

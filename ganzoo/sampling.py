@@ -1,0 +1,157 @@
+"""Images from finished runs: `ganzoo sample` and `ganzoo eval`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo.config import RunConfig, build_config
+from ganzoo.data import Images, load_dataset, to_uint8
+from ganzoo.engine.device import resolve_device
+from ganzoo.errors import DataError, RunError, SettingError, UserError
+from ganzoo.grid import make_grid, save_png
+from ganzoo.registry import Registry
+from ganzoo.runs import RunDirectory, find_runs, kimg_of
+from ganzoo.scoring import Scorer, load_images
+from ganzoo.snapshots import load_snapshot
+
+
+def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
+    """The run directory `name`, or the newest run of the variant `name` under `under` that has a snapshot.
+
+    Raises:
+        RunError: neither is there.
+    """
+    if (Path(name) / "config.json").is_file():
+        return RunDirectory(Path(name))
+    if Path(name).exists():
+        return RunDirectory.existing(Path(name))
+    runs = [run for run in find_runs([under]) if run.snapshots()] if under.is_dir() else []
+    ours = [run for run in runs if run.read_config().get("variant", {}).get("name") == name]
+    if not ours:
+        raise RunError(f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
+                       f"train one: ganzoo train {name}")  # fmt: skip
+    return max(ours, key=lambda run: run.snapshots()[-1].stat().st_mtime)
+
+
+def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
+    """The last snapshot, or the one nearest to `kimg`.
+
+    Raises:
+        RunError: there is none.
+    """
+    snapshots = run.snapshots()
+    if not snapshots:
+        raise RunError(f"{run.path} has no snapshot", "train it first")
+    return snapshots[-1] if kimg is None else min(snapshots, key=lambda path: abs(kimg_of(path) - kimg))
+
+
+@torch.no_grad()
+def sample_grid(
+    registry: Registry, name: str, *, count: int | None, labels: Sequence[int] | None, seed: int, kimg: float | None,
+    out: Path | None, device: str,
+) -> Path:  # fmt: skip
+    """Write a grid of a run's images as PNG and return its path. Conditional variants: one class per column.
+
+    Raises:
+        UserError: no such run, a damaged snapshot, labels the variant does not have.
+    """
+    run = find_run(name)
+    where = resolve_device(device)
+    snapshot = load_snapshot(snapshot_of(run, kimg), registry, where)
+    variant = registry.variant(snapshot.config.variant.name)
+    wanted = None
+    if variant.conditional:
+        classes = list(labels) if labels is not None else list(range(min(snapshot.num_classes, 20)))
+        wrong = [label for label in classes if not 0 <= label < snapshot.num_classes]
+        if wrong:
+            raise SettingError(f"there is no class {wrong[0]}", f"classes are 0 to {snapshot.num_classes - 1}")
+        columns = len(classes)
+        n = count or 8 * columns
+        wanted = torch.tensor([classes[index % columns] for index in range(n)], device=where)
+    elif labels is not None:
+        raise SettingError(
+            f"variant '{variant.name}' takes no labels", "leave --labels out, or use a conditional variant"
+        )
+    else:
+        n = count or 64
+        columns = min(n, 10 if n > 64 else 8)
+    z = torch.randn(n, snapshot.z_dim, generator=torch.Generator().manual_seed(seed)).to(where)
+    parts = [
+        snapshot.generator(z[at : at + 250], None if wanted is None else wanted[at : at + 250])
+        for at in range(0, n, 250)
+    ]
+    path = out or run.path / "samples.png"
+    save_png(path, make_grid(to_uint8(torch.cat(parts)), columns))
+    return path
+
+
+def evaluate_source(
+    registry: Registry, source: str, *, root: Path, dataset: str | None, features: str | None, metrics: str | None,
+    num_images: int | None, size: int | None, sets: Sequence[str], device: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Score a run directory's last snapshot, a folder of images, or an npz. JSON-ready: values, floor, protocol, source.
+
+    Raises:
+        UserError: nothing to score at `source`, or anything that makes the score meaningless.
+    """
+    where = resolve_device(device or "auto")
+    overrides = {key: value for key, value in (("eval.num_images", num_images), ("eval.metrics", metrics),
+                                               ("dataset.size", size)) if value is not None}  # fmt: skip
+    path = Path(source)
+    if path.is_file() or (path.is_dir() and not (path / "config.json").is_file()):
+        config = _config_for_images(registry, dataset or "digits", features, sets, overrides)
+        train = load_images(registry, config, root, "train")
+        images = _images_at(registry, path, root, train)
+        if num_images is not None and num_images < len(images):
+            images = replace(images, pixels=images.pixels[:num_images],
+                             labels=None if images.labels is None else images.labels[:num_images])  # fmt: skip
+        scorer = Scorer(registry, config, train, root=root, device=where, generated_count=len(images),
+                        generated_labels=False)  # fmt: skip
+        score = scorer.score_images(images)
+    else:
+        run = find_run(source)
+        snapshot = load_snapshot(snapshot_of(run, None), registry, where)
+        document = snapshot.config.to_dict()
+        if dataset is not None:
+            document["dataset"] = dataset
+            document["features"] = features or registry.dataset(dataset.partition(":")[0]).features
+        config = build_config(registry, document={k: v for k, v in document.items() if k != "schema"}, features=features,
+                              sets=sets, overrides=overrides)  # fmt: skip
+        train = load_images(registry, config, root, "train")
+        if train.shape != snapshot.shape:
+            raise DataError(f"the run makes {_shape(snapshot.shape)} images, the dataset has {_shape(train.shape)}",
+                            "use the run's own dataset, or --size")  # fmt: skip
+        scorer = Scorer(registry, config, train, root=root, device=where)
+        score = scorer.score_generator(snapshot.generator, snapshot.z_dim)
+    return {"source": str(path), "values": score.values, "floor": scorer.floor(), "protocol": scorer.protocol.id,
+            "seconds": score.seconds}  # fmt: skip
+
+
+def _config_for_images(
+    registry: Registry, dataset: str, features: str | None, sets: Sequence[str], overrides: dict[str, Any]
+) -> RunConfig:
+    """A config to score by; its variant, which trains nothing here, is the first that fits any data."""
+    variant = next(
+        (spec.name for spec in registry.all("variants") if spec.sizes is None and not spec.conditional), None
+    )
+    if variant is None:
+        raise UserError("no unconditional variant of any size is registered", "enable the plugin 'gan'")
+    return build_config(registry, variant=variant, dataset=dataset, features=features, sets=sets, overrides=overrides)
+
+
+def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Images:
+    """Images of a folder or npz, brought to the size and colour of the dataset they are compared with."""
+    name = "folder" if path.is_dir() else "npz"
+    return load_dataset(
+        registry.dataset(name).load(), root=root, split="train", path=str(path), size=like.shape[1],
+        color="gray" if like.shape[0] == 1 else "rgb",
+    )  # fmt: skip
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return f"{shape[2]}x{shape[1]}x{shape[0]}"

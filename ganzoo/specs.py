@@ -1,0 +1,124 @@
+"""What a plugin says about itself, without importing torch.
+
+A spec's `target` is a string `"module:attribute"`, imported on first use, so that listing the zoo stays instant. A
+third-party plugin may pass the object itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = bool | int | float | str | None
+Target = str | Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One knob: `--set variant.NAME=VALUE`. The type is that of `default` unless `type` names it."""
+
+    name: str
+    default: Value
+    doc: str  # one sentence with the unit, and what None means
+    type: type | None = None  # needed only where the default is None
+    choices: tuple[Value, ...] | None = None  # None: anything of the type
+    minimum: float | None = None  # None: no lower bound
+    maximum: float | None = None  # None: no upper bound
+    optional: bool = False  # whether None may be given; implied by a default of None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every spec has. `name` is lower case with hyphens, as typed on the command line."""
+
+    name: str
+    target: Target
+    summary: str = ""  # one line for `ganzoo list`
+    paper: str = ""  # "Authors, title, year, arXiv number" or where the method comes from
+    settings: tuple[Setting, ...] = ()
+
+    def load(self) -> Callable[..., Any]:
+        """Import and return the target. Import errors are the plugin's and keep their traceback."""
+        if not isinstance(self.target, str):
+            return self.target
+        module, _, attribute = self.target.partition(":")
+        loaded: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return loaded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant(Spec):
+    """A pair of networks. Target: `(config: VariantConfig, shape: (C, H, W), num_classes: int) -> GAN`.
+
+    `num_classes` is 0 for unlabelled data.
+    """
+
+    conditional: bool = False  # True: needs labels
+    sizes: tuple[int, ...] | None = None  # square image sizes it can make; None: any
+    channels: tuple[int, ...] = (1, 3)
+    objective: str = "non-saturating"  # default objective
+    per_sample_critic: bool = True  # False: cannot build D without batch norm, so no gradient penalty
+    defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.g_lr": 2e-4}: its paper's recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective(Spec):
+    """A pair of losses. Target: `(config: Mapping) -> ganzoo.objectives.Losses`."""
+
+    per_sample_gradients: bool = False  # True: penalises dD/dx per sample, so D must not mix samples (no batch norm)
+    defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.d_steps": 5}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Spec):
+    """Images. Target: `(root: Path, split: "train" | "test", download: bool, **settings) -> ganzoo.data.Images`.
+
+    With `takes_path`, the name on the command line is `NAME:PATH` and the target gets `path=` as well. The settings
+    `size` and `color` exist for every dataset; one that handles them itself declares them in `settings`.
+    """
+
+    takes_path: bool = False
+    labelled: bool | None = True  # None: only known once loaded
+    size: int | None = None  # natural square size in pixels; None: only known once loaded
+    channels: int | None = None
+    num_classes: int | None = None  # None: only known once loaded
+    features: str = "efficientnet-lite0"  # default feature network for scoring
+    preset: str = "standard"  # default preset, see ganzoo/presets.py
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features(Spec):
+    """A frozen network. Target: `(device, **settings) -> callable`, uint8 `[N,C,H,W]` -> dict of float32 tensors:
+    `"pool"` `[N,dim]` and, when it is a classifier, `"logits"` `[N,K]`.
+    """
+
+    dim: int = 0  # D of "pool"
+    resizer: str = "none"  # how images are brought to the network's size; part of the protocol
+    weights_sha256: str | None = None  # None: read from the loaded callable's `weights_sha256`
+    classes_of: str | None = None  # the dataset whose class ids the logits are; None: not a class-aligned classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Spec):
+    """A number. Target: `(**settings) -> object` with `update(features, labels)` and `compute(reference) -> dict`."""
+
+    keys: tuple[str, ...] = ()  # names of the numbers it computes
+    higher_is_better: Mapping[str, bool] = field(default_factory=dict)
+    needs: tuple[str, ...] = ("pool",)  # of "pool", "logits", "labels", "classes" (logits aligned with the dataset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callback(Spec):
+    """An observer. Target: `(run: RunDirectory, config: RunConfig) -> object` with `on_status`, `on_snapshot`, `on_end`."""
+
+
+KINDS: dict[str, type[Spec]] = {
+    "variants": Variant,
+    "objectives": Objective,
+    "datasets": Dataset,
+    "features": Features,
+    "metrics": Metric,
+    "callbacks": Callback,
+}

@@ -1,0 +1,50 @@
+"""`--log tensorboard`: event files in the run directory's `tensorboard` folder; show them with `tensorboard --logdir`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ganzoo.config import RunConfig
+from ganzoo.engine.loop import Snapshot, Status
+from ganzoo.errors import UserError
+from ganzoo.runs import RunDirectory
+
+
+class TensorBoard:
+    """An observer. Steps are images, so that runs of different batch sizes share an axis."""
+
+    def __init__(self, run: RunDirectory, config: RunConfig) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise UserError("TensorBoard is not installed", "install it: uv pip install tensorboard") from None
+        self._run = run
+        resumed_at = max((record["images"] for record in run.stats()), default=None)
+        # What an interrupted run had logged beyond the point it is taken up at is hidden by TensorBoard.
+        purge = None if resumed_at is None else resumed_at + 1
+        self._writer: Any = SummaryWriter(str(run.path / "tensorboard"), purge_step=purge)
+
+    def on_status(self, status: Status) -> None:
+        """Losses, D's accuracy, diversity, img/s and peak memory."""
+        for name, value in status.values.items():
+            self._writer.add_scalar(f"train/{name}", value, status.images)
+        self._writer.add_scalar("speed/img_per_s", status.img_per_s, status.images)
+        self._writer.add_scalar("speed/peak_memory_bytes", status.peak_memory, status.images)
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """Metrics where it was scored, the grid of fakes, and once the grid of real images."""
+        for name, value in snapshot.metrics.items():
+            self._writer.add_scalar(f"metrics/{name}", value, snapshot.images)
+        if snapshot.grid is not None:
+            self._writer.add_image("grid/fake", snapshot.grid, snapshot.images)
+        real = self._run.path / "real.png"
+        if snapshot.index == 0 and real.exists():
+            with Image.open(real) as image:
+                self._writer.add_image("grid/real", np.asarray(image.convert("RGB")), 0, dataformats="HWC")
+        self._writer.flush()
+
+    def on_end(self, result: dict[str, Any]) -> None:
+        self._writer.close()

@@ -1,0 +1,42 @@
+"""The original GAN and the original conditional GAN. Torch-free: the networks are in `ganzoo_gan.networks`."""
+
+from __future__ import annotations
+
+from ganzoo import Setting, Variant, hookimpl
+
+GANZOO_API = 1
+
+SETTINGS = (
+    Setting(name="z_dim", default=100, minimum=1, doc="Length of the noise vector."),
+    Setting(
+        name="width", default=256, minimum=4, doc="Units of the generator's first hidden layer; doubled per layer."
+    ),
+    Setting(
+        name="dropout",
+        default=0.3,
+        minimum=0.0,
+        maximum=0.9,
+        doc="Share of the discriminator's hidden units dropped in training.",
+    ),
+)
+
+
+@hookimpl
+def register_variants() -> list[Variant]:
+    return [
+        Variant(
+            name="gan",
+            target="ganzoo_gan.networks:gan",
+            summary="two multilayer perceptrons",
+            paper="Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661",
+            settings=SETTINGS,
+        ),
+        Variant(
+            name="cgan",
+            target="ganzoo_gan.networks:cgan",
+            summary="two multilayer perceptrons that are given the class",
+            paper="Mirza & Osindero, Conditional Generative Adversarial Nets, 2014, arXiv:1411.1784",
+            settings=SETTINGS,
+            conditional=True,
+        ),
+    ]

@@ -1,0 +1,178 @@
+"""The order of images, both samplers, and the law of labels."""
+
+import threading
+
+import pytest
+import torch
+
+from ganzoo.data import Images, label_law, make_images, make_sampler
+from ganzoo.data.sampler import ResidentSampler, StreamingSampler
+
+CPU = torch.device("cpu")
+
+
+def dataset(n: int, labelled: bool = True) -> Images:
+    pixels = torch.arange(n * 4, dtype=torch.int64).remainder(256).to(torch.uint8).reshape(n, 1, 2, 2)
+    pixels[:, 0, 0, 0] = torch.arange(n) % 256
+    pixels[:, 0, 0, 1] = torch.arange(n) // 256
+    return make_images(pixels, torch.arange(n) % 7 if labelled else None, num_classes=7 if labelled else None)
+
+
+def numbers(pixels: torch.Tensor) -> list[int]:
+    """Which image of `dataset` each one is."""
+    return (pixels[:, 0, 0, 0].long() + 256 * pixels[:, 0, 0, 1].long()).tolist()
+
+
+def first(images: Images, count: int, **options) -> list[int]:
+    sampler = make_sampler(images, device="cpu", **options)
+    drawn = [i for index in range(count) for i in numbers(sampler.batch(index)[0])]
+    sampler.close()
+    return drawn
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(10, 4), (3, 8), (1, 5), (1000, 64), (64, 64)])
+def test_every_epoch_holds_every_image_once(n: int, batch_size: int) -> None:
+    drawn = first(dataset(n), -(-3 * n // batch_size), batch_size=batch_size, seed=0)
+    for epoch in range(3):
+        assert sorted(drawn[epoch * n : (epoch + 1) * n]) == list(range(n))
+
+
+def test_blocks_of_epochs_meet_without_a_gap() -> None:
+    n = 300  # one block of the order is 219 epochs here
+    sampler = make_sampler(dataset(n), batch_size=128, device="cpu", seed=0)
+    start = 218 * n // 128
+    drawn = [i for index in range(start, start + 12) for i in numbers(sampler.batch(index)[0])]
+    skip = 218 * n - start * 128
+    for epoch in range(3):
+        assert sorted(drawn[skip + epoch * n : skip + (epoch + 1) * n]) == list(range(n))
+
+
+def test_epochs_and_seeds_differ() -> None:
+    drawn = first(dataset(100), 2, batch_size=100, seed=0)
+    assert drawn[:100] != drawn[100:]
+    assert first(dataset(100), 1, batch_size=100, seed=1) != drawn[:100]
+    assert first(dataset(100), 2, batch_size=100, seed=0) == drawn
+
+
+@pytest.mark.parametrize("n", [5, 50, 700])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_both_samplers_give_the_same_batches_in_any_order(n: int, labelled: bool) -> None:
+    images = dataset(n, labelled)
+    resident = make_sampler(images, batch_size=16, device="cpu", seed=3, resident_limit_bytes=10**9)
+    streaming = make_sampler(images, batch_size=16, device="cpu", seed=3, resident_limit_bytes=0)
+    assert isinstance(resident, ResidentSampler)
+    assert isinstance(streaming, StreamingSampler)
+    for index in [0, 1, 2, 40, 41, 7, 8, 8, 100_000]:
+        (pixels, labels), (pixels_too, labels_too) = resident.batch(index), streaming.batch(index)
+        assert pixels.shape == (16, 1, 2, 2)
+        assert torch.equal(pixels, pixels_too)
+        if labelled:
+            assert labels is not None
+            assert labels.dtype == torch.int64
+            assert torch.equal(labels, labels_too)
+            assert labels.tolist() == [i % 7 for i in numbers(pixels)]
+        else:
+            assert labels is labels_too is None
+    resident.close()
+    streaming.close()
+
+
+def test_resume_is_starting_at_the_next_index() -> None:
+    through = make_sampler(dataset(30), batch_size=8, device="cpu", seed=0, resident_limit_bytes=0)
+    batches = [through.batch(index)[0].clone() for index in range(12)]
+    again = make_sampler(dataset(30), batch_size=8, device="cpu", seed=0, resident_limit_bytes=0)
+    for index in range(7, 12):
+        assert torch.equal(again.batch(index)[0], batches[index])
+
+
+def test_a_streamed_batch_is_not_overwritten_by_later_ones() -> None:
+    sampler = make_sampler(dataset(500), batch_size=32, device="cpu", seed=0, resident_limit_bytes=0)
+    kept = sampler.batch(0)[0]
+    before = kept.clone()
+    for index in range(1, 6):
+        sampler.batch(index)
+    assert torch.equal(kept, before)
+
+
+def test_the_next_batch_is_gathered_ahead_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered: list[tuple[int, bool]] = []
+    ready = threading.Event()
+    gather = StreamingSampler._gather
+
+    def spy(self: StreamingSampler, index: int, turn: int):
+        gathered.append((index, threading.current_thread() is threading.main_thread()))
+        if index == 5:
+            ready.set()
+        return gather(self, index, turn)
+
+    monkeypatch.setattr(StreamingSampler, "_gather", spy)
+    sampler = make_sampler(dataset(50), batch_size=8, device="cpu", seed=0, resident_limit_bytes=0)
+    sampler.batch(4)
+    assert ready.wait(timeout=10)
+    sampler.batch(5)
+    sampler.close()
+    assert gathered[:2] == [(4, False), (5, False)]
+    assert [index for index, _ in gathered].count(5) == 1
+
+
+def test_close_ends_the_thread() -> None:
+    sampler = make_sampler(dataset(50), batch_size=8, device="cpu", seed=0, resident_limit_bytes=0)
+    sampler.batch(0)
+    assert any(t.name.startswith("ganzoo-prefetch") for t in threading.enumerate())
+    sampler.close()
+    assert not any(t.name.startswith("ganzoo-prefetch") for t in threading.enumerate())
+
+
+def test_pixels_in_memory_stay_resident_on_the_cpu_by_default() -> None:
+    assert isinstance(make_sampler(dataset(9), batch_size=2, device="cpu", seed=0), ResidentSampler)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_the_batches_of_the_cpu() -> None:
+    images = dataset(700)
+    expected = make_sampler(images, batch_size=64, device="cpu", seed=1)
+    for limit in (0, 10**9):
+        sampler = make_sampler(images, batch_size=64, device="cuda", seed=1, resident_limit_bytes=limit)
+        drawn = [sampler.batch(index) for index in range(200)]
+        for index, (pixels, labels) in enumerate(drawn):
+            pixels_cpu, labels_cpu = expected.batch(index)
+            assert torch.equal(pixels.cpu(), pixels_cpu)
+            assert labels is not None
+            assert torch.equal(labels.cpu(), labels_cpu)
+        sampler.close()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_resident_batch_makes_no_host_sync() -> None:
+    sampler = make_sampler(dataset(700), batch_size=64, device="cuda", seed=1)
+    sampler.batch(0)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for index in range(1, 50):
+            sampler.batch(index)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_balanced_classes_get_equal_counts() -> None:
+    drawn, law = label_law(torch.arange(1000) % 10, 105, num_classes=10, seed=0)
+    assert law == "balanced"
+    assert sorted(torch.bincount(drawn).tolist()) == [10] * 5 + [11] * 5
+    assert drawn.dtype == torch.int64
+    assert drawn.tolist() != sorted(drawn.tolist())
+    assert torch.equal(drawn, label_law(torch.arange(1000) % 10, 105, num_classes=10, seed=0)[0])
+    assert not torch.equal(drawn, label_law(torch.arange(1000) % 10, 105, num_classes=10, seed=1)[0])
+
+
+def test_within_ten_percent_is_balanced_and_beyond_is_empirical() -> None:
+    near = torch.repeat_interleave(torch.arange(2), torch.tensor([109, 91]))
+    far = torch.repeat_interleave(torch.arange(2), torch.tensor([111, 89]))
+    assert label_law(near, 10, num_classes=2, seed=0)[1] == "balanced"
+    assert label_law(far, 10, num_classes=2, seed=0)[1] == "empirical"
+
+
+def test_empirical_counts_follow_the_dataset() -> None:
+    labels = torch.repeat_interleave(torch.arange(4), torch.tensor([700, 200, 100, 0]))
+    drawn, law = label_law(labels, 101, num_classes=4, seed=0)
+    assert law == "empirical"
+    assert torch.bincount(drawn, minlength=4).tolist() == [71, 20, 10, 0]

@@ -1,0 +1,118 @@
+"""FID against closed forms, torch-fidelity and torchmetrics."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+from ganzoo.errors import UserError
+from ganzoo.metrics.evaluate import Reference
+from ganzoo.metrics.fid import FrechetDistance, frechet_distance
+from ganzoo.metrics.statistics import Moments, moments
+
+
+def features(n: int, dim: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(dim, dim, generator=generator) / dim**0.5
+    return torch.relu(torch.randn(n, dim, generator=generator) @ mix + 0.3 * seed)
+
+
+def gaussian(mean: list[float], covariance: torch.Tensor) -> Moments:
+    return Moments(count=1000, mean=torch.tensor(mean, dtype=torch.float64), covariance=covariance.double())
+
+
+def score(generated: torch.Tensor, real: torch.Tensor, **settings: bool) -> float:
+    metric = FrechetDistance(**settings)
+    for batch in generated.split(37):
+        metric.update({"pool": batch}, None)
+    return metric.compute(Reference(pool=real))["fid"]
+
+
+def test_diagonal_gaussians():
+    a = gaussian([0.0, 1.0, 2.0], torch.diag(torch.tensor([1.0, 4.0, 9.0])))
+    b = gaussian([1.0, 1.0, 0.0], torch.diag(torch.tensor([4.0, 4.0, 1.0])))
+    expected = (1 + 0 + 4) + (1 - 2) ** 2 + 0 + (3 - 1) ** 2
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
+
+
+def test_gaussians_that_do_not_commute():
+    # in two dimensions tr((A B)^(1/2)) = sqrt(tr(A B) + 2 sqrt(det(A B)))
+    s, t = torch.tensor([[2.0, 0.9], [0.9, 1.0]]).double(), torch.tensor([[1.0, -0.5], [-0.5, 3.0]]).double()
+    cross = ((s @ t).trace() + 2 * (s @ t).det().sqrt()).sqrt()
+    expected = float(s.trace() + t.trace() - 2 * cross)
+    assert frechet_distance(gaussian([0.0, 0.0], s), gaussian([0.0, 0.0], t)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_identical_sets_are_at_zero():
+    x = features(300, 48, 1)
+    assert score(x, x) == pytest.approx(0.0, abs=1e-10)
+
+
+def test_dead_features_leave_the_rest_alone():
+    # units that never fire make the covariance singular, though there are images enough
+    x, y = features(200, 8, 1), features(200, 8, 2)
+    dead = torch.zeros(200, 5)
+    assert score(torch.cat([x, dead], 1), torch.cat([y, dead], 1)) == pytest.approx(score(x, y), rel=1e-10)
+
+
+def test_rank_deficient_against_the_exact_value():
+    # 20 images in 64 dimensions, compared in the 40 dimensions the two sets span: the same distance
+    x, y = features(20, 64, 1).double(), features(20, 64, 2).double()
+    basis = torch.linalg.qr(torch.cat([x, y]).T).Q
+    expected = frechet_distance(moments(x @ basis), moments(y @ basis))
+    assert score(x, y, allow_rank_deficient=True) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("counts", [(64, 100), (100, 64)])
+def test_too_few_images_are_refused(counts):
+    x, y = features(counts[0], 64, 1), features(counts[1], 64, 2)
+    with pytest.raises(UserError, match=f"64 feature dimensions.*{counts[0]} generated, {counts[1]} reference"):
+        score(x, y)
+    assert score(x, y, allow_rank_deficient=True) > 0
+
+
+def test_one_image_more_than_dimensions_is_enough():
+    assert score(features(65, 64, 1), features(65, 64, 2)) > 0
+
+
+def test_nan_features_are_refused():
+    x = features(100, 8, 1)
+    x[5, 5] = float("nan")
+    with pytest.raises(UserError, match="NaN"):
+        score(x, features(100, 8, 2))
+
+
+def test_parity_with_torch_fidelity():
+    x, y = features(600, 96, 1), features(500, 96, 2)
+    theirs = fid_statistics_to_metric(
+        fid_features_to_statistics(x.double()), fid_features_to_statistics(y.double()), verbose=False
+    )["frechet_inception_distance"]
+    assert score(x, y) == pytest.approx(theirs, rel=1e-4)
+
+
+class Identity(nn.Module):
+    """Images that are features already."""
+
+    num_features = 32
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_parity_with_torchmetrics():
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    x, y = features(200, 32, 1), features(250, 32, 2)
+    theirs = FrechetInceptionDistance(feature=Identity())
+    theirs.update(y.double(), real=True)
+    theirs.update(x.double(), real=False)
+    assert score(x, y) == pytest.approx(float(theirs.compute()), rel=1e-4)
+
+
+def test_covariance_is_that_of_numpy():
+    x, y = features(80, 4, 1), features(90, 4, 2)
+    s, t = np.cov(x.double().numpy(), rowvar=False), np.cov(y.double().numpy(), rowvar=False)
+    roots = np.sqrt(np.linalg.eigvals(s @ t).real).sum()
+    mean = x.double().mean(0) - y.double().mean(0)
+    assert score(x, y) == pytest.approx(float(mean @ mean) + np.trace(s) + np.trace(t) - 2 * roots, rel=1e-10)

@@ -1,0 +1,84 @@
+"""KID against its definition, torch-fidelity and torchmetrics."""
+
+import pytest
+import torch
+from torch import nn
+from torch_fidelity.metric_kid import kid_features_to_metric
+
+from ganzoo.errors import UserError
+from ganzoo.metrics.evaluate import Reference
+from ganzoo.metrics.kid import KernelDistance, kernel_distance, polynomial_mmd2
+
+
+def features(n: int, dim: int, seed: int) -> torch.Tensor:
+    return torch.rand(n, dim, generator=torch.Generator().manual_seed(seed)) * (1 + 0.3 * seed)
+
+
+def score(generated: torch.Tensor, real: torch.Tensor, **settings: int) -> dict[str, float]:
+    metric = KernelDistance(**settings)
+    for batch in generated.split(41):
+        metric.update({"pool": batch}, None)
+    return metric.compute(Reference(pool=real))
+
+
+def test_mmd_is_its_definition_written_out():
+    x, y = features(5, 3, 1).double(), features(4, 3, 2).double()
+
+    def kernel(a, b):
+        return (float(a @ b) / 3 + 1) ** 3
+
+    xx = sum(kernel(x[i], x[j]) for i in range(5) for j in range(5) if i != j) / 20
+    yy = sum(kernel(y[i], y[j]) for i in range(4) for j in range(4) if i != j) / 12
+    xy = sum(kernel(a, b) for a in x for b in y) / 20
+    assert float(polynomial_mmd2(x, y)) == pytest.approx(xx + yy - 2 * xy, rel=1e-12)
+
+
+def test_it_is_unbiased():
+    # two samples of one distribution: the mean over many subsets stays near 0, however few images are in each
+    x, y = features(2000, 8, 1), features(2000, 8, 1) * 0 + features(2000, 8, 1).roll(1, 0)
+    kid, std = kernel_distance(x[:1000], y[1000:], subsets=400, subset_size=10)
+    assert abs(kid) < 4 * std / 400**0.5
+
+
+def test_parity_with_torch_fidelity():
+    x, y = features(300, 24, 1), features(260, 24, 2)
+    ours = score(x, y, subsets=20, subset_size=100)
+    theirs = kid_features_to_metric(x.double(), y.double(), kid_subsets=20, kid_subset_size=100, verbose=False)
+    assert ours["kid"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-9)
+    assert ours["kid_std"] == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`")
+def test_parity_with_torchmetrics():
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    x, y = features(150, 24, 1), features(150, 24, 2)
+    theirs = KernelInceptionDistance(feature=nn.Identity(), subsets=1, subset_size=150)
+    theirs.update(y.double(), real=True)
+    theirs.update(x.double(), real=False)
+    assert score(x, y)["kid"] == pytest.approx(float(theirs.compute()[0]), rel=1e-4)
+
+
+def test_subsets_shrink_to_the_smaller_set():
+    x, y = features(30, 8, 1), features(90, 8, 2)
+    assert score(x, y, subsets=7) == score(x, y, subsets=7, subset_size=30)
+    assert score(x, y, subsets=7)["kid_std"] > 0  # the larger set is still drawn from
+
+
+def test_whole_sets_are_compared_once():
+    x, y = features(60, 8, 1), features(60, 8, 2)
+    found = score(x, y)
+    assert found["kid"] == pytest.approx(float(polynomial_mmd2(x.double(), y.double())), rel=1e-12)
+    assert found["kid_std"] == 0.0
+
+
+def test_one_image_is_refused():
+    with pytest.raises(UserError, match="at least 2"):
+        score(features(1, 8, 1), features(60, 8, 2))
+
+
+def test_nan_features_are_refused():
+    x = features(60, 8, 1)
+    x[0, 0] = float("nan")
+    with pytest.raises(UserError, match="NaN"):
+        score(x, features(60, 8, 2))
