@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. A user's error is one line of cause and one of cure, exit code 2; bugs keep their traceback."""
+    """Run the command line. The user's errors exit with 2 and two lines, cause and cure; bugs keep their traceback."""
     # Spinning OpenMP threads are a little faster on an idle machine and up to ten times slower on a busy one. Both
     # variables are read once, when torch loads; whoever has set them knows better.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.config import RunConfig, from_dict
 from ganzoo.errors import UserError
-from ganzoo.files import write_atomic
+from ganzoo.files import write_text
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.source import source_sha256
@@ -44,7 +44,7 @@ def plan_jobs(
     again, and other settings, or an edited plugin, never meet them.
     """
     total = len(configs) * seeds
-    jobs = []
+    jobs: list[Job] = []
     for index in range(seeds):
         for config in configs:
             seeded = replace(config, seed=config.seed + index)
@@ -55,11 +55,13 @@ def plan_jobs(
             name = f"{seeded.variant.name}{objective}-s{seeded.seed}-{digest}"
             jobs.append(
                 Job(
-                    config=seeded.to_dict(), out=str(out / seeded.dataset.name / name), root=str(root),
+                    config=seeded.to_dict(),
+                    out=str(out / seeded.dataset.name / name),
+                    root=str(root),
                     plugin_files=tuple(map(str, plugin_files)),
                     title=f"{seeded.variant.name}{objective} seed {seeded.seed} ({len(jobs) + 1}/{total})",
                 )
-            )  # fmt: skip
+            )
     return jobs
 
 
@@ -121,6 +123,6 @@ def work(job: Job) -> None:
 def _write_failure(run: RunDirectory, text: str) -> None:
     """Best effort: when the disk is the trouble, the exit code still tells."""
     try:
-        write_atomic(run.failure_file, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+        write_text(run.failure_file, text + "\n")
     except (OSError, UserError) as error:
         print(f"cannot record the failure: {error}", file=sys.stderr)

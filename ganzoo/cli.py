@@ -29,10 +29,21 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-_plugin = click.option("--plugin", "plugin_files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-                       help="Also load plugins from this Python file.")  # fmt: skip
-_data_root = click.option("--data-root", type=click.Path(path_type=Path), metavar="DIR", envvar="GANZOO_DATA",
-                          help="Folder of datasets and caches.  [default: $GANZOO_DATA or ~/.cache/ganzoo]")  # fmt: skip
+_plugin = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also load plugins from this Python file.",
+)
+_data_root = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    envvar="GANZOO_DATA",
+    help="Folder of datasets and caches.  [default: $GANZOO_DATA or ~/.cache/ganzoo]",
+)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _device = click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
 _run_options = _options(
@@ -148,13 +159,18 @@ def plugins(name: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> 
         _print_json(
             [
                 {
-                    "name": plugin.name, "origin": plugin.origin, "module": plugin.module, "status": plugin.status,
-                    "error": plugin.error, "details": plugin.details, "seconds": round(plugin.seconds, 6),
+                    "name": plugin.name,
+                    "origin": plugin.origin,
+                    "module": plugin.module,
+                    "status": plugin.status,
+                    "error": plugin.error,
+                    "details": plugin.details,
+                    "seconds": round(plugin.seconds, 6),
                     "registers": {kind: [spec.name for spec in specs] for kind, specs in plugin.specs.items()},
                 }
                 for plugin in found
             ]
-        )  # fmt: skip
+        )
         return
     for plugin in found:
         click.echo(f"{plugin.name}  {plugin.status}  {plugin.origin}  {plugin.seconds * 1000:.0f} ms")
@@ -276,16 +292,28 @@ def leaderboard(paths: tuple[Path, ...], sort: str, form: str, as_json: bool) ->
 )
 @_options(_device, _plugin)
 def sample(
-    run: str, count: int | None, labels: str | None, seed: int, snapshot: float | None, out: Path | None,
-    device: str | None, plugin_files: tuple[Path, ...],
-) -> None:  # fmt: skip
+    run: str,
+    count: int | None,
+    labels: str | None,
+    seed: int,
+    snapshot: float | None,
+    out: Path | None,
+    device: str | None,
+    plugin_files: tuple[Path, ...],
+) -> None:
     """Make a grid of images from a run directory, or from the newest run of VARIANT under runs/."""
     from ganzoo.sampling import sample_grid
 
     path = sample_grid(
-        _registry(plugin_files), run, count=count, labels=_integers(labels), seed=seed, kimg=snapshot, out=out,
+        _registry(plugin_files),
+        run,
+        count=count,
+        labels=_integers(labels),
+        seed=seed,
+        kimg=snapshot,
+        out=out,
         device=device or "auto",
-    )  # fmt: skip
+    )
     click.echo(path)
 
 
@@ -359,24 +387,36 @@ def _config(
 
     overrides = dict(extra or {})
     for option, key in (
-        ("kimg", "train.kimg"), ("minutes", "train.minutes"), ("size", "dataset.size"), ("seed", "seed"),
-        ("device", "device"), ("precision", "precision"), ("log", "callbacks"),
-    ):  # fmt: skip
+        ("kimg", "train.kimg"),
+        ("minutes", "train.minutes"),
+        ("size", "dataset.size"),
+        ("seed", "seed"),
+        ("device", "device"),
+        ("precision", "precision"),
+        ("log", "callbacks"),
+    ):
         if options[option] is not None:
             overrides[key] = options[option]
     if options["minutes"] is not None and options["kimg"] is None:
         overrides["train.kimg"] = None
     document = read_document(options["config_file"]) if options["config_file"] else None
     return build_config(
-        registry, variant=variant, dataset=options["dataset"], objective=options["objective"], features=options["features"],
-        preset=options["preset"], document=document, sets=options["sets"], overrides=overrides,
-    )  # fmt: skip
+        registry,
+        variant=variant,
+        dataset=options["dataset"],
+        objective=options["objective"],
+        features=options["features"],
+        preset=options["preset"],
+        document=document,
+        sets=options["sets"],
+        overrides=overrides,
+    )
 
 
 def _bench_configs(
     registry: Registry, named: list[str] | None, options: dict[str, Any], extra: dict[str, Any]
 ) -> tuple[list[RunConfig], list[str]]:
-    """A config per variant. Variants the user did not name and that do not fit are left out, with a line that says why."""
+    """A config per variant. Variants the user did not name and that do not fit are left out, with a line that says so."""
     configs, left_out = [], []
     for name in named or [spec.name for spec in registry.all("variants")]:
         try:
@@ -463,16 +503,25 @@ def _text(value: Any) -> str:
 
 
 def _setting_json(setting: Any) -> dict[str, Any]:
-    return {"name": setting.name, "default": setting.default, "doc": setting.doc,
-            "choices": list(setting.choices) if setting.choices else None}  # fmt: skip
+    return {
+        "name": setting.name,
+        "default": setting.default,
+        "doc": setting.doc,
+        "choices": list(setting.choices) if setting.choices else None,
+    }
 
 
 def _spec_json(registry: Registry, kind: str, spec: Any) -> dict[str, Any]:
     plugin = registry.owner(kind, spec.name)
     return {
-        "name": spec.name, "summary": spec.summary, "paper": spec.paper, "plugin": plugin.name, "origin": plugin.origin,
-        **_facts(spec), "settings": [_setting_json(setting) for setting in spec.settings],
-    }  # fmt: skip
+        "name": spec.name,
+        "summary": spec.summary,
+        "paper": spec.paper,
+        "plugin": plugin.name,
+        "origin": plugin.origin,
+        **_facts(spec),
+        "settings": [_setting_json(setting) for setting in spec.settings],
+    }
 
 
 def _print_json(document: Any) -> None:

@@ -37,10 +37,12 @@ class Choice:
 class Train:
     """How long and how. An image is one real image shown to D; 1 kimg is 1000 of them."""
 
-    kimg: float | None = knob(500.0, "length of the run in thousands of real images; none: until `minutes`",
-                              minimum=0.001, type=float)  # fmt: skip
-    minutes: float | None = knob(None, "length of the run in minutes of training, scoring not counted; none: no limit",
-                                 minimum=0.001, type=float)  # fmt: skip
+    kimg: float | None = knob(
+        500.0, "length of the run in thousands of real images; none: `minutes`", minimum=0.001, type=float, optional=True
+    )
+    minutes: float | None = knob(
+        None, "length of the run in minutes of training, scoring not counted; none: no limit", minimum=0.001, type=float
+    )
     batch_size: int = knob(64, "real images per step", minimum=2)
     d_steps: int = knob(1, "discriminator steps per generator step, each with a fresh batch", minimum=1)
     optimizer: str = knob("adam", "adam or rmsprop, for both networks", choices=("adam", "rmsprop"))
@@ -49,8 +51,9 @@ class Train:
     beta1: float = knob(0.5, "Adam's first moment decay", minimum=0.0, maximum=0.9999)
     beta2: float = knob(0.999, "Adam's second moment decay (RMSprop's alpha)", minimum=0.0, maximum=0.999999)
     ema_kimg: float = knob(10.0, "half-life of the averaged G in kimg; 0: score the raw G", minimum=0.0)
-    ema_rampup: float = knob(0.05, "the half-life is at most this share of the images seen so far",
-                             minimum=0.0, maximum=1.0)  # fmt: skip
+    ema_rampup: float = knob(
+        0.05, "the half-life is at most this share of the images seen so far", minimum=0.0, maximum=1.0
+    )
     tick_kimg: float = knob(1.0, "kimg between two readings of the statistics", minimum=0.001)
     snapshots: int = knob(8, "snapshots, evenly spaced over the run, beside the one before training", minimum=1)
 
@@ -165,10 +168,10 @@ _GENERIC_DATASET = (
         minimum=4,
         maximum=1024,
         doc="square size in pixels images are brought to, with antialias; none: the natural size",
-    ),  # fmt: skip
+    ),
     Setting(
         name="color", default=None, type=str, choices=("gray", "rgb", None), doc="gray or rgb; none: as the data are"
-    ),  # fmt: skip
+    ),
 )
 
 
@@ -211,16 +214,18 @@ def build_config(
     dataset_spec = registry.dataset(dataset_name)
     if path and not dataset_spec.takes_path:
         raise UserError(f"dataset '{dataset_name}' takes no path", f"say --dataset {dataset_name}")
-    if path:
-        path = str(Path(path).expanduser().resolve())
     features_spec = registry.features(features or _name(document, "features") or dataset_spec.features)
 
-    preset = preset or document.get("preset") or dataset_spec.preset
+    pairs = [_pair(text) for text in sets]
+    preset = preset or dict(pairs).get("preset") or document.get("preset") or dataset_spec.preset
     if preset not in PRESETS:
         raise UnknownName("preset", str(preset), PRESETS)
     specs: dict[str, Spec] = {
-        "variant": variant_spec, "objective": objective_spec, "dataset": dataset_spec, "features": features_spec
-    }  # fmt: skip
+        "variant": variant_spec,
+        "objective": objective_spec,
+        "dataset": dataset_spec,
+        "features": features_spec,
+    }
     known = {
         "variant": variant_spec.settings,
         "objective": objective_spec.settings,
@@ -242,6 +247,8 @@ def build_config(
             raise UnknownName("setting", key, choices)
         name, _, inner = rest.partition(".")
         if inner and section in specs:
+            if lenient and not registry.has(section, name):  # left out, or not installed
+                return
             owner = registry.find_spec(section, name)
             if owner.name != specs[section].name:
                 _check_named(section, owner, inner, value, key)
@@ -255,27 +262,14 @@ def build_config(
         put(key, value)
     for key, value in PRESETS[preset].values.items():
         put(key, value, lenient=True)
-    for key, value in document.items():
-        if isinstance(value, Mapping):
-            for inner, inner_value in value.items():
-                if inner != "name":
-                    put(f"{key}.{inner}", inner_value)
-        elif key not in specs:
-            put(key, value)
-    for text in sets:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise SettingError(
-                f"--set {text}: there is no '='", "write --set section.key=value, e.g. train.batch_size=32"
-            )
-        put(key.strip(), value.strip())
-    for key, value in (overrides or {}).items():
+    for key, value in (*_document_pairs(document, specs), *pairs, *(overrides or {}).items()):
         put(key, value)
 
     if dataset_spec.takes_path:
-        given["dataset"]["path"] = path or given["dataset"].get("path", "")
-        if not given["dataset"]["path"]:
+        path = str(path or given["dataset"].get("path", ""))
+        if not path:
             raise UserError(f"dataset '{dataset_name}' needs a path", f"say --dataset {dataset_name}:PATH")
+        given["dataset"]["path"] = str(Path(path).expanduser().resolve())
     values = {section: resolve(known[section], given[section], section) for section in _SECTIONS}
     train = Train(**values["train"])  # type: ignore[arg-type]
     if train.kimg is None and train.minutes is None:
@@ -333,6 +327,32 @@ def check_fit(
         )
 
 
+def _pair(text: str) -> tuple[str, str]:
+    """ "train.kimg=5" -> ("train.kimg", "5")."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SettingError(f"--set {text}: there is no '='", "write --set section.key=value, e.g. train.batch_size=32")
+    return key.strip(), value.strip()
+
+
+def _document_pairs(document: Mapping[str, Any], specs: Mapping[str, Spec]) -> Iterable[tuple[str, Any]]:
+    """A file as (key, value). A sub-table such as `[variant.dcgan]`, and a table that names another variant, dataset,
+    ... than the one in use, become `section.NAME.key`, which counts only where NAME is in use.
+    """
+    for section, table in document.items():
+        if not isinstance(table, Mapping):
+            if section not in specs:
+                yield section, table
+            continue
+        name = str(table.get("name", "")).partition(":")[0] if section in specs else ""
+        prefix = section if name in ("", getattr(specs.get(section), "name", "")) else f"{section}.{name}"
+        for key, value in table.items():
+            if isinstance(value, Mapping):
+                yield from ((f"{section}.{key}.{inner}", inner_value) for inner, inner_value in value.items())
+            elif key != "name" or section not in specs:
+                yield f"{prefix}.{key}", value
+
+
 def _check_named(section: str, owner: Spec, name: str, value: Any, key: str) -> None:
     """`variant.dcgan.channels=8` while another variant is in use: still has to be right."""
     settings = dataset_settings(owner) if isinstance(owner, Dataset) else owner.settings
@@ -352,12 +372,19 @@ def _name(document: Mapping[str, Any], key: str) -> str | None:
 
 
 def _top_values(top: Mapping[str, Any]) -> dict[str, Any]:
-    seed = check(Setting(name="seed", default=0, minimum=0, maximum=2**31 - 1, doc="seed of the run"),
-                 top.get("seed", 0), "seed")  # fmt: skip
-    precision = check(Setting(name="precision", default="auto", choices=PRECISIONS, doc="number format"),
-                      top.get("precision", "auto"), "precision")  # fmt: skip
-    callbacks: Iterable[str] = top.get("callbacks", ())
+    seed = check(
+        Setting(name="seed", default=0, minimum=0, maximum=2**31 - 1, doc="seed of the run"), top.get("seed", 0), "seed"
+    )
+    precision = check(
+        Setting(name="precision", default="auto", choices=PRECISIONS, doc="number format"),
+        top.get("precision", "auto"),
+        "precision",
+    )
+    device = check(Setting(name="device", default="auto", doc="auto, cpu, cuda, cuda:1 or mps"),
+                   top.get("device", "auto"), "device")  # fmt: skip
+    callbacks = top.get("callbacks", ())
     if isinstance(callbacks, str):
         callbacks = [name.strip() for name in callbacks.split(",") if name.strip()]
-    device = top.get("device", "auto")
-    return {"seed": seed, "precision": precision, "device": str(device), "callbacks": tuple(callbacks)}
+    if not isinstance(callbacks, (list, tuple)) or not all(isinstance(name, str) for name in callbacks):
+        raise SettingError(f"callbacks={callbacks!r} is not a list of names", 'write callbacks = ["tensorboard"]')
+    return {"seed": seed, "precision": precision, "device": device, "callbacks": tuple(callbacks)}

@@ -42,9 +42,12 @@ class TrainingDisplay:
     def __enter__(self) -> TrainingDisplay:
         if self._console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]}"),
-                console=self._console, transient=True,
-            )  # fmt: skip
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[text]}"),
+                console=self._console,
+                transient=True,
+            )
             self._task = self._progress.add_task(self._title, total=1.0, text="starting")
             self._progress.start()
         return self
@@ -68,7 +71,8 @@ class TrainingDisplay:
         losses = "  ".join(
             f"{name} {values[key]:.3f}" for name, key in (("D", "d_loss"), ("G", "g_loss")) if key in values
         )
-        text = f"{status.kimg:.1f} kimg  {status.img_per_s:,.0f} img/s  {losses}  {self._metrics}{_clock(status.seconds_left)} left"
+        text = f"{status.kimg:.1f} kimg  {status.img_per_s:,.0f} img/s  {losses}  {self._metrics}"
+        text += f"{_clock(status.seconds_left)} left"
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=status.progress, text=text)
         elif time.monotonic() - self._printed >= PLAIN_SECONDS:
@@ -99,7 +103,7 @@ def _clock(seconds: float) -> str:
 
 
 def print_tables(tables: Sequence[Table], console: Console | None = None) -> None:
-    """Leaderboards to stdout. Where a table is wider than the terminal, quality and cost are printed one below the other."""
+    """Leaderboards to stdout. A table wider than the terminal is printed in two parts, quality and cost."""
     console = console or wide_console()
     for table in tables:
         columns = used_columns(table)

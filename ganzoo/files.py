@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,7 +47,11 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     """Atomically, readable, with NaN and infinity as null."""
-    text = json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(path, json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Atomically, UTF-8."""
     write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
@@ -74,6 +79,6 @@ def finite(document: Any) -> Any:
         return {key: finite(value) for key, value in document.items()}
     if isinstance(document, (list, tuple)):
         return [finite(value) for value in document]
-    if isinstance(document, float) and not (document - document == 0.0):
+    if isinstance(document, float) and not math.isfinite(document):
         return None
     return document

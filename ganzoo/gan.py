@@ -25,7 +25,7 @@ class VariantConfig:
 class GAN:
     """A generator and a discriminator (a critic, for Wasserstein objectives).
 
-    `generator(z, labels)`: z float32 `[N, z_dim]` ~ N(0, I), labels int64 `[N]` or None -> images `[N,C,H,W]` in [-1, 1].
+    `generator(z, labels)`: z float32 `[N, z_dim]` ~ N(0, I), labels int64 `[N]` or None -> `[N,C,H,W]` in [-1, 1].
     `discriminator(x, labels)`: x `[N,C,H,W]` in [-1, 1], labels int64 `[N]` or None -> logits `[N]`, without a sigmoid.
     """
 

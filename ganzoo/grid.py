@@ -27,7 +27,7 @@ def to_image(grid: Tensor, width: int = 640) -> Image.Image:
     """uint8 `[C,H,W]` -> PIL image, enlarged by a whole factor towards `width` pixels so that a person can see it."""
     array = grid.cpu().numpy()
     image = Image.fromarray(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))
-    factor = max(1, width // image.width)
+    factor = max(1, round(width / image.width))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
@@ -49,7 +49,7 @@ def grid_inputs(z_dim: int, num_classes: int, conditional: bool, rows: int = 8) 
 
 
 def film(frames: list[tuple[Path, str]], out: Path, seconds: float) -> None:
-    """An animated GIF of PNG `frames`, each with its caption in a strip below; the last one stays three times as long."""
+    """An animated GIF of PNG `frames`, each with its caption below it; the last one stays three times as long."""
     images: list[Any] = []
     for path, caption in frames:
         with Image.open(path) as opened:

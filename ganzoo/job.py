@@ -81,10 +81,18 @@ def run_job(
     _save_real_grid(run, images, variant.conditional)
     with _denormals_flushed():
         outcome = train(
-            gan=gan, losses=losses, sampler=sampler, config=config.train, conditional=variant.conditional, device=device,
-            precision=precision, run=run, take_snapshot=take_snapshot, observers=watchers,
+            gan=gan,
+            losses=losses,
+            sampler=sampler,
+            config=config.train,
+            conditional=variant.conditional,
+            device=device,
+            precision=precision,
+            run=run,
+            take_snapshot=take_snapshot,
+            observers=watchers,
             peak_memory=lambda: peak_memory(device),
-        )  # fmt: skip
+        )
     sampler.close()
     result = _result(config, run, gan, scorer, floor, outcome, environment, device, time.perf_counter() - started)
     result["source"] = source_sha256(variant)
@@ -125,9 +133,15 @@ class _SnapshotTaker:
     """Stores, pictures and, where it is due, scores a snapshot, and tells the observers."""
 
     def __init__(
-        self, run: RunDirectory, config: RunConfig, gan: GAN, images: Images, scorer: Scorer, conditional: bool,
+        self,
+        run: RunDirectory,
+        config: RunConfig,
+        gan: GAN,
+        images: Images,
+        scorer: Scorer,
+        conditional: bool,
         observers: Sequence[Observer],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._run, self._config, self._gan, self._images = run, config, gan, images
         self._scorer, self._observers = scorer, observers
         self._z, self._labels, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
@@ -136,8 +150,14 @@ class _SnapshotTaker:
         run, config = self._run, self._config
         if self._config.train.ema_kimg == 0:
             generator = self._gan.generator
-        save_snapshot(run.snapshot_file(images), generator, config, shape=self._images.shape,
-                      num_classes=self._images.num_classes, images=images)  # fmt: skip
+        save_snapshot(
+            run.snapshot_file(images),
+            generator,
+            config,
+            shape=self._images.shape,
+            num_classes=self._images.num_classes,
+            images=images,
+        )
         grid = self._grid(generator)
         save_png(run.sample_file(images), grid)
         record = next((record for record in run.metrics() if record["images"] == images), None)
@@ -145,12 +165,22 @@ class _SnapshotTaker:
         if due and record is None:
             score = self._scorer.score_generator(generator, self._gan.z_dim)
             record = {
-                "images": images, "kimg": images / 1000, "values": score.values, "seconds": round(score.seconds, 3),
-                "sample_img_per_s": round(score.sample_img_per_s, 1), "protocol": self._scorer.protocol.id,
-            }  # fmt: skip
+                "images": images,
+                "kimg": images / 1000,
+                "values": score.values,
+                "seconds": round(score.seconds, 3),
+                "sample_img_per_s": round(score.sample_img_per_s, 1),
+                "protocol": self._scorer.protocol.id,
+            }
             run.add_metrics(record)
-        snapshot = Snapshot(images=images, index=index, last=last, generator=generator, grid=grid,
-                            metrics=record["values"] if record else {})  # fmt: skip
+        snapshot = Snapshot(
+            images=images,
+            index=index,
+            last=last,
+            generator=generator,
+            grid=grid,
+            metrics=record["values"] if record else {},
+        )
         for observer in self._observers:
             observer.on_snapshot(snapshot)
 
@@ -166,9 +196,16 @@ class _SnapshotTaker:
 
 
 def _result(
-    config: RunConfig, run: RunDirectory, gan: GAN, scorer: Scorer, floor: dict[str, Any], outcome: Outcome,
-    environment: dict[str, Any], device: torch.device, wall_seconds: float,
-) -> dict[str, Any]:  # fmt: skip
+    config: RunConfig,
+    run: RunDirectory,
+    gan: GAN,
+    scorer: Scorer,
+    floor: dict[str, Any],
+    outcome: Outcome,
+    environment: dict[str, Any],
+    device: torch.device,
+    wall_seconds: float,
+) -> dict[str, Any]:
     """The row for the leaderboard. `best` is the trained snapshot of lowest FID among those scored."""
     scores = run.metrics()
     trained = [score for score in scores if score["images"] > 0]
@@ -203,5 +240,5 @@ def _result(
             "python": environment["python"],
             "packages": environment["packages"],
             "git": environment["git"],
-        },  # fmt: skip
+        },
     }

@@ -19,9 +19,14 @@ from ganzoo.runs import RunDirectory, find_runs
 RANKED_SEEDS = 3
 """Training seeds a row needs to get a rank."""
 
-# Two-sided 95 % quantile of Student's t, by degrees of freedom; beyond the table the normal quantile is within 2 %.
+# Two-sided 95 % quantile of Student's t, by degrees of freedom.
+# fmt: off
 _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-        2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
+        2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
+# fmt: on
+
+# What tells where a run was made, not what it computed: the protocol holds the hashes of data and weights.
+_PLACES = ("seed", "device", "callbacks", "schema", "dataset.path", "features.weights")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,8 @@ def summarize(values: Iterable[float | None]) -> Number | None:
     n = len(present)
     if n == 1:
         return Number(mean=present[0], half=None, n=1)
-    t = _T95[n - 2] if n - 2 < len(_T95) else 1.960
+    # Beyond the table: z + (z^3 + z) / (4 df), z = 1.960 (Abramowitz and Stegun 26.7.5), right to 0.2 %.
+    t = _T95[n - 2] if n - 2 < len(_T95) else 1.960 + 2.372 / (n - 1)
     return Number(mean=statistics.fmean(present), half=t * statistics.stdev(present) / math.sqrt(n), n=n)
 
 
@@ -56,6 +62,7 @@ class Row:
     failures: list[str] = field(default_factory=list)  # one line for each seed that gave no result
     settings: str = ""  # what tells it from other rows of the same variant and objective
     runs: list[str] = field(default_factory=list)  # run directories
+    repeats: int = 0  # runs left out because their seed is counted already: a copy is no further evidence
     rank: int | None = None
     numbers: dict[str, Number | None] = field(default_factory=dict)
 
@@ -66,6 +73,7 @@ class Row:
         total = len(self.results) + len(self.failures)
         notes = [f"{len(diverged)}/{total} diverged: {diverged[0]}"] if diverged else []
         notes += [f"{len(self.failures)}/{total} failed: {self.failures[0]}"] if self.failures else []
+        notes += [f"{self.repeats} left out: their seeds are counted already"] if self.repeats else []
         return "; ".join(notes)
 
 
@@ -125,25 +133,54 @@ COLUMNS: tuple[Column, ...] = (
     Column(key="fid", title="FID", value=_metric("fid"), show=_digits(2), higher_is_better=False),
     Column(key="best_fid", title="best FID", value=_metric("fid", "best"), show=_digits(2), higher_is_better=False),
     Column(key="is", title="IS", value=_metric("is"), show=_digits(2), higher_is_better=True),
-    Column(key="kid", title="KID x1000", value=lambda result: _thousand(_metric("kid")(result)), show=_digits(1),
-           higher_is_better=False),
+    Column(
+        key="kid",
+        title="KID x1000",
+        value=lambda result: _thousand(_metric("kid")(result)),
+        show=_digits(1),
+        higher_is_better=False,
+    ),
     Column(key="precision", title="prec.", value=_metric("precision"), show=_digits(2), higher_is_better=True),
     Column(key="recall", title="recall", value=_metric("recall"), show=_digits(2), higher_is_better=True),
     Column(key="density", title="dens.", value=_metric("density"), show=_digits(2), higher_is_better=True),
     Column(key="coverage", title="cover.", value=_metric("coverage"), show=_digits(2), higher_is_better=True),
     Column(key="cond_acc", title="cond. acc. %", value=_metric("cond_acc"), show=_digits(1), higher_is_better=True),
     Column(key="modes", title="modes", value=_metric("modes"), show=_digits(0), higher_is_better=True),
-    Column(key="kimg", title="kimg", value=lambda result: result.get("kimg"), show=_digits(0), higher_is_better=False,
-           group="cost"),
-    Column(key="train_img_per_s", title="train img/s", value=lambda result: result.get("train_img_per_s"),
-           show=_digits(0), higher_is_better=True, group="cost"),
-    Column(key="sample_img_per_s", title="sample img/s", value=lambda result: result.get("sample_img_per_s"),
-           show=_digits(0), higher_is_better=True, group="cost"),
+    Column(
+        key="kimg",
+        title="kimg",
+        value=lambda result: result.get("kimg"),
+        show=_digits(0),
+        higher_is_better=False,
+        group="cost",
+    ),
+    Column(
+        key="train_img_per_s",
+        title="train img/s",
+        value=lambda result: result.get("train_img_per_s"),
+        show=_digits(0),
+        higher_is_better=True,
+        group="cost",
+    ),
+    Column(
+        key="sample_img_per_s",
+        title="sample img/s",
+        value=lambda result: result.get("sample_img_per_s"),
+        show=_digits(0),
+        higher_is_better=True,
+        group="cost",
+    ),
     Column(key="parameters", title="params", value=_parameters, show=_count, higher_is_better=False, group="cost"),
     Column(key="peak_memory", title="peak mem.", value=_memory, show=_bytes, higher_is_better=False, group="cost"),
-    Column(key="seconds", title="seconds", value=lambda result: (result.get("seconds") or {}).get("wall"),
-           show=_digits(0), higher_is_better=False, group="cost"),
-)  # fmt: skip
+    Column(
+        key="seconds",
+        title="seconds",
+        value=lambda result: (result.get("seconds") or {}).get("wall"),
+        show=_digits(0),
+        higher_is_better=False,
+        group="cost",
+    ),
+)
 
 
 def _thousand(value: float | None) -> float | None:
@@ -162,32 +199,50 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
         raise UnknownName("column", sort, [column.key for column in COLUMNS])
     if not runs:
         raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
-    finished: dict[str, dict[str, Row]] = {}
+    finished: dict[str, dict[str, Row]] = {}  # protocol id -> key -> row
     failed: list[tuple[RunDirectory, dict[str, Any], str]] = []
     for run in runs:
         result = run.read_result()
-        if result is None or "protocol" not in result:
-            failed.append((run, run.read_config(), _failure(run)))
+        if result is None:
+            config = run.read_config()
+            if all(isinstance(config.get(part), dict) for part in ("variant", "objective", "dataset")):
+                failed.append((run, config, _failure(run)))  # else: some other program's config.json
             continue
+        _check_result(run, result)
         rows = finished.setdefault(result["protocol"]["id"], {})
         row = rows.setdefault(_key(result["config"], result.get("source")), _row(result["config"]))
-        row.results.append(result)
         row.runs.append(str(run.path))
+        if any(other["seed"] == result["seed"] for other in row.results):
+            row.repeats += 1
+        else:
+            row.results.append(result)
+    if not finished and not failed:
+        raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
     for run, config, line in failed:
-        protocol = next((p for p, rows in finished.items() if _dataset(rows) == config["dataset"]["name"]), "no result")
-        rows = finished.setdefault(protocol, {})
-        same = next((key for key in rows if key.startswith(_key(config, None))), _key(config, None))
-        row = rows.setdefault(same, _row(config))
+        start = _key(config, None)
+        protocols = [p for p, rows in finished.items() if any(key.startswith(start) for key in rows)]
+        protocols += [p for p, rows in finished.items() if _dataset(rows) == config["dataset"]["name"]]
+        rows = finished.setdefault((*protocols, "no result")[0], {})
+        row = rows.setdefault(next((key for key in rows if key.startswith(start)), start), _row(config))
         row.failures.append(line)
         row.runs.append(str(run.path))
     return [_table(protocol, list(rows.values()), column) for protocol, rows in sorted(finished.items())]
 
 
+def _check_result(run: RunDirectory, result: dict[str, Any]) -> None:
+    """Raises RunError where the record lacks what a row is made of."""
+    needed = {"config": dict, "protocol": dict, "environment": dict, "dataset": str, "seed": int}
+    damaged = [key for key, kind in needed.items() if not isinstance(result.get(key), kind)]
+    if damaged or "id" not in result["protocol"]:
+        raise RunError(
+            f"{run.result_file} is no result of this version: {', '.join(damaged) or 'protocol.id'} missing",
+            "delete the file, or the run, and start again",
+        )
+
+
 def _key(config: dict[str, Any], source: str | None) -> str:
     """Equal for runs that differ only in their seed."""
-    flat = {
-        key: value for key, value in flatten(config).items() if key not in ("seed", "device", "callbacks", "schema")
-    }
+    flat = {key: value for key, value in flatten(config).items() if key not in _PLACES}
     return json.dumps(flat, sort_keys=True) + (source or "")
 
 
@@ -246,7 +301,7 @@ def _tell_apart(rows: list[Row]) -> None:
         flats = [
             flatten(row.results[0]["config"]) | {"source": (row.results[0].get("source") or "")[:8]} for row in same
         ]
-        keys = sorted({key for flat in flats for key in flat} - {"seed", "device", "callbacks"})
+        keys = sorted({key for flat in flats for key in flat} - set(_PLACES))
         differing = [key for key in keys if len({json.dumps(flat.get(key)) for flat in flats}) > 1]
         for row, flat in zip(same, flats, strict=True):
             row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing)
@@ -283,8 +338,13 @@ def to_json(tables: Sequence[Table]) -> str:
             "environments": table.environments,
             "rows": [
                 {
-                    "rank": row.rank, "kind": row.kind, "variant": row.variant, "objective": row.objective,
-                    "settings": row.settings, "seeds": len(row.results), "status": row.status,
+                    "rank": row.rank,
+                    "kind": row.kind,
+                    "variant": row.variant,
+                    "objective": row.objective,
+                    "settings": row.settings,
+                    "seeds": len(row.results),
+                    "status": row.status,
                     "numbers": {
                         column.key: {"mean": number.mean, "interval95": number.half, "n": number.n}
                         for column in COLUMNS
@@ -296,7 +356,7 @@ def to_json(tables: Sequence[Table]) -> str:
             ],
         }
         for table in tables
-    ]  # fmt: skip
+    ]
     return json.dumps(document, indent=1, ensure_ascii=False)
 
 

@@ -40,6 +40,7 @@ class Plugin:
     specs: dict[str, list[Spec]] = field(default_factory=dict)  # kind -> specs
     error: str | None = None  # one line; None: loaded
     details: str | None = None  # the traceback behind `error`, if there is one
+    local: bool = False  # given with --plugin
     disabled: bool = False
     seconds: float = 0.0  # to import and register
 
@@ -65,7 +66,7 @@ def load_plugins(files: Sequence[Path] = (), environ: Mapping[str, str] | None =
     plugins = [_load_entry_point(point, origin, disabled) for point, origin in _entry_points()]
     if not any(plugin.name == "core" for plugin in plugins):
         raise UserError("ganzoo's own entry points are not installed", "install it: `uv sync`, or `pip install .`")
-    plugins += [_load_file(Path(file)) for file in files]
+    plugins += [_load_file(file) for file in dict.fromkeys(Path(file).absolute() for file in files)]
     if environ.get("GANZOO_STRICT", "") not in ("", "0"):
         for plugin in plugins:
             if plugin.error:
@@ -123,7 +124,7 @@ def _load_file(path: Path) -> Plugin:
             raise
         return module
 
-    return _guarded(Plugin(name=path.stem, origin=str(path), module=name), load)
+    return _guarded(Plugin(name=path.stem, origin=str(path), module=name, local=True), load)
 
 
 def _guarded(plugin: Plugin, load: Any) -> Plugin:
@@ -155,6 +156,10 @@ def _specs_of(module: ModuleType) -> dict[str, list[Spec]]:
     manager.check_pending()  # an unknown hook is a misspelt one
     specs: dict[str, list[Spec]] = {}
     for kind, spec_type in KINDS.items():
+        if callable(getattr(module, f"register_{kind}", None)) and not manager.parse_hookimpl_opts(
+            module, f"register_{kind}"
+        ):
+            raise ValueError(f"register_{kind} is not decorated with @ganzoo.hookimpl")
         hook = getattr(manager.hook, f"register_{kind}")
         for returned in hook():
             if not isinstance(returned, (list, tuple)):
@@ -164,7 +169,9 @@ def _specs_of(module: ModuleType) -> dict[str, list[Spec]]:
                     raise TypeError(f"register_{kind} returned a {type(spec).__name__}, not a {spec_type.__name__}")
                 if not _NAME.fullmatch(spec.name):
                     raise ValueError(f"the name {spec.name!r} is not lower case letters, digits and hyphens")
+                if any(spec.name == other.name for other in specs.get(kind, ())):
+                    raise ValueError(f"register_{kind} returned the name {spec.name!r} twice")
                 specs.setdefault(kind, []).append(spec)
     if not specs:
-        raise ValueError("it registers nothing; are its hooks decorated with @ganzoo.hookimpl?")
+        raise ValueError("it registers nothing; a hook is a module-level function decorated with @ganzoo.hookimpl")
     return specs

@@ -37,9 +37,10 @@ class Registry:
     def _add(self, kind: str, spec: Spec, plugin: Plugin) -> None:
         if spec.name in self._specs[kind]:
             other = self._owners[kind, spec.name]
+            installed = next((p for p in (plugin, other) if not p.local and p.name != "core"), None)
             raise DuplicateName(
-                f"two plugins register the {kind[:-1]} '{spec.name}': {other} and {plugin}",
-                f"leave one out, for instance with GANZOO_DISABLE={plugin.name}",
+                f"two plugins register the {_singular(kind)} '{spec.name}': {other} and {plugin}",
+                f"leave one out with GANZOO_DISABLE={installed.name}" if installed else "rename yours",
             )
         self._specs[kind][spec.name] = spec
         self._owners[kind, spec.name] = plugin
@@ -68,6 +69,9 @@ class Registry:
             raise UnknownName("name", name, {name for specs in self._specs.values() for name in specs}, self._hint())
         return found
 
+    def variants(self) -> list[Variant]:
+        return [cast(Variant, spec) for spec in self.all("variants")]
+
     def variant(self, name: str) -> Variant:
         return self._get("variants", name, Variant)
 
@@ -86,16 +90,28 @@ class Registry:
     def callback(self, name: str) -> Callback:
         return self._get("callbacks", name, Callback)
 
+    def has(self, section: str, name: str) -> bool:
+        """Whether `find_spec` would find it."""
+        return name in self._specs[_kind(section)]
+
     def find_spec(self, section: str, name: str) -> Spec:
         """The spec a config section speaks of: ("variant", "dcgan") -> the Variant."""
-        return self._get("features" if section == "features" else f"{section}s", name, Spec)
+        return self._get(_kind(section), name, Spec)
 
     def _get(self, kind: str, name: str, spec_type: type[S]) -> S:
         if name not in self._specs[kind]:
-            singular = "feature network" if kind == "features" else kind[:-1]
-            raise UnknownName(singular, name, self._specs[kind], self._hint())
+            raise UnknownName(_singular(kind), name, self._specs[kind], self._hint())
         return cast(S, self._specs[kind][name])
 
     def _hint(self) -> str:
         failed = self.failures()
         return f"; plugin {failed[0].name} failed to load ({failed[0].error})" if failed else ""
+
+
+def _kind(section: str) -> str:
+    """The kind a config section speaks of: "variant" -> "variants"."""
+    return section if section == "features" else f"{section}s"
+
+
+def _singular(kind: str) -> str:
+    return "feature network" if kind == "features" else kind[:-1]

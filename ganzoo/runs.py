@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import RunError
-from ganzoo.files import append_jsonl, read_jsonl, write_atomic, write_json, writing
+from ganzoo.files import append_jsonl, read_jsonl, write_json, write_text, writing
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
@@ -94,7 +94,7 @@ class RunDirectory:
         for file, documents in ((self.stats_file, self.stats()), (self.metrics_file, self.metrics())):
             kept = [document for document in documents if document["images"] <= images]
             text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in kept)
-            write_atomic(file, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
+            write_text(file, text)
 
     def snapshot_file(self, images: int) -> Path:
         return self.snapshots_dir / f"{stem(images)}.safetensors"

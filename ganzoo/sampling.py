@@ -33,8 +33,10 @@ def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
     runs = [run for run in find_runs([under]) if run.snapshots()] if under.is_dir() else []
     ours = [run for run in runs if run.read_config().get("variant", {}).get("name") == name]
     if not ours:
-        raise RunError(f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
-                       f"train one: ganzoo train {name}")  # fmt: skip
+        raise RunError(
+            f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
+            f"train one: ganzoo train {name}",
+        )
     return max(ours, key=lambda run: run.snapshots()[-1].stat().st_mtime)
 
 
@@ -52,9 +54,16 @@ def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
 
 @torch.no_grad()
 def sample_grid(
-    registry: Registry, name: str, *, count: int | None, labels: Sequence[int] | None, seed: int, kimg: float | None,
-    out: Path | None, device: str,
-) -> Path:  # fmt: skip
+    registry: Registry,
+    name: str,
+    *,
+    count: int | None,
+    labels: Sequence[int] | None,
+    seed: int,
+    kimg: float | None,
+    out: Path | None,
+    device: str,
+) -> Path:
     """Write a grid of a run's images as PNG and return its path. Conditional variants: one class per column.
 
     Raises:
@@ -91,27 +100,43 @@ def sample_grid(
 
 
 def evaluate_source(
-    registry: Registry, source: str, *, root: Path, dataset: str | None, features: str | None, metrics: str | None,
-    num_images: int | None, size: int | None, sets: Sequence[str], device: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    """Score a run directory's last snapshot, a folder of images, or an npz. JSON-ready: values, floor, protocol, source.
+    registry: Registry,
+    source: str,
+    *,
+    root: Path,
+    dataset: str | None,
+    features: str | None,
+    metrics: str | None,
+    num_images: int | None,
+    size: int | None,
+    sets: Sequence[str],
+    device: str | None,
+) -> dict[str, Any]:
+    """Score a run's last snapshot, a folder of images, or an npz. JSON-ready: values, floor, protocol, source.
 
     Raises:
         UserError: nothing to score at `source`, or anything that makes the score meaningless.
     """
     where = resolve_device(device or "auto")
-    overrides = {key: value for key, value in (("eval.num_images", num_images), ("eval.metrics", metrics),
-                                               ("dataset.size", size)) if value is not None}  # fmt: skip
+    overrides = {
+        key: value
+        for key, value in (("eval.num_images", num_images), ("eval.metrics", metrics), ("dataset.size", size))
+        if value is not None
+    }
     path = Path(source)
     if path.is_file() or (path.is_dir() and not (path / "config.json").is_file()):
         config = _config_for_images(registry, dataset or "digits", features, sets, overrides)
         train = load_images(registry, config, root, "train")
         images = _images_at(registry, path, root, train)
         if num_images is not None and num_images < len(images):
-            images = replace(images, pixels=images.pixels[:num_images],
-                             labels=None if images.labels is None else images.labels[:num_images])  # fmt: skip
-        scorer = Scorer(registry, config, train, root=root, device=where, generated_count=len(images),
-                        generated_labels=False)  # fmt: skip
+            images = replace(
+                images,
+                pixels=images.pixels[:num_images],
+                labels=None if images.labels is None else images.labels[:num_images],
+            )
+        scorer = Scorer(
+            registry, config, train, root=root, device=where, generated_count=len(images), generated_labels=False
+        )
         score = scorer.score_images(images)
     else:
         run = find_run(source)
@@ -120,25 +145,35 @@ def evaluate_source(
         if dataset is not None:
             document["dataset"] = dataset
             document["features"] = features or registry.dataset(dataset.partition(":")[0]).features
-        config = build_config(registry, document={k: v for k, v in document.items() if k != "schema"}, features=features,
-                              sets=sets, overrides=overrides)  # fmt: skip
+        config = build_config(
+            registry,
+            document={k: v for k, v in document.items() if k != "schema"},
+            features=features,
+            sets=sets,
+            overrides=overrides,
+        )
         train = load_images(registry, config, root, "train")
         if train.shape != snapshot.shape:
-            raise DataError(f"the run makes {_shape(snapshot.shape)} images, the dataset has {_shape(train.shape)}",
-                            "use the run's own dataset, or --size")  # fmt: skip
+            raise DataError(
+                f"the run makes {_shape(snapshot.shape)} images, the dataset has {_shape(train.shape)}",
+                "use the run's own dataset, or --size",
+            )
         scorer = Scorer(registry, config, train, root=root, device=where)
         score = scorer.score_generator(snapshot.generator, snapshot.z_dim)
-    return {"source": str(path), "values": score.values, "floor": scorer.floor(), "protocol": scorer.protocol.id,
-            "seconds": score.seconds}  # fmt: skip
+    return {
+        "source": str(path),
+        "values": score.values,
+        "floor": scorer.floor(),
+        "protocol": scorer.protocol.id,
+        "seconds": score.seconds,
+    }
 
 
 def _config_for_images(
     registry: Registry, dataset: str, features: str | None, sets: Sequence[str], overrides: dict[str, Any]
 ) -> RunConfig:
     """A config to score by; its variant, which trains nothing here, is the first that fits any data."""
-    variant = next(
-        (spec.name for spec in registry.all("variants") if spec.sizes is None and not spec.conditional), None
-    )
+    variant = next((spec.name for spec in registry.variants() if spec.sizes is None and not spec.conditional), None)
     if variant is None:
         raise UserError("no unconditional variant of any size is registered", "enable the plugin 'gan'")
     return build_config(registry, variant=variant, dataset=dataset, features=features, sets=sets, overrides=overrides)
@@ -148,9 +183,13 @@ def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Imag
     """Images of a folder or npz, brought to the size and colour of the dataset they are compared with."""
     name = "folder" if path.is_dir() else "npz"
     return load_dataset(
-        registry.dataset(name).load(), root=root, split="train", path=str(path), size=like.shape[1],
+        registry.dataset(name).load(),
+        root=root,
+        split="train",
+        path=str(path),
+        size=like.shape[1],
         color="gray" if like.shape[0] == 1 else "rgb",
-    )  # fmt: skip
+    )
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

@@ -69,9 +69,16 @@ class Scorer:
     """Everything that scores of one protocol share: the feature network and the features of the real images."""
 
     def __init__(
-        self, registry: Registry, config: RunConfig, train_images: Images, *, root: Path, device: torch.device,
-        generated_count: int | None = None, generated_labels: bool | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        registry: Registry,
+        config: RunConfig,
+        train_images: Images,
+        *,
+        root: Path,
+        device: torch.device,
+        generated_count: int | None = None,
+        generated_labels: bool | None = None,
+    ) -> None:
         """`generated_count`: None takes `eval.num_images`. `generated_labels`: whether what is scored has labels; None:
         as the config's variant is conditional.
 
@@ -97,11 +104,18 @@ class Scorer:
         self.label_law = law
         self.reference = self._features_of(train_images)
         self.protocol = Protocol(
-            dataset=config.dataset.name, dataset_sha256=train_images.sha256, shape=train_images.shape, split="train",
-            reference_count=len(train_images), generated_count=self.generated_count, features=self.spec.name,
-            features_sha256=self.weights_sha256, resizer=self.spec.resizer,
-            ema=config.train.ema_kimg > 0, label_law=_data_law(train_images),
-        )  # fmt: skip
+            dataset=config.dataset.name,
+            dataset_sha256=train_images.sha256,
+            shape=train_images.shape,
+            split="train",
+            reference_count=len(train_images),
+            generated_count=self.generated_count,
+            features=self.spec.name,
+            features_sha256=self.weights_sha256,
+            resizer=self.spec.resizer,
+            ema=config.train.ema_kimg > 0,
+            label_law=_data_law(train_images),
+        )
 
     def _metrics(self, labelled: bool) -> dict[str, Any]:
         """Fresh metric objects, less those that need what is not there: logits, classes the feature network knows, or
@@ -123,9 +137,13 @@ class Scorer:
     def _features_of(self, images: Images) -> Reference:
         key = f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)}"
         return reference_features(
-            images, self.extractor, cache_dir=self._root / "features", key=key, device=self.device,
+            images,
+            self.extractor,
+            cache_dir=self._root / "features",
+            key=key,
+            device=self.device,
             batch_size=self.config.eval.batch_size,
-        )  # fmt: skip
+        )
 
     def score_generator(self, generator: nn.Module, z_dim: int) -> Score:
         """Sample `generated_count` images from `generator` and score them; the model is left as it was.
@@ -138,8 +156,15 @@ class Scorer:
 
         def timed() -> Iterator[tuple[Tensor, Tensor | None]]:
             nonlocal sampling
-            batches = generate(generator, z_dim, self.generated_count, labels=self.labels, seed=SCORE_SEED,
-                               batch_size=self.config.eval.batch_size, device=self.device)  # fmt: skip
+            batches = generate(
+                generator,
+                z_dim,
+                self.generated_count,
+                labels=self.labels,
+                seed=SCORE_SEED,
+                batch_size=self.config.eval.batch_size,
+                device=self.device,
+            )
             while True:
                 before = time.perf_counter()
                 batch = next(batches, None)

@@ -33,8 +33,9 @@ def check(setting: Setting, value: Any, key: str) -> Value:
         SettingError: wrong type, not one of the choices, out of range, or None where it has no meaning.
     """
     kind = setting.type or type(setting.default)
-    if value is None or (isinstance(value, str) and value.lower() in _NONE and kind is not str):
-        if setting.default is None or setting.optional:
+    optional = setting.default is None or setting.optional
+    if value is None or (isinstance(value, str) and value.lower() in _NONE and (optional or kind is not str)):
+        if optional:
             return None
         raise SettingError(f"{key} cannot be none", _cure(setting, kind))
     converted = _convert(kind, value)

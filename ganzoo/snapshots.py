@@ -46,8 +46,8 @@ def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int]
         for name, module in gan.discriminator.named_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 raise RunError(
-                    f"objective '{objective.name}' penalises per-sample gradients, but the critic of '{variant.name}' has "
-                    f"batch norm ('{name}')",
+                    f"objective '{objective.name}' penalises per-sample gradients, but the critic of "
+                    f"'{variant.name}' has batch norm ('{name}')",
                     "build the critic without it when config.per_sample_critic is true, or use another objective",
                 )
     return gan
@@ -58,12 +58,9 @@ def save_snapshot(
 ) -> None:
     """Write the generator's parameters and buffers atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    header = {
-        "format": "pt",
-        "ganzoo": json.dumps(
-            {"schema": 1, "config": config.to_dict(), "shape": shape, "num_classes": num_classes, "images": images}
-        ),
-    }
+    # One key: safetensors writes several in random order, and equal snapshots should be equal files.
+    document = {"schema": 1, "config": config.to_dict(), "shape": shape, "num_classes": num_classes, "images": images}
+    header = {"ganzoo": json.dumps(document)}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=header))
 
 
@@ -89,6 +86,10 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
         first = str(error).splitlines()[-1].strip()
         raise RunError(f"snapshot {path} does not fit variant '{config.variant.name}': {first}", cure) from None
     return LoadedSnapshot(
-        generator=gan.generator.to(device).eval().requires_grad_(False), z_dim=gan.z_dim, config=config,
-        num_classes=header["num_classes"], shape=(channels, height, width), images=header["images"],
-    )  # fmt: skip
+        generator=gan.generator.to(device).eval().requires_grad_(False),
+        z_dim=gan.z_dim,
+        config=config,
+        num_classes=header["num_classes"],
+        shape=(channels, height, width),
+        images=header["images"],
+    )

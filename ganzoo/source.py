@@ -15,19 +15,20 @@ def source_sha256(spec: Spec) -> str:
     targets given as strings. "" when the source cannot be found, as for code typed into an interpreter.
     """
     if isinstance(spec.target, str):
-        module = spec.target.partition(":")[0]
-        found = importlib.util.find_spec(module)
+        try:
+            found = importlib.util.find_spec(spec.target.partition(":")[0])
+        except (ImportError, ValueError):  # a misspelt package: the job that loads it says so
+            found = None
         origin = found.origin if found else None
-        is_package = "." in module
     else:
         try:
             origin = inspect.getsourcefile(spec.target)
         except TypeError:
             origin = None
-        is_package = "." in getattr(spec.target, "__module__", "")
     if origin is None or not Path(origin).is_file():
         return ""
-    files = sorted(Path(origin).parent.glob("*.py")) if is_package else [Path(origin)]
+    folder = Path(origin).parent
+    files = sorted(folder.glob("*.py")) if (folder / "__init__.py").is_file() else [Path(origin)]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")

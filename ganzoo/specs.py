@@ -111,7 +111,7 @@ class Metric(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Callback(Spec):
-    """An observer. Target: `(run: RunDirectory, config: RunConfig) -> object` with `on_status`, `on_snapshot`, `on_end`."""
+    """An observer. Target: `(run: RunDirectory, config: RunConfig) -> ganzoo.engine.loop.Observer`."""
 
 
 KINDS: dict[str, type[Spec]] = {

@@ -1,4 +1,4 @@
-"""`--log tensorboard`: event files in the run directory's `tensorboard` folder; show them with `tensorboard --logdir`."""
+"""`--log tensorboard`: event files in the run directory, in the folder `tensorboard`."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -118,7 +119,8 @@ def _build(listing: Listing, folder: Path, size: int | None, color: str, on_prog
     work = folder.parent / f"{folder.name}.{uuid.uuid4().hex}.tmp"
     work.mkdir(parents=True)
     try:
-        with progress(f"decoding {listing.folder}", on_progress) as show, (work / "pixels.bin").open("wb") as file:
+        what = "/".join(listing.folder.parts[-2:])[-24:]  # short: a bar has one line
+        with progress(f"decoding {what}", on_progress) as show, (work / "pixels.bin").open("wb") as file:
             meta, labels = _decode_into(file, listing, size, color, show, work)
             file.flush()
             os.fsync(file.fileno())
@@ -240,6 +242,7 @@ def _check_space(work: Path, needed: int) -> None:
 def _sweep(folder: Path) -> None:
     """Remove what killed builders of this cache left behind."""
     for work in folder.parent.glob(f"{folder.name}.*.tmp"):
-        newest = max((p.stat().st_mtime for p in [work, *work.iterdir()]), default=0.0)
-        if time.time() - newest > _STALE_SECONDS:
-            shutil.rmtree(work, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it may vanish under our eyes
+            newest = max(p.stat().st_mtime for p in [work, *work.iterdir()])
+            if time.time() - newest > _STALE_SECONDS:
+                shutil.rmtree(work, ignore_errors=True)

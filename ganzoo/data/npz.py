@@ -57,10 +57,12 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError(f"{path} {what}", "give the path of a .npz file, or use folder:PATH for a folder of images")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} is a single array", "save it with np.savez(PATH, images=...)")
-            return {name: archive[name] for name in archive.files}
+            with archive:
+                return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise DataError(
             f"cannot read {path}: {str(error) or type(error).__name__}".splitlines()[0],

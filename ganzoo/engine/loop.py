@@ -118,8 +118,12 @@ def train(
         run.rewind(state.step * batch_size)
         values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
         if state.step == state.snapshot_step:  # the run may have been stopped while it was stored or scored
-            take_snapshot(images=state.step * batch_size, index=state.snapshot,
-                          last=state.snapshot == n_snapshots, generator=state.ema)  # fmt: skip
+            take_snapshot(
+                images=state.step * batch_size,
+                index=state.snapshot,
+                last=state.snapshot == n_snapshots,
+                generator=state.ema,
+            )
     else:
         run.rewind(-1)
         take_snapshot(images=0, index=0, last=False, generator=state.ema)
@@ -152,11 +156,25 @@ def train(
         state.seconds = time.perf_counter() - started
         done = progress(state.seconds)
         speed = (state.step - tick_step) * batch_size / max(state.seconds - tick_seconds, 1e-9)
-        status = Status(images=state.step * batch_size, seconds=state.seconds, img_per_s=speed, progress=done,
-                        seconds_left=state.seconds * (1 - done) / max(done, 1e-9), values=values,
-                        peak_memory=peak_memory())  # fmt: skip
-        run.add_stats({"images": status.images, "kimg": status.kimg, "seconds": round(status.seconds, 3),
-                       "img_per_s": round(speed, 1), **values, "peak_memory": status.peak_memory})  # fmt: skip
+        status = Status(
+            images=state.step * batch_size,
+            seconds=state.seconds,
+            img_per_s=speed,
+            progress=done,
+            seconds_left=state.seconds * (1 - done) / max(done, 1e-9),
+            values=values,
+            peak_memory=peak_memory(),
+        )
+        run.add_stats(
+            {
+                "images": status.images,
+                "kimg": status.kimg,
+                "seconds": round(status.seconds, 3),
+                "img_per_s": round(speed, 1),
+                **values,
+                "peak_memory": status.peak_memory,
+            }
+        )
         for observer in observers:
             observer.on_status(status)
         if not all(math.isfinite(value) for value in values.values()):

@@ -74,11 +74,22 @@ def make_phases(gan: GAN, losses: Losses, train: Train, precision: Precision, st
         return loss
 
     return [
-        Phase(name="D", module=discriminator, optimizer=make_optimizer(discriminator.parameters(), train, train.d_lr),
-              interval=1, loss=d_loss, weight_clip=losses.weight_clip),
-        Phase(name="G", module=generator, optimizer=make_optimizer(generator.parameters(), train, train.g_lr),
-              interval=train.d_steps, loss=g_loss),
-    ]  # fmt: skip
+        Phase(
+            name="D",
+            module=discriminator,
+            optimizer=make_optimizer(discriminator.parameters(), train, train.d_lr),
+            interval=1,
+            loss=d_loss,
+            weight_clip=losses.weight_clip,
+        ),
+        Phase(
+            name="G",
+            module=generator,
+            optimizer=make_optimizer(generator.parameters(), train, train.g_lr),
+            interval=train.d_steps,
+            loss=g_loss,
+        ),
+    ]
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], train: Train, lr: float) -> torch.optim.Optimizer:
@@ -98,6 +109,6 @@ def run_phase(phase: Phase, batch: Batch) -> None:
     phase.module.requires_grad_(False)
     if phase.weight_clip is not None:
         with torch.no_grad():
-            parameters = list(phase.module.parameters())
+            parameters: list[Tensor] = list(phase.module.parameters())
             torch._foreach_clamp_min_(parameters, -phase.weight_clip)
             torch._foreach_clamp_max_(parameters, phase.weight_clip)

@@ -29,7 +29,7 @@ FASHION_MNIST_RESIZER = "luma601-bilinear-antialias-28"
 DIGITS_DIM, MNIST_DIM, FASHION_MNIST_DIM = 64, 128, 128
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the weights of Pillow's mode "L"
-CHUNK = 500  # images per forward pass: activations stay in the processor's cache, and memory stays bounded
+CHUNK = 256  # images per forward pass: activations stay in the processor's cache, and memory stays bounded
 
 
 class Classifier(nn.Module):
@@ -141,11 +141,12 @@ def load(name: str, device: torch.device | str, folder: Path = WEIGHTS) -> Class
             "reinstall ganzoo",
         )
     try:
-        network = Classifier(**record["network"], weights_sha256=found)
-        network.load_state_dict(safetensors.torch.load(content))
+        with torch.device("meta"):  # no initial weights are drawn: the caller's random state stays as it was
+            network = Classifier(**record["network"], weights_sha256=found)
+        network.load_state_dict(safetensors.torch.load(content), assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise UserError(f"{path} does not hold the network of its record", "reinstall ganzoo") from error
-    return network.requires_grad_(False).eval().to(device)
+    return network.requires_grad_(False).eval().to(memory_format=torch.channels_last).to(device)
 
 
 def read_records(folder: Path = WEIGHTS) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import safetensors.torch
@@ -110,7 +110,7 @@ def train(
         network = Classifier(**recipe.network(), batch_norm=True)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = len(images) // recipe.batch  # the rest of a pass is dropped, another rest in each pass
+    steps = max(1, len(images) // recipe.batch)  # the rest of a pass is dropped, another rest in each pass
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.2
     )
@@ -126,18 +126,16 @@ def train(
             schedule.step()
             total += loss.detach()
         on_epoch(epoch, total.item() / steps)
-    return fold(network, recipe)
+    return fold(network)
 
 
-def fold(network: Classifier, recipe: Recipe) -> Classifier:
+def fold(network: Classifier) -> Classifier:
     """The same function without batch norm: its frozen affine map goes into the convolution before it."""
-    network = copy.deepcopy(network).eval()
-    folded = Classifier(**recipe.network())
-    for target, block in zip(folded.body, network.body, strict=True):
-        convolution = nn.utils.fuse_conv_bn_eval(block[0], block[1])  # type: ignore[index]
-        target[0].load_state_dict(convolution.state_dict())  # type: ignore[index]
-    folded.head.load_state_dict(network.head.state_dict())
-    return folded.requires_grad_(False).eval()
+    folded = copy.deepcopy(network).eval()
+    for i, block in enumerate(folded.body):
+        convolution, norm, activation = cast(Any, block)
+        folded.body[i] = nn.Sequential(nn.utils.fuse_conv_bn_eval(convolution, norm), activation)
+    return folded.requires_grad_(False)
 
 
 def accuracy(network: Callable[[Tensor], dict[str, Tensor]], images: Images) -> float:
@@ -180,15 +178,11 @@ def train_and_save(
         read_records(folder)  # unreadable: better said now than after the training
     recipe = RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
     images = {split: load_dataset(DATASETS[name], root=root, split=split) for split in ("train", "test")}
-    begin = time.monotonic()
     network = train(images["train"], recipe, seed=seed, on_epoch=on_epoch)
-    seconds = time.monotonic() - begin
-    return save(name, network, folder, describe(name, recipe, network, images, seed=seed, seconds=seconds))
+    return save(name, network, folder, describe(name, recipe, network, images, seed=seed))
 
 
-def describe(
-    name: str, recipe: Recipe, network: Classifier, images: dict[str, Images], *, seed: int, seconds: float
-) -> dict[str, Any]:
+def describe(name: str, recipe: Recipe, network: Classifier, images: dict[str, Images], *, seed: int) -> dict[str, Any]:
     """JSON-ready: the network, its accuracy on the test images, and all that is needed to train it again."""
     return {
         "network": recipe.network(),
@@ -204,7 +198,6 @@ def describe(
         "torch": torch.__version__,
         "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),
-        "seconds": round(seconds),
         "date": datetime.now(UTC).date().isoformat(),
     }
 

@@ -42,8 +42,9 @@ def modes_covered(generated: Tensor, reference: Tensor, *, min_share: float = 0.
         reference: counts `[K]`; a class with none is not a mode.
         min_share: fraction of the real share; well above what a classifier's errors alone would put into a class.
     """
-    p, q = generated / generated.sum(), reference / reference.sum()
-    return int(((q > 0) & (p > 0) & (p >= min_share * q)).sum())
+    p, q = generated.to(torch.float64), reference.to(torch.float64)
+    enough = p * q.sum() >= min_share * q * p.sum()  # shares, multiplied out so that whole counts stay exact
+    return int(((q > 0) & (p > 0) & enough).sum())
 
 
 def _require_classes(found: int, num_classes: int) -> None:

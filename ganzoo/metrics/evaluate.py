@@ -143,9 +143,10 @@ def evaluate(
     with scoring(extractor, device):
         for pixels, labels in batches:
             features = checked_features(extractor, pixels.to(device))
-            if features["pool"].shape[1] != reference.pool.shape[1]:
+            found, expected = features["pool"].shape[1], reference.pool.shape[1]
+            if found != expected:
                 raise UserError(
-                    f"{features['pool'].shape[1]} features per generated image, {reference.pool.shape[1]} per reference image",
+                    f"{found} features per generated image, {expected} per reference image",
                     "take both with the same feature network",
                 )
             for metric in metrics.values():

@@ -97,6 +97,9 @@ def test_damaged_or_absent_files(tmp_path: Path) -> None:
     path.write_bytes(b"no archive")
     with pytest.raises(DataError, match="cannot read"):
         load(path)
+    np.save(tmp_path / "single.npy", PIXELS)
+    with pytest.raises(DataError, match="single array"):
+        load(tmp_path / "single.npy")
     with pytest.raises(DataError, match="does not exist"):
         load(tmp_path / "absent.npz")
     with pytest.raises(DataError, match="folder:PATH"):

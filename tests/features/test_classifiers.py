@@ -201,6 +201,12 @@ def test_missing_or_wrong_files_are_user_errors(copied: Path) -> None:
         classifiers.load("digits", "cpu", copied)
 
 
+def test_loading_leaves_the_random_state_alone() -> None:
+    state = torch.get_rng_state()
+    classifiers.digits("cpu")
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_loading_imports_no_torchvision() -> None:
     code = (
         "import sys; from ganzoo.features.classifiers import digits; digits('cpu'); "
@@ -209,22 +215,23 @@ def test_loading_imports_no_torchvision() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-SMALL = replace(RECIPES["digits"], widths=(8, 16, 16), strides=(2, 2, 2), epochs=6, batch=64)
+SMALL = replace(
+    RECIPES["digits"], widths=(8, 16, 16), strides=(2, 2, 2), epochs=3, batch=32, shift=1, learning_rate=8e-3
+)
 
 
 def test_training_learns_and_repeats(digits: dict[str, Images]) -> None:
-    subset = Images(pixels=digits["train"].pixels, labels=digits["train"].labels, num_classes=10, sha256="")
     losses: list[float] = []
     state = torch.get_rng_state()
-    network = train(subset, SMALL, seed=3, on_epoch=lambda epoch, loss: losses.append(loss))
+    network = train(digits["train"], SMALL, seed=3, on_epoch=lambda epoch, loss: losses.append(loss))
     assert torch.equal(torch.get_rng_state(), state)  # the caller's random numbers are its own
     assert len(losses) == SMALL.epochs
-    assert losses[-1] < 0.6 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     assert accuracy(network, digits["test"]) > 0.6  # chance is 0.1
-    again = train(subset, SMALL, seed=3)
-    other = train(subset, SMALL, seed=4)
-    assert torch.equal(network.head.weight, again.head.weight)
-    assert not torch.equal(network.head.weight, other.head.weight)
+    short = replace(SMALL, epochs=1)
+    once, again, other = (train(digits["test"], short, seed=seed).head.weight for seed in (3, 3, 4))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, other)
 
 
 def test_training_refuses_images_of_another_shape(digits: dict[str, Images]) -> None:
@@ -243,7 +250,7 @@ def test_folding_keeps_the_function() -> None:
             module.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
     images = noise(8, 1, 32)
     expected = network.eval()(images)
-    folded = fold(network, SMALL)
+    folded = fold(network)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
     torch.testing.assert_close(folded(images), expected, rtol=1e-4, atol=1e-4)
 

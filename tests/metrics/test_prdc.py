@@ -45,7 +45,7 @@ def test_brute_force(k, block, monkeypatch):
 
 def test_far_from_the_origin_nothing_is_lost():
     x, y = features(130, 6, 1), features(90, 6, 2)
-    assert prdc(x.double() + 1e5, y.double() + 1e5) == pytest.approx(prdc(x, y), rel=1e-12)
+    assert prdc(x.double() + 1e7, y.double() + 1e7) == pytest.approx(prdc(x, y), rel=1e-12)
 
 
 def test_parity_with_torch_fidelity():
@@ -66,7 +66,7 @@ def test_identical_sets():
 
 
 def test_repeated_images_have_balls_of_radius_zero_and_are_inside_them():
-    x = features(4, 300, 1).repeat_interleave(10, dim=0)  # an imbalance no float32 distance survives
+    x = features(4, 300, 1).repeat_interleave(10, dim=0)
     found = prdc(x[torch.randperm(40, generator=torch.Generator().manual_seed(0))], x, nearest_k=5)
     assert found == {"precision": 1.0, "recall": 1.0, "density": 2.0, "coverage": 1.0}
 

@@ -1,0 +1,123 @@
+"""Fixtures that several test files share: the zoo, made-up distributions and runs, the command line."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganzoo.config import build_config
+from ganzoo.registry import Registry
+
+
+@pytest.fixture(scope="session")
+def registry() -> Registry:
+    """The zoo as installed."""
+    return Registry.load(environ={})
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of datasets and feature caches, shared by all tests that train."""
+    return tmp_path_factory.mktemp("data-root")
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """`distribution(name, {entry point: source}, version="1.0")` makes an installed distribution, one module for each
+    entry point, visible to this process; returns its folder, for the PYTHONPATH of another.
+    """
+    modules: list[str] = []
+
+    def make(name: str, plugins: Mapping[str, str], version: str = "1.0") -> Path:
+        site = tmp_path / f"site-{name}"
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        points = []
+        for point, source in plugins.items():
+            module = f"fake_{name}_{point}".replace("-", "_")
+            (site / f"{module}.py").write_text(source)
+            points.append(f"{point} = {module}\n")
+            modules.append(module)
+        (info / "entry_points.txt").write_text("[ganzoo]\n" + "".join(points))
+        monkeypatch.syspath_prepend(site)
+        importlib.invalidate_caches()
+        return site
+
+    yield make
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def ganzoo(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`ganzoo("list", "variants", code=0, path=[...], GANZOO_STRICT="1")` runs the command line in a folder of its own,
+    with `path` in front of sys.path and the variables set, and checks the exit code.
+    """
+
+    def run(
+        *arguments: str | Path, code: int = 0, path: tuple[Path, ...] = (), python: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("GANZOO_", "VIRTUAL_ENV", "PYTHON"))}
+        environment = clean | {"OMP_NUM_THREADS": "1"} | variables
+        if path:
+            environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
+        command = [str(python or sys.executable), "-m", "ganzoo", *map(str, arguments)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False
+        )
+        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
+    """`write_run(folder, "gan", seed=0, fid=12.5)` writes the config.json and result.json of a finished run."""
+
+    def write(
+        folder: Path,
+        variant: str = "gan",
+        *,
+        seed: int = 0,
+        fid: float | None = 10.0,
+        protocol: str = "digits-a",
+        sets: tuple[str, ...] = (),
+        changes: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        config = build_config(registry, variant=variant, sets=[*sets, f"seed={seed}"]).to_dict()
+        score = {
+            "images": 1000, "kimg": 1.0, "values": {"fid": fid, "is": 2.0, "kid": 0.01}, "seconds": 1.0,
+            "sample_img_per_s": 500.0, "protocol": protocol,
+        }  # fmt: skip
+        result: dict[str, Any] = {
+            "schema": 1, "status": "done", "diverged": None, "variant": variant,
+            "objective": config["objective"]["name"], "dataset": "digits", "seed": seed, "config": config,
+            "protocol": {"id": protocol}, "label_law": "none", "kimg": 1.0, "last": score, "best": score,
+            "untrained": score,
+            "floor": {"what": "test against train", "images": 360, "reference": 1437, "values": {"fid": 0.25}},
+            "train_img_per_s": 1000.0, "sample_img_per_s": 500.0,
+            "parameters": {"generator": 1500, "discriminator": 1000}, "peak_memory": 2**20,
+            "seconds": {"train": 1.0, "score": 1.0, "wall": 3.0},
+            "environment": {
+                "device": "some CPU", "precision": "fp32", "python": "3.11.0",
+                "packages": {"ganzoo": "0.1.0", "torch": "2.11.0"}, "git": None,
+            },
+            "source": "0123456789abcdef",
+        }  # fmt: skip
+        result |= changes or {}
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "result.json").write_text(json.dumps(result))
+        return result
+
+    return write
