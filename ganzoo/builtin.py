@@ -217,6 +217,7 @@ def register_metrics() -> list[Metric]:
             keys=("is", "is_std"),
             higher_is_better={"is": True},
             needs=("logits",),
+            settings=(Setting(name="splits", default=10, minimum=1, doc="parts of which the score is the mean"),),
             summary="Inception score, 10 splits",
             paper="Salimans et al., Improved Techniques for Training GANs, 2016, arXiv:1606.03498",
         ),
@@ -225,6 +226,12 @@ def register_metrics() -> list[Metric]:
             target="ganzoo.metrics.kid:KernelDistance",
             keys=("kid", "kid_std"),
             higher_is_better={"kid": False},
+            settings=(
+                Setting(name="subsets", default=100, minimum=1, doc="random subsets of which KID is the mean"),
+                Setting(
+                    name="subset_size", default=1000, minimum=2, doc="images per subset, at most as many as there are"
+                ),
+            ),
             summary="kernel distance of features, unbiased, 100 subsets of 1,000",
             paper="Binkowski et al., Demystifying MMD GANs, 2018, arXiv:1801.01401",
         ),
@@ -233,6 +240,11 @@ def register_metrics() -> list[Metric]:
             target="ganzoo.metrics.prdc:PrecisionRecallDensityCoverage",
             keys=("precision", "recall", "density", "coverage"),
             higher_is_better={"precision": True, "recall": True, "density": True, "coverage": True},
+            settings=(
+                Setting(
+                    name="nearest_k", default=5, minimum=1, doc="the neighbour whose distance is the radius of a ball"
+                ),
+            ),
             summary="precision and recall, density and coverage, 5 nearest neighbours",
             paper="Kynkaanniemi et al., 2019, arXiv:1904.06991; Naeem et al., 2020, arXiv:2002.09797",
         ),
@@ -250,6 +262,15 @@ def register_metrics() -> list[Metric]:
             keys=("modes", "class_kl"),
             higher_is_better={"modes": True, "class_kl": False},
             needs=("logits", "classes"),
+            settings=(
+                Setting(
+                    name="min_share",
+                    default=0.1,
+                    minimum=0.0,
+                    maximum=1.0,
+                    doc="a class is covered from this part of its real share on",
+                ),
+            ),
             summary="classes covered, and KL of the class histogram to the real one in nats",
         ),
     ]

@@ -38,7 +38,11 @@ class Train:
     """How long and how. An image is one real image shown to D; 1 kimg is 1000 of them."""
 
     kimg: float | None = knob(
-        500.0, "length of the run in thousands of real images; none: `minutes`", minimum=0.001, type=float, optional=True
+        500.0,
+        "length of the run in thousands of real images; none: `minutes`",
+        minimum=0.001,
+        type=float,
+        optional=True,
     )
     minutes: float | None = knob(
         None, "length of the run in minutes of training, scoring not counted; none: no limit", minimum=0.001, type=float
@@ -76,6 +80,7 @@ class RunConfig:
     features: Choice
     train: Train
     eval: Eval
+    metrics: Mapping[str, Value]  # "NAME.SETTING" of the metrics in eval.metrics
     seed: int = 0
     precision: str = "auto"  # of PRECISIONS; env.json says what auto became
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
@@ -93,6 +98,7 @@ class RunConfig:
             **choices,
             "train": dataclasses.asdict(self.train),
             "eval": dataclasses.asdict(self.eval),
+            "metrics": dict(self.metrics),
             "seed": self.seed,
             "precision": self.precision,
             "device": self.device,
@@ -111,11 +117,11 @@ class RunConfig:
 
 
 def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
-    """{"train": {"kimg": 5}, "seed": 0} -> {"train.kimg": 5, "seed": 0}."""
+    """{"train": {"kimg": 5}, "seed": 0} -> {"train.kimg": 5, "seed": 0}, however deep."""
     flat: dict[str, Any] = {}
     for key, value in document.items():
         if isinstance(value, Mapping):
-            flat.update({f"{key}.{inner}": inner_value for inner, inner_value in value.items()})
+            flat.update({f"{key}.{inner}": inner_value for inner, inner_value in flatten(value).items()})
         else:
             flat[key] = value
     return flat
@@ -157,7 +163,7 @@ def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
     return build_config(registry, document={key: value for key, value in document.items() if key != "schema"})
 
 
-_SECTIONS = ("variant", "objective", "dataset", "features", "train", "eval")
+_SECTIONS = ("variant", "objective", "dataset", "features", "train", "eval", "metrics")
 _TOP = ("seed", "precision", "device", "callbacks", "preset")
 
 _GENERIC_DATASET = (
@@ -233,6 +239,7 @@ def build_config(
         "features": features_spec.settings,
         "train": settings_of(Train),
         "eval": settings_of(Eval),
+        "metrics": _metric_settings(registry),
     }
     given: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     top: dict[str, Any] = {}
@@ -281,16 +288,27 @@ def build_config(
         features=Choice(name=features_spec.name, settings=values["features"]),
         train=train,
         eval=Eval(**values["eval"]),  # type: ignore[arg-type]
+        metrics={},
         **_top_values(top),
     )
-    for name in config.metric_names:
-        registry.metric(name)
+    used = tuple(f"{registry.metric(name).name}." for name in config.metric_names)
+    metrics = {key: value for key, value in values["metrics"].items() if key.startswith(used)}
+    config = dataclasses.replace(config, metrics=metrics)
     for name in config.callbacks:
         registry.callback(name)
     size = config.dataset.settings["size"] or dataset_spec.size
     classes = dataset_spec.num_classes if dataset_spec.labelled else (0 if dataset_spec.labelled is False else None)
     check_fit(variant_spec, objective_spec, dataset_spec.name, size if isinstance(size, int) else None, None, classes)
     return config
+
+
+def _metric_settings(registry: Registry) -> tuple[Setting, ...]:
+    """The settings of every metric, as "NAME.SETTING"."""
+    return tuple(
+        dataclasses.replace(setting, name=f"{spec.name}.{setting.name}")
+        for spec in registry.all("metrics")
+        for setting in spec.settings
+    )
 
 
 def check_fit(

@@ -52,7 +52,12 @@ def write_json(path: Path, document: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Atomically, UTF-8."""
-    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Atomically. Libraries that write files themselves report a full disk each in its own way; bytes do not."""
+    write_atomic(path, lambda temporary: temporary.write_bytes(data))
 
 
 def append_jsonl(path: Path, document: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ganzoo.files import write_atomic
+from ganzoo.files import write_bytes
 
 SAMPLE_SEED = 0
 """Seed of the fixed noise: the same for every run, so that grids of a run can be compared over time."""
@@ -32,8 +33,9 @@ def to_image(grid: Tensor, width: int = 640) -> Image.Image:
 
 
 def save_png(path: Path, grid: Tensor) -> None:
-    image = to_image(grid)
-    write_atomic(path, lambda temporary: image.save(temporary, format="PNG"))
+    buffer = io.BytesIO()
+    to_image(grid).save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())
 
 
 def grid_inputs(z_dim: int, num_classes: int, conditional: bool, rows: int = 8) -> tuple[Tensor, Tensor | None, int]:
@@ -59,8 +61,6 @@ def film(frames: list[tuple[Path, str]], out: Path, seconds: float) -> None:
         ImageDraw.Draw(canvas).text((8, frame.height + 5), caption, fill="black", font=ImageFont.load_default(size=16))
         images.append(canvas)
     duration = [int(seconds * 1000)] * (len(images) - 1) + [int(seconds * 3000)]
-
-    def write(temporary: Path) -> None:
-        images[0].save(temporary, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
-
-    write_atomic(out, write)
+    buffer = io.BytesIO()
+    images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
+    write_bytes(out, buffer.getvalue())

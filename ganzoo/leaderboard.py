@@ -85,6 +85,7 @@ class Table:
     dataset: str
     rows: list[Row]
     environments: list[str]  # where the numbers were made
+    floor: str = ""  # what the row of real data is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +134,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(key="fid", title="FID", value=_metric("fid"), show=_digits(2), higher_is_better=False),
     Column(key="best_fid", title="best FID", value=_metric("fid", "best"), show=_digits(2), higher_is_better=False),
     Column(key="is", title="IS", value=_metric("is"), show=_digits(2), higher_is_better=True),
-    Column(
-        key="kid",
-        title="KID x1000",
-        value=lambda result: _thousand(_metric("kid")(result)),
-        show=_digits(1),
-        higher_is_better=False,
-    ),
+    Column(key="kid", title="KID", value=_metric("kid"), show=lambda value: f"{value:.3g}", higher_is_better=False),
     Column(key="precision", title="prec.", value=_metric("precision"), show=_digits(2), higher_is_better=True),
     Column(key="recall", title="recall", value=_metric("recall"), show=_digits(2), higher_is_better=True),
     Column(key="density", title="dens.", value=_metric("density"), show=_digits(2), higher_is_better=True),
@@ -181,10 +176,6 @@ COLUMNS: tuple[Column, ...] = (
         group="cost",
     ),
 )
-
-
-def _thousand(value: float | None) -> float | None:
-    return None if value is None else value * 1000
 
 
 def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
@@ -274,12 +265,15 @@ def _table(protocol: str, rows: list[Row], column: Column) -> Table:
     _tell_apart(rows)
     floor = next((result["floor"] for row in rows for result in row.results if result.get("floor")), None)
     if floor is not None:
-        real = Row(variant=f"real data ({floor['what']}, {floor['images']} images)", objective="", kind="real")
+        real = Row(variant="real data", objective="", kind="real")
         real.numbers = {column.key: summarize([column.value({"last": floor})]) for column in COLUMNS}
         rows = [real, *rows]
+        what = f"{floor['what']}, {floor['images']} images"
+    else:
+        what = ""
     environments = sorted({_environment(result) for row in rows for result in row.results})
     dataset = next((str(result["dataset"]) for row in rows for result in row.results), "")
-    return Table(protocol=protocol, dataset=dataset, rows=rows, environments=environments)
+    return Table(protocol=protocol, dataset=dataset, rows=rows, environments=environments, floor=what)
 
 
 def _order(row: Row, column: Column) -> tuple[bool, float]:
@@ -336,6 +330,7 @@ def to_json(tables: Sequence[Table]) -> str:
             "protocol": table.protocol,
             "dataset": table.dataset,
             "environments": table.environments,
+            "floor": table.floor,
             "rows": [
                 {
                     "rank": row.rank,
@@ -404,9 +399,10 @@ def label(row: Row) -> str:
 def notes(table: Table) -> list[str]:
     """What a reader has to know to believe the table."""
     lines = [f"protocol: {table.protocol}", *(f"made on: {environment}" for environment in table.environments)]
+    lines += [f"real data: {table.floor}"] if table.floor else []
     lines += [f"{label(row)}: {row.status}" for row in table.rows if row.status]
     if any(row.rank is None for row in table.rows if row.kind == "generated"):
-        lines.append(f"- in rank: not ranked, fewer than {RANKED_SEEDS} seeds")
+        lines.append(f"- in rank: not ranked, fewer than {RANKED_SEEDS} seeds or a seed without a result")
     if any(len(row.results) > 1 for row in table.rows):
         lines.append("± is half the 95 % Student t interval over training seeds")
     return lines

@@ -166,7 +166,7 @@ def _specs_of(module: ModuleType) -> dict[str, list[Spec]]:
                 raise TypeError(f"register_{kind} must return a list, not {type(returned).__name__}")
             for spec in returned:
                 if not isinstance(spec, spec_type):
-                    raise TypeError(f"register_{kind} returned a {type(spec).__name__}, not a {spec_type.__name__}")
+                    raise TypeError(f"register_{kind} returned {type(spec).__name__}, not {spec_type.__name__}")
                 if not _NAME.fullmatch(spec.name):
                     raise ValueError(f"the name {spec.name!r} is not lower case letters, digits and hyphens")
                 if any(spec.name == other.name for other in specs.get(kind, ())):

@@ -20,6 +20,7 @@ class Protocol:
     features: str
     features_sha256: str
     resizer: str
+    metric_settings: tuple[str, ...] = ()  # "NAME.SETTING=VALUE" where it is not the default
     quantiser: str = "round"  # ganzoo.data.to_uint8, real and generated alike
     ema: bool = True
     bn_mode: str = "eval"
@@ -27,7 +28,10 @@ class Protocol:
     checkpoint: str = "last"
 
     def ingredients(self) -> dict[str, object]:
-        return asdict(self) | {"shape": list(self.shape)}
+        return asdict(self) | {
+            "shape": list(self.shape),
+            "metric_settings": list(self.metric_settings),
+        }
 
     @property
     def id(self) -> str:

@@ -113,6 +113,7 @@ class Scorer:
             features=self.spec.name,
             features_sha256=self.weights_sha256,
             resizer=self.spec.resizer,
+            metric_settings=self._changed_metric_settings(),
             ema=config.train.ema_kimg > 0,
             label_law=_data_law(train_images),
         )
@@ -131,8 +132,18 @@ class Scorer:
         for name in self.config.metric_names:
             spec = self._registry.metric(name)
             if not any(missing.get(need, False) for need in spec.needs):
-                metrics[name] = spec.load()(**{setting.name: setting.default for setting in spec.settings})
+                settings = {s.name: self.config.metrics[f"{name}.{s.name}"] for s in spec.settings}
+                metrics[name] = spec.load()(**settings)
         return metrics
+
+    def _changed_metric_settings(self) -> tuple[str, ...]:
+        defaults = {
+            f"{spec.name}.{setting.name}": setting.default
+            for spec in self._registry.all("metrics")
+            for setting in spec.settings
+        }
+        changed = {key: value for key, value in self.config.metrics.items() if value != defaults[key]}
+        return tuple(f"{key}={value}" for key, value in sorted(changed.items()))
 
     def _features_of(self, images: Images) -> Reference:
         key = f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)}"

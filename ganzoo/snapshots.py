@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from ganzoo.config import RunConfig, from_dict
 from ganzoo.errors import RunError
-from ganzoo.files import write_atomic
+from ganzoo.files import write_bytes
 from ganzoo.gan import GAN, VariantConfig
 from ganzoo.registry import Registry
 
@@ -61,7 +61,7 @@ def save_snapshot(
     # One key: safetensors writes several in random order, and equal snapshots should be equal files.
     document = {"schema": 1, "config": config.to_dict(), "shape": shape, "num_classes": num_classes, "images": images}
     header = {"ganzoo": json.dumps(document)}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=header))
+    write_bytes(path, save(tensors, metadata=header))
 
 
 def load_snapshot(path: Path, registry: Registry, device: torch.device) -> LoadedSnapshot:

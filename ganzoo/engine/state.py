@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from dataclasses import dataclass
@@ -47,8 +48,11 @@ class TrainState:
             "snapshot_step": self.snapshot_step,
         }
 
+        buffer = io.BytesIO()
+        torch.save(document, buffer)
+
         def write(temporary: Path) -> None:
-            torch.save(document, temporary)
+            temporary.write_bytes(buffer.getbuffer())
             if run.state_file.exists():
                 os.replace(run.state_file, run.previous_state_file)
 

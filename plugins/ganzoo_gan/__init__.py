@@ -13,7 +13,7 @@ SETTINGS = (
     ),
     Setting(
         name="dropout",
-        default=0.3,
+        default=0.5,
         minimum=0.0,
         maximum=0.9,
         doc="Share of the discriminator's hidden units dropped in training.",

@@ -77,9 +77,17 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(
 
 
 @pytest.mark.parametrize("variant", ["upsample-dcgan", "wgan-gp"])
-@pytest.mark.parametrize(("event", "count"), [("status", 1), ("status", 4), ("snapshot", 2), ("snapshot", 5), ("score", 2)])
+@pytest.mark.parametrize(
+    ("event", "count"), [("status", 1), ("status", 4), ("snapshot", 2), ("snapshot", 5), ("score", 2)]
+)
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
-    registry: Registry, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str, event: str, count: int
+    registry: Registry,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variant: str,
+    event: str,
+    count: int,
 ) -> None:
     """Dropout, batch norm, gradient penalty noise, optimizers, EMA and data order all have to be taken up again."""
     config = config_of(registry, variant)
@@ -122,8 +130,12 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
     assert last_snapshot(tmp_path / "stopped") == last_snapshot(tmp_path / "whole")
     whole, stopped = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "stopped")
     timeless = ("images", "kimg", "d_loss", "g_loss", "d_accuracy", "diversity", "penalty")
-    assert [[s.get(k) for k in timeless] for s in stopped.stats()] == [[s.get(k) for k in timeless] for s in whole.stats()]
-    assert [(m["images"], m["values"]) for m in stopped.metrics()] == [(m["images"], m["values"]) for m in whole.metrics()]
+    assert [[s.get(k) for k in timeless] for s in stopped.stats()] == [
+        [s.get(k) for k in timeless] for s in whole.stats()
+    ]
+    assert [(m["images"], m["values"]) for m in stopped.metrics()] == [
+        (m["images"], m["values"]) for m in whole.metrics()
+    ]
     assert [p.name for p in stopped.snapshots()] == [p.name for p in whole.snapshots()]
 
 
@@ -280,11 +292,11 @@ def test_conditional_variants_are_scored_on_their_labels(registry: Registry, roo
 
 def test_any_objective_trains_any_variant(registry: Registry, root: Path, tmp_path: Path) -> None:
     for objective in ("minimax", "least-squares", "hinge", "wasserstein", "wgan-gp"):
-        config = build_config(registry, variant="dcgan", objective=objective, dataset="digits", sets=[*TINY, "eval.metrics=fid"])
+        config = build_config(
+            registry, variant="dcgan", objective=objective, dataset="digits", sets=[*TINY, "eval.metrics=fid"]
+        )
         result = run_job(registry, config, tmp_path / objective, root=root)
         assert result["status"] in ("done", "diverged")
         assert result["last"]["values"]["fid"] > 0
         penalty = [record.get("penalty") for record in RunDirectory(tmp_path / objective).stats()]
         assert all(value is not None for value in penalty) == (objective == "wgan-gp")
-
-

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -132,9 +133,9 @@ def test_fashion_mnist_accuracy(networks: dict[str, Classifier], tmp_path: Path)
 
 def test_mnist_accuracy(networks: dict[str, Classifier]) -> None:
     try:
-        images = load_mnist(Path("data"), "test", False)
+        images = load_mnist(Path(os.environ.get("GANZOO_DATA", "data")), "test", False)
     except UserError as error:
-        pytest.skip(f"needs MNIST in ./data: {error.cause}")
+        pytest.skip(f"needs MNIST in $GANZOO_DATA or ./data: {error.cause}")
     record = classifiers.read_records()["mnist"]
     assert images.sha256 == record["test_sha256"]
     assert accuracy(networks["mnist"], images) == pytest.approx(record["accuracy"], abs=5e-4)
