@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.config import RunConfig, from_dict
-from ganzoo.errors import UserError
+from ganzoo.errors import FitError, UserError
 from ganzoo.files import write_text
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
@@ -33,6 +33,26 @@ class Job:
     root: str  # folder of datasets and caches
     plugin_files: tuple[str, ...]  # --plugin
     title: str  # "dcgan seed 0 (3/6)"
+
+
+def choose_configs(
+    names: Sequence[str], make_config: Callable[[str], RunConfig], strict: bool
+) -> tuple[list[RunConfig], list[str]]:
+    """A config per variant that fits the other settings, and a line for each variant that does not.
+
+    Raises:
+        FitError: no variant fits; with `strict`, as soon as one does not.
+        UserError: what is wrong whatever the variant.
+    """
+    configs, left_out = [], []
+    for name in names:
+        try:
+            configs.append(make_config(name))
+        except FitError as error:
+            if strict or (name == names[-1] and not configs):
+                raise
+            left_out.append(f"{name} is left out: {error.cause}")
+    return configs, left_out
 
 
 def plan_jobs(

@@ -79,6 +79,7 @@ def cli() -> None:
 @_options(_plugin, _as_json)
 def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """List what is registered: variants, objectives, datasets, features, metrics or callbacks."""
+    from ganzoo.describe import spec_json
     from ganzoo.errors import UnknownName
     from ganzoo.specs import KINDS
 
@@ -87,7 +88,7 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
     registry = _registry(plugin_files)
     kinds = [kind] if kind else list(KINDS)
     if as_json:
-        _print_json({k: [_spec_json(registry, k, spec) for spec in registry.all(k)] for k in kinds})
+        _print_json({k: [spec_json(registry, k, spec) for spec in registry.all(k)] for k in kinds})
         return
     width = max((len(spec.name) for k in kinds for spec in registry.all(k)), default=0)
     for index, k in enumerate(kinds):
@@ -102,20 +103,21 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
 def show(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings."""
     from ganzoo.config import Eval, Train, dataset_settings
+    from ganzoo.describe import facts, setting_json, spec_json, text
     from ganzoo.presets import PRESETS
     from ganzoo.settings import settings_of
     from ganzoo.specs import Dataset, Setting
 
     def table(section: str, settings: Sequence[Setting]) -> None:
         for setting in settings:
-            click.echo(f"  --set {section}.{setting.name}={_text(setting.default)}")
-            choices = f" One of: {', '.join(map(_text, setting.choices))}." if setting.choices else ""
+            click.echo(f"  --set {section}.{setting.name}={text(setting.default)}")
+            choices = f" One of: {', '.join(map(text, setting.choices))}." if setting.choices else ""
             click.echo(f"      {setting.doc}{choices}")
 
     if name in ("train", "eval"):
         settings = settings_of(Train if name == "train" else Eval)
         if as_json:
-            _print_json([_setting_json(setting) for setting in settings])
+            _print_json([setting_json(setting) for setting in settings])
         else:
             click.echo(f"{name}: settings of every run")
             table(name, settings)
@@ -123,21 +125,23 @@ def show(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     if name in PRESETS:
         click.echo(f"{name}: preset; {PRESETS[name].summary}")
         for key, value in PRESETS[name].values.items():
-            click.echo(f"  {key}={_text(value)}")
+            click.echo(f"  {key}={text(value)}")
+        for objective, values in PRESETS[name].by_objective.items():
+            click.echo(f"  with {objective}: {', '.join(f'{key}={text(value)}' for key, value in values.items())}")
         return
     registry = _registry(plugin_files)
     found = registry.find(name)
     if as_json:
-        _print_json([{"kind": kind, **_spec_json(registry, kind, spec)} for kind, spec in found])
+        _print_json([{"kind": kind, **spec_json(registry, kind, spec)} for kind, spec in found])
         return
     for kind, spec in found:
         click.echo(f"{spec.name}: {'feature network' if kind == 'features' else kind[:-1]}; {spec.summary}")
         if spec.paper:
             click.echo(f"  source: {spec.paper}")
         click.echo(f"  plugin: {registry.owner(kind, spec.name)}")
-        for key, value in _facts(spec).items():
+        for key, value in facts(spec).items():
             click.echo(f"  {key}: {value}")
-        section = "features" if kind == "features" else kind[:-1]
+        section = {"features": "features", "metrics": f"metrics.{spec.name}"}.get(kind, kind[:-1])
         table(section, dataset_settings(spec) if isinstance(spec, Dataset) else spec.settings)
 
 
@@ -225,20 +229,30 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
 @_as_json
 def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, as_json: bool, **options: Any) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
-    from ganzoo.bench import plan_jobs, run_jobs
+    from ganzoo.bench import choose_configs, plan_jobs, run_jobs
+    from ganzoo.config import check_fit
     from ganzoo.display import print_tables
+    from ganzoo.engine.device import resolve_device
     from ganzoo.leaderboard import make_tables, to_json
     from ganzoo.scoring import load_images
 
     registry = _registry(options["plugin_files"])
     root = _root(options["data_root"])
-    named = [name.strip() for name in variants.split(",") if name.strip()] if variants else None
+    names = [name.strip() for name in (variants or "").split(",") if name.strip()]
+    strict = bool(names)
+    names = names or [spec.name for spec in registry.variants()]
     extra = {"eval.num_images": num_images} if num_images is not None else {}
-    configs, left_out = _bench_configs(registry, named, options, extra)
-    _check_device(configs[0].device)
+    configs, left_out = choose_configs(names, lambda name: _config(registry, name, options, extra), strict)
+    resolve_device(configs[0].device)  # refused once, rather than in every job
     images = load_images(registry, configs[0], root, "train")  # decoded or downloaded once, before the jobs
-    configs, more = _fitting(registry, configs, images.shape, images.num_classes, strict=named is not None)
-    del images
+    by_name = {config.variant.name: config for config in configs}
+
+    def fits_images(name: str) -> RunConfig:
+        spec, objective = registry.variant(name), registry.objective(by_name[name].objective.name)
+        check_fit(spec, objective, by_name[name].dataset.name, images.shape[1], images.shape[0], images.num_classes)
+        return by_name[name]
+
+    configs, more = choose_configs(list(by_name), fits_images, strict)
     for line in (*left_out, *more):
         click.echo(line, err=True)
     jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"])
@@ -346,22 +360,22 @@ def eval_command(
 
 
 @cli.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", metavar="RUN|VARIANT")
 @click.option("--out", type=click.Path(path_type=Path), metavar="GIF", help="[default: film.gif in the run directory]")
 @click.option(
     "--seconds", type=click.FloatRange(min=0.02), default=0.5, show_default=True, help="Seconds per snapshot."
 )
-def film(run: Path, out: Path | None, seconds: float) -> None:
-    """Make an animation of a run's sample grids, with the kimg written on it."""
+def film(run: str, out: Path | None, seconds: float) -> None:
+    """Make an animation of a run's sample grids, or of the newest run of VARIANT, with the kimg written on it."""
     from ganzoo.grid import film as write_film
-    from ganzoo.runs import RunDirectory, kimg_of
+    from ganzoo.runs import find_run, kimg_of
 
-    directory = RunDirectory.existing(run)
+    directory = find_run(run)
     variant = directory.read_config()["variant"]["name"]
     frames = [(path, f"{variant}  {kimg_of(path):.1f} kimg") for path in directory.samples()]
     if not frames:
         raise UserError(f"{run} has no sample grids yet", "train it first")
-    path = out or run / "film.gif"
+    path = out or directory.path / "film.gif"
     write_film(frames, path, seconds)
     click.echo(path)
 
@@ -413,65 +427,6 @@ def _config(
     )
 
 
-def _bench_configs(
-    registry: Registry, named: list[str] | None, options: dict[str, Any], extra: dict[str, Any]
-) -> tuple[list[RunConfig], list[str]]:
-    """A config per variant. Variants the user did not name and that do not fit are left out, with a line that says so."""
-    configs, left_out = [], []
-    for name in named or [spec.name for spec in registry.all("variants")]:
-        try:
-            configs.append(_config(registry, name, options, extra))
-        except UserError as error:
-            if named is not None or not _is_misfit(registry, name, options):
-                raise
-            left_out.append(f"{name} is left out: {error.cause}")
-    if not configs:
-        raise UserError("no variant fits", left_out[0] if left_out else "name one with --variants")
-    return configs, left_out
-
-
-def _is_misfit(registry: Registry, name: str, options: dict[str, Any]) -> bool:
-    """Whether `name` fails where some other variant does not: then the trouble is the fit, not the command."""
-    for other in registry.all("variants"):
-        if other.name != name:
-            try:
-                _config(registry, other.name, options)
-            except UserError:
-                continue
-            return True
-    return False
-
-
-def _fitting(
-    registry: Registry, configs: list[RunConfig], shape: tuple[int, int, int], num_classes: int, strict: bool
-) -> tuple[list[RunConfig], list[str]]:
-    """The configs whose variants can make such images; `strict` raises instead of leaving one out."""
-    from ganzoo.config import check_fit
-
-    kept, left_out = [], []
-    for config in configs:
-        variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
-        try:
-            check_fit(variant, objective, config.dataset.name, shape[1], shape[0], num_classes)
-        except UserError as error:
-            if strict:
-                raise
-            left_out.append(f"{variant.name} is left out: {error.cause}")
-            reason = error
-        else:
-            kept.append(config)
-    if not kept:
-        raise reason
-    return kept, left_out
-
-
-def _check_device(name: str) -> None:
-    """Refuse a device that is not there once, rather than in every job."""
-    from ganzoo.engine.device import resolve_device
-
-    resolve_device(name)
-
-
 def _integers(text: str | None) -> list[int] | None:
     if text is None:
         return None
@@ -479,49 +434,6 @@ def _integers(text: str | None) -> list[int] | None:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise SettingError(f"--labels {text} are not whole numbers", "write them as 0,1,2") from None
-
-
-def _facts(spec: Any) -> dict[str, str]:
-    """What else a spec says, for `show`."""
-    import dataclasses
-
-    shown = ("name", "target", "summary", "paper", "settings")
-    values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name not in shown}
-    return {key: _text(value) for key, value in values.items() if value not in (None, {}, ())}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return ", ".join(map(_text, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={_text(inner)}" for key, inner in value.items())
-    return (
-        {None: "none", True: "true", False: "false"}.get(value, str(value))
-        if not isinstance(value, (int, float)) or isinstance(value, bool)
-        else f"{value:g}"
-    )
-
-
-def _setting_json(setting: Any) -> dict[str, Any]:
-    return {
-        "name": setting.name,
-        "default": setting.default,
-        "doc": setting.doc,
-        "choices": list(setting.choices) if setting.choices else None,
-    }
-
-
-def _spec_json(registry: Registry, kind: str, spec: Any) -> dict[str, Any]:
-    plugin = registry.owner(kind, spec.name)
-    return {
-        "name": spec.name,
-        "summary": spec.summary,
-        "paper": spec.paper,
-        "plugin": plugin.name,
-        "origin": plugin.origin,
-        **_facts(spec),
-        "settings": [_setting_json(setting) for setting in spec.settings],
-    }
 
 
 def _print_json(document: Any) -> None:

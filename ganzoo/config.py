@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.errors import SettingError, UnknownName, UserError
+from ganzoo.errors import FitError, SettingError, UnknownName, UserError
 from ganzoo.presets import PRESETS
 from ganzoo.registry import Registry
 from ganzoo.settings import check, knob, resolve, settings_of
@@ -267,7 +267,7 @@ def build_config(
 
     for key, value in {**variant_spec.defaults, **objective_spec.defaults}.items():
         put(key, value)
-    for key, value in PRESETS[preset].values.items():
+    for key, value in PRESETS[preset].layer(objective_spec.name).items():
         put(key, value, lenient=True)
     for key, value in (*_document_pairs(document, specs), *pairs, *(overrides or {}).items()):
         put(key, value)
@@ -322,23 +322,23 @@ def check_fit(
     """Whether the parts can work together. None: not known yet, so not checked.
 
     Raises:
-        UserError: a conditional variant on unlabelled data, a size or channel count the variant cannot make, or a
+        FitError: a conditional variant on unlabelled data, a size or channel count the variant cannot make, or a
             gradient penalty on a critic that cannot do without batch norm.
     """
     if variant.conditional and num_classes == 0:
-        raise UserError(
+        raise FitError(
             f"variant '{variant.name}' is conditional, but dataset '{dataset}' has no labels",
             "use an unconditional variant, or data in one folder per class",
         )
     if size is not None and variant.sizes is not None and size not in variant.sizes:
         sizes = ", ".join(map(str, variant.sizes))
-        raise UserError(f"variant '{variant.name}' cannot make {size}x{size} images", f"use --size with one of {sizes}")
+        raise FitError(f"variant '{variant.name}' cannot make {size}x{size} images", f"use --size with one of {sizes}")
     if channels is not None and channels not in variant.channels:
-        raise UserError(
+        raise FitError(
             f"variant '{variant.name}' cannot make images of {channels} channels", "use --set dataset.color=gray or rgb"
         )
     if objective.per_sample_gradients and not variant.per_sample_critic:
-        raise UserError(
+        raise FitError(
             f"objective '{objective.name}' penalises per-sample gradients, which the batch norm in the critic of "
             f"'{variant.name}' rules out",
             "use an objective without gradient penalty, such as hinge",

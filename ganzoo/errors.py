@@ -41,6 +41,10 @@ class SettingError(UserError):
     """A setting of the wrong type or out of its range."""
 
 
+class FitError(UserError):
+    """A variant, an objective and a dataset that cannot work together."""
+
+
 class DataError(UserError):
     """Images that cannot be found, read or used."""
 

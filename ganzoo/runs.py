@@ -127,6 +127,26 @@ def find_runs(paths: list[Path]) -> list[RunDirectory]:
     return [RunDirectory(path) for path in sorted(found)]
 
 
+def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
+    """The run directory `name`, or the newest run of the variant `name` under `under` that has a snapshot.
+
+    Raises:
+        RunError: neither is there.
+    """
+    if (Path(name) / "config.json").is_file():
+        return RunDirectory(Path(name))
+    if Path(name).exists():
+        return RunDirectory.existing(Path(name))
+    runs = [run for run in find_runs([under]) if run.snapshots()] if under.is_dir() else []
+    ours = [run for run in runs if run.read_config().get("variant", {}).get("name") == name]
+    if not ours:
+        raise RunError(
+            f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
+            f"train one: ganzoo train {name}",
+        )
+    return max(ours, key=lambda run: run.snapshots()[-1].stat().st_mtime)
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

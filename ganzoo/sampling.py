@@ -15,29 +15,9 @@ from ganzoo.engine.device import resolve_device
 from ganzoo.errors import DataError, RunError, SettingError, UserError
 from ganzoo.grid import make_grid, save_png
 from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory, find_runs, kimg_of
+from ganzoo.runs import RunDirectory, find_run, kimg_of
 from ganzoo.scoring import Scorer, load_images
 from ganzoo.snapshots import load_snapshot
-
-
-def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
-    """The run directory `name`, or the newest run of the variant `name` under `under` that has a snapshot.
-
-    Raises:
-        RunError: neither is there.
-    """
-    if (Path(name) / "config.json").is_file():
-        return RunDirectory(Path(name))
-    if Path(name).exists():
-        return RunDirectory.existing(Path(name))
-    runs = [run for run in find_runs([under]) if run.snapshots()] if under.is_dir() else []
-    ours = [run for run in runs if run.read_config().get("variant", {}).get("name") == name]
-    if not ours:
-        raise RunError(
-            f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
-            f"train one: ganzoo train {name}",
-        )
-    return max(ours, key=lambda run: run.snapshots()[-1].stat().st_mtime)
 
 
 def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:

@@ -250,6 +250,18 @@ def test_fit_is_checked_again_once_the_images_are_there(zoo: Registry) -> None:
         check_fit(zoo.variant("labelled"), hinge, "x", 32, 3, 0)
 
 
+def test_settings_of_metrics(registry: Registry) -> None:
+    key = "fid.allow_rank_deficient"
+    table = {"metrics": {"fid": {"allow_rank_deficient": True}}}  # [metrics.fid] in TOML
+    assert build_config(registry, variant="gan").metrics[key] is False
+    for layers in ({"document": table}, {"sets": [f"metrics.{key}=true"]}):
+        config = build_config(registry, variant="gan", **layers)
+        assert config.metrics[key] is True
+        assert from_dict(registry, config.to_dict()) == config
+    with pytest.raises(UserError, match=r"unknown setting 'metrics.fid.alow_rank_deficient' .did you mean"):
+        build_config(registry, variant="gan", sets=["metrics.fid.alow_rank_deficient=true"])
+
+
 def test_files_that_cannot_be_read(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read"):
         read_document(tmp_path / "nowhere.toml")

@@ -99,8 +99,8 @@ def train(
 ) -> Outcome:
     """Train until the budget is spent, continuing from the run directory's state where there is one."""
     statistics = Statistics(device)
-    gan.generator.to(device).train().requires_grad_(False)
-    gan.discriminator.to(device).train().requires_grad_(False)
+    for module in (gan.generator, gan.discriminator):
+        module.to(device, memory_format=torch.channels_last).train().requires_grad_(False)  # type: ignore[call-overload]
     phases = make_phases(gan, losses, config, precision, statistics)
     state = TrainState(gan=gan, ema=ema_copy(gan.generator), phases=phases, device=device)
 
@@ -134,7 +134,10 @@ def train(
     started = time.perf_counter() - state.seconds  # perf_counter() - started = seconds of training
     while state.snapshot < n_snapshots:
         pixels, labels = sampler.batch(state.step)
-        batch = Batch(real=to_float(pixels), labels=labels if conditional else None)
+        real = to_float(pixels).contiguous(
+            memory_format=torch.channels_last
+        )  # as convolutions like it, on every device
+        batch = Batch(real=real, labels=labels if conditional else None)
         for phase in phases:
             if (state.step + 1) % phase.interval == 0:
                 run_phase(phase, batch)
