@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -122,6 +123,7 @@ def work(job: Job) -> None:
     from ganzoo.display import TrainingDisplay
     from ganzoo.job import run_job
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     run = RunDirectory(Path(job.out))
     display = TrainingDisplay(job.title)
     observers: list[Observer] = [display]
@@ -138,6 +140,14 @@ def work(job: Job) -> None:
     except Exception as error:
         _write_failure(run, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
         sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """A bench that is killed must not leave a job behind that trains on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(130)
 
 
 def _write_failure(run: RunDirectory, text: str) -> None:

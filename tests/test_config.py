@@ -42,7 +42,7 @@ def build(zoo: Registry, **arguments: Any) -> RunConfig:
 
 
 def test_defaults(registry: Registry) -> None:
-    config = build_config(registry, variant="wgan-gp")
+    config = build_config(registry, variant="wgan-gp", preset="standard")
     assert (config.objective.name, config.dataset.name, config.features.name) == ("wgan-gp", "digits", "digits")
     assert config.train.d_steps == 5
     assert config.objective.settings["gp_weight"] == 10.0
@@ -282,11 +282,13 @@ def test_files_that_cannot_be_read(registry: Registry, tmp_path: Path) -> None:
 
 
 def test_identity_is_what_a_run_computes(registry: Registry) -> None:
-    config = build_config(registry, variant="gan")
-    moved = build_config(registry, variant="gan", sets=["device=cpu", "callbacks=tensorboard", "eval.batch_size=10"])
+    config = build_config(registry, variant="gan", sets=["train.kimg=2"])
+    moved = build_config(
+        registry, variant="gan", sets=["device=cpu", "callbacks=tensorboard", "eval.batch_size=10", "train.kimg=2"]
+    )
     other = build_config(registry, variant="gan", sets=["seed=1", "train.kimg=3"])
     assert config.identity() == moved.identity()
-    assert difference(other.identity(), config.identity()) == ["seed: 0 -> 1", "train.kimg: 500.0 -> 3.0"]
+    assert difference(other.identity(), config.identity()) == ["seed: 0 -> 1", "train.kimg: 2.0 -> 3.0"]
 
 
 def test_flatten() -> None:

@@ -57,7 +57,7 @@ class Generator(nn.Module):
             nn.Linear(width * 4, math.prod(shape)),
             nn.Tanh(),
         )
-        _raise_classes(self.layers[0], num_classes)
+        _raise_classes(self.layers[0], num_classes, std=0.3)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.layers(_join(z, labels, self.num_classes)).unflatten(1, self.shape)
@@ -78,7 +78,7 @@ class Discriminator(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(width, 1),
         )
-        _raise_classes(self.layers[0], num_classes)
+        _raise_classes(self.layers[0], num_classes, std=1.0)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.layers(_join(x.flatten(1), labels, self.num_classes)).flatten()
@@ -93,10 +93,11 @@ def _join(vectors: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:
     return torch.cat([vectors, F.one_hot(labels, num_classes).to(vectors.dtype)], dim=1)
 
 
-def _raise_classes(first: nn.Module, num_classes: int) -> None:
+def _raise_classes(first: nn.Module, num_classes: int, *, std: float) -> None:
     # PyTorch sizes weights for inputs that are all on. Of the one-hot inputs one is on, against a thousand pixels: it
-    # would drown, and the discriminator learn to ignore it. Weights from N(0, 1) give it the say of all the pixels.
+    # would drown, and D learn to ignore it. N(0, 1) gives it the say of all the pixels; in G, where it must not drown
+    # the noise (every image of a class would be the same), a little less than that of the noise.
     if num_classes:
         assert isinstance(first, nn.Linear)
         with torch.no_grad():
-            first.weight[:, -num_classes:].normal_()
+            first.weight[:, -num_classes:].normal_(std=std)

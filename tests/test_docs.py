@@ -1,0 +1,123 @@
+"""Every command in README and docs is run, in the order of its page, with budgets cut to a few steps."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganzoo.bench
+from ganzoo.cli import cli
+from ganzoo.config import from_dict
+from ganzoo.hookspecs import __dict__ as hookspecs
+from ganzoo.registry import Registry
+from ganzoo.runs import RunDirectory, find_runs
+
+REPOSITORY = Path(__file__).parent.parent
+PAGES = ["README.md", *sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "docs").glob("*.md"))]
+PREFIXES = ("ganzoo ", "python -m ganzoo ", "uv run python -m ganzoo ", "pip install uv && uv run python -m ganzoo ")
+CUT = {
+    "train": ["--set", "train.snapshots=1", "--set", "train.batch_size=16", "--set", "eval.num_images=60",
+              "--set", "eval.metrics=kid,conditional", "--kimg", "0.05"],
+    "eval": ["--num-images", "60", "--metrics", "kid"],
+}  # fmt: skip
+CUT["bench"] = CUT["train"]
+
+
+def commands_of(page: str) -> list[list[str]]:
+    """Arguments of every ganzoo command on a page, in fenced sh blocks and in indented ones."""
+    found = []
+    for line in (REPOSITORY / page).read_text().splitlines():
+        text = line.strip().removeprefix("$ ")
+        prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), None)
+        indented = line.startswith("    ") or _in_fence(page, line)
+        if prefix is not None and indented:
+            found.append(shlex.split(text.removeprefix(prefix), comments=True))
+    return found
+
+
+def _in_fence(page: str, line: str) -> bool:
+    fences = re.findall(r"```(?:sh|console)\n(.*?)```", (REPOSITORY / page).read_text(), flags=re.DOTALL)
+    return any(line in fence.splitlines() for fence in fences)
+
+
+def cut(arguments: list[str]) -> list[str]:
+    """The same command with a budget of a few steps."""
+    arguments = list(arguments)
+    if "--kimg" in arguments:
+        del arguments[arguments.index("--kimg") : arguments.index("--kimg") + 2]
+    return [*arguments, *CUT.get(arguments[0], [])]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as after cloning, with small stand-ins for Fashion-MNIST and for a folder of faces; jobs in process."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "data"
+    monkeypatch.setenv("GANZOO_DATA", str(root))
+    (tmp_path / "docs").symlink_to(REPOSITORY / "docs")
+    random = np.random.default_rng(0)
+    (root / "fashion-mnist").mkdir(parents=True)
+    for split, n in (("train", 120), ("t10k", 60)):
+        images = random.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        for name, magic, array in (("images-idx3", 2051, images), ("labels-idx1", 2049, labels)):
+            header = np.array([magic, *array.shape], dtype=">i4").tobytes()
+            path = root / "fashion-mnist" / f"{split}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + array.tobytes(), 1))
+    (tmp_path / "faces").mkdir()
+    for index in range(40):
+        Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")
+
+    def run_jobs(jobs: Sequence[ganzoo.bench.Job], announce: Any) -> list[RunDirectory]:
+        from ganzoo.job import run_job
+
+        for job in jobs:
+            registry = Registry.load([Path(file) for file in job.plugin_files])
+            run_job(registry, from_dict(registry, job.config), Path(job.out), root=Path(job.root))
+        return [RunDirectory(Path(job.out)) for job in jobs]
+
+    monkeypatch.setattr(ganzoo.bench, "run_jobs", run_jobs)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_run(page: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in commands_of(page):
+        runs = find_runs([workplace])
+        arguments = [str(runs[-1].path) if argument == "RUN" and runs else argument for argument in arguments]
+        cli.main(cut(arguments), standalone_mode=False)
+        assert capsys.readouterr().out, f"{page}: ganzoo {' '.join(arguments)} prints nothing"
+
+
+def test_pages_with_commands_are_found() -> None:
+    assert len(commands_of("README.md")) >= 8
+    assert sum(len(commands_of(page)) for page in PAGES) >= 15
+
+
+def test_readme_shows_the_example_as_it_is() -> None:
+    example = (REPOSITORY / "docs" / "examples" / "my_gan.py").read_text().strip()
+    assert example in (REPOSITORY / "README.md").read_text()
+
+
+def test_every_hook_and_command_is_documented() -> None:
+    text = "\n".join((REPOSITORY / page).read_text() for page in PAGES)
+    headings = re.findall(r"^#+ .*$", text, flags=re.MULTILINE)
+    for hook in (name for name in hookspecs if name.startswith("register_")):
+        assert any(hook in heading for heading in headings), hook
+    for command in cli.commands:
+        assert f"ganzoo {command}" in text, command
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", (REPOSITORY / page).read_text()):
+            if not target.startswith("http"):
+                assert ((REPOSITORY / page).parent / target).exists(), f"{page}: {target}"
