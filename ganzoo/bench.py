@@ -61,26 +61,26 @@ def plan_jobs(
 ) -> list[Job]:
     """One job per config and seed, seeds outermost, so that a bench cut short has compared every variant once.
 
-    A job's folder carries a hash of its config and of the variant's source: the same command finds its finished runs
-    again, and other settings, or an edited plugin, never meet them.
+    A job's folder carries a hash of its config and of the sources of variant and objective: the same command finds its
+    finished runs again, and other settings, or an edited plugin, never meet them.
     """
     total = len(configs) * seeds
     jobs: list[Job] = []
     for index in range(seeds):
         for config in configs:
             seeded = replace(config, seed=config.seed + index)
-            variant = registry.variant(seeded.variant.name)
-            text = json.dumps(seeded.identity(), sort_keys=True) + source_sha256(variant)
+            variant, objective = registry.variant(seeded.variant.name), registry.objective(seeded.objective.name)
+            text = json.dumps(seeded.identity(), sort_keys=True) + source_sha256(variant, objective)
             digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-            objective = "" if seeded.objective.name == variant.objective else f"+{seeded.objective.name}"
-            name = f"{seeded.variant.name}{objective}-s{seeded.seed}-{digest}"
+            option = "" if seeded.objective.name == variant.objective else f"+{seeded.objective.name}"
+            name = f"{seeded.variant.name}{option}-s{seeded.seed}-{digest}"
             jobs.append(
                 Job(
                     config=seeded.to_dict(),
                     out=str(out / seeded.dataset.name / name),
                     root=str(root),
                     plugin_files=tuple(map(str, plugin_files)),
-                    title=f"{seeded.variant.name}{objective} seed {seeded.seed} ({len(jobs) + 1}/{total})",
+                    title=f"{seeded.variant.name}{option} seed {seeded.seed} ({len(jobs) + 1}/{total})",
                 )
             )
     return jobs

@@ -126,8 +126,10 @@ def show(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
         click.echo(f"{name}: preset; {PRESETS[name].summary}")
         for key, value in PRESETS[name].values.items():
             click.echo(f"  {key}={text(value)}")
-        for objective, values in PRESETS[name].by_objective.items():
-            click.echo(f"  with {objective}: {', '.join(f'{key}={text(value)}' for key, value in values.items())}")
+        preset = PRESETS[name]
+        for kind, names in (("variant", preset.by_variant), ("objective", preset.by_objective)):
+            for one, values in names.items():
+                click.echo(f"  {kind} {one}: {', '.join(f'{key}={text(value)}' for key, value in values.items())}")
         return
     registry = _registry(plugin_files)
     found = registry.find(name)
@@ -205,7 +207,8 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
 
     from ganzoo.display import TrainingDisplay, print_tables
     from ganzoo.job import run_job
-    from ganzoo.leaderboard import make_tables, to_json
+    from ganzoo.leaderboard import make_tables
+    from ganzoo.render import to_json
     from ganzoo.runs import RunDirectory
 
     with TrainingDisplay(config.variant.name) as display:
@@ -233,7 +236,8 @@ def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, a
     from ganzoo.config import check_fit
     from ganzoo.display import print_tables
     from ganzoo.engine.device import resolve_device
-    from ganzoo.leaderboard import make_tables, to_json
+    from ganzoo.leaderboard import make_tables
+    from ganzoo.render import to_json
     from ganzoo.scoring import load_images
 
     registry = _registry(options["plugin_files"])
@@ -280,7 +284,8 @@ def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, a
 @_as_json
 def leaderboard(paths: tuple[Path, ...], sort: str, form: str, as_json: bool) -> None:
     """Rank the runs under PATHS (default: runs), one table per protocol."""
-    from ganzoo.leaderboard import read_tables, to_csv, to_json, to_markdown
+    from ganzoo.leaderboard import read_tables
+    from ganzoo.render import to_csv, to_json, to_markdown
 
     tables = read_tables(list(paths) or [Path("runs")], sort)
     if as_json or form == "json":

@@ -267,7 +267,7 @@ def build_config(
 
     for key, value in {**variant_spec.defaults, **objective_spec.defaults}.items():
         put(key, value)
-    for key, value in PRESETS[preset].layer(objective_spec.name).items():
+    for key, value in PRESETS[preset].layer(variant_spec.name, objective_spec.name).items():
         put(key, value, lenient=True)
     for key, value in (*_document_pairs(document, specs), *pairs, *(overrides or {}).items()):
         put(key, value)

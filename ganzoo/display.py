@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as RichTable
 
-from ganzoo.leaderboard import Column, Table, label, notes, show, used_columns
+from ganzoo.columns import Column
+from ganzoo.leaderboard import Table
+from ganzoo.render import label, notes, show, used_columns
 
 if TYPE_CHECKING:
     from ganzoo.engine.loop import Snapshot, Status

@@ -16,7 +16,7 @@ from ganzoo.data import Images, to_uint8
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.device import resolve_device, resolve_precision
 from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
-from ganzoo.environment import describe_environment, device_name, peak_memory
+from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
 from ganzoo.errors import UserError
 from ganzoo.files import write_json
 from ganzoo.gan import GAN
@@ -55,8 +55,6 @@ def run_job(
     run.failure_file.unlink(missing_ok=True)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
     environment = describe_environment(device, precision.name, registry.plugins)
     write_json(run.env_file, environment)
 
@@ -79,6 +77,7 @@ def run_job(
     watchers = [*_callbacks(registry, run, config), *observers]
     take_snapshot = _SnapshotTaker(run, config, gan, images, scorer, variant.conditional, watchers)
     _save_real_grid(run, images, variant.conditional)
+    reset_peak_memory(device)  # features of the real images may just have been computed, and are not this variant's
     with _denormals_flushed():
         outcome = train(
             gan=gan,
@@ -95,7 +94,10 @@ def run_job(
         )
     sampler.close()
     result = _result(config, run, gan, scorer, floor, outcome, environment, device, time.perf_counter() - started)
-    result["source"] = source_sha256(variant)
+    result["source"] = source_sha256(variant, objective)
+    result["higher_is_better"] = {
+        key: better for name in config.metric_names for key, better in registry.metric(name).higher_is_better.items()
+    }
     write_json(run.result_file, result)
     for watcher in watchers:
         watcher.on_end(result)

@@ -1,17 +1,14 @@
-"""Leaderboards: read result.json files from any number of machines, group by protocol, rank, render. Torch-free."""
+"""Leaderboards: read result.json files from any number of machines, group by protocol, rank. Torch-free."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
-import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganzoo.columns import COLUMNS, Column, Number, extra_columns, summarize
 from ganzoo.config import flatten
 from ganzoo.errors import RunError, UnknownName
 from ganzoo.runs import RunDirectory, find_runs
@@ -19,36 +16,8 @@ from ganzoo.runs import RunDirectory, find_runs
 RANKED_SEEDS = 3
 """Training seeds a row needs to get a rank."""
 
-# Two-sided 95 % quantile of Student's t, by degrees of freedom.
-# fmt: off
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-        2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
-# fmt: on
-
 # What tells where a run was made, not what it computed: the protocol holds the hashes of data and weights.
 _PLACES = ("seed", "device", "callbacks", "schema", "dataset.path", "features.weights")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Number:
-    """A mean over seeds; `half` is half the width of its 95 % Student t interval, None for a single seed."""
-
-    mean: float
-    half: float | None
-    n: int
-
-
-def summarize(values: Iterable[float | None]) -> Number | None:
-    """Mean and interval of the values that are there; None when there is none."""
-    present = [value for value in values if value is not None and math.isfinite(value)]
-    if not present:
-        return None
-    n = len(present)
-    if n == 1:
-        return Number(mean=present[0], half=None, n=1)
-    # Beyond the table: z + (z^3 + z) / (4 df), z = 1.960 (Abramowitz and Stegun 26.7.5), right to 0.2 %.
-    t = _T95[n - 2] if n - 2 < len(_T95) else 1.960 + 2.372 / (n - 1)
-    return Number(mean=statistics.fmean(present), half=t * statistics.stdev(present) / math.sqrt(n), n=n)
 
 
 @dataclass(kw_only=True)
@@ -84,110 +53,18 @@ class Table:
     protocol: str
     dataset: str
     rows: list[Row]
+    columns: list[Column]  # the built-in ones, and those of plugins' metrics
     environments: list[str]  # where the numbers were made
     floor: str = ""  # what the row of real data is
 
 
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    key: str
-    title: str
-    value: Callable[[dict[str, Any]], float | None]  # from a result
-    show: Callable[[float], str]
-    higher_is_better: bool
-    group: str = "quality"  # or "cost"
-
-
-def _metric(key: str, snapshot: str = "last") -> Callable[[dict[str, Any]], float | None]:
-    def value(result: dict[str, Any]) -> float | None:
-        number = ((result.get(snapshot) or {}).get("values") or {}).get(key)
-        return float(number) if number is not None else None
-
-    return value
-
-
-def _memory(result: dict[str, Any]) -> float | None:
-    return result.get("peak_memory") or None
-
-
-def _parameters(result: dict[str, Any]) -> float | None:
-    counts = result.get("parameters")
-    return sum(counts.values()) if counts else None
-
-
-def _count(value: float) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.2f}{unit}"
-    return f"{value:.0f}"
-
-
-def _digits(places: int) -> Callable[[float], str]:
-    return lambda value: f"{value:,.{places}f}"
-
-
-def _bytes(value: float) -> str:
-    return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
-
-
-COLUMNS: tuple[Column, ...] = (
-    Column(key="fid", title="FID", value=_metric("fid"), show=_digits(2), higher_is_better=False),
-    Column(key="best_fid", title="best FID", value=_metric("fid", "best"), show=_digits(2), higher_is_better=False),
-    Column(key="is", title="IS", value=_metric("is"), show=_digits(2), higher_is_better=True),
-    Column(key="kid", title="KID", value=_metric("kid"), show=lambda value: f"{value:.3g}", higher_is_better=False),
-    Column(key="precision", title="prec.", value=_metric("precision"), show=_digits(2), higher_is_better=True),
-    Column(key="recall", title="recall", value=_metric("recall"), show=_digits(2), higher_is_better=True),
-    Column(key="density", title="dens.", value=_metric("density"), show=_digits(2), higher_is_better=True),
-    Column(key="coverage", title="cover.", value=_metric("coverage"), show=_digits(2), higher_is_better=True),
-    Column(key="cond_acc", title="cond. acc. %", value=_metric("cond_acc"), show=_digits(1), higher_is_better=True),
-    Column(key="modes", title="modes", value=_metric("modes"), show=_digits(0), higher_is_better=True),
-    Column(
-        key="kimg",
-        title="kimg",
-        value=lambda result: result.get("kimg"),
-        show=_digits(0),
-        higher_is_better=False,
-        group="cost",
-    ),
-    Column(
-        key="train_img_per_s",
-        title="train img/s",
-        value=lambda result: result.get("train_img_per_s"),
-        show=_digits(0),
-        higher_is_better=True,
-        group="cost",
-    ),
-    Column(
-        key="sample_img_per_s",
-        title="sample img/s",
-        value=lambda result: result.get("sample_img_per_s"),
-        show=_digits(0),
-        higher_is_better=True,
-        group="cost",
-    ),
-    Column(key="parameters", title="params", value=_parameters, show=_count, higher_is_better=False, group="cost"),
-    Column(key="peak_memory", title="peak mem.", value=_memory, show=_bytes, higher_is_better=False, group="cost"),
-    Column(
-        key="seconds",
-        title="seconds",
-        value=lambda result: (result.get("seconds") or {}).get("wall"),
-        show=_digits(0),
-        higher_is_better=False,
-        group="cost",
-    ),
-)
-
-
 def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
-    """One table per protocol. Rows are ranked by `sort`, a key of `COLUMNS`; the floor stands first.
+    """One table per protocol. Rows are ranked by `sort`, the key of a column; the floor stands first.
 
     Raises:
         UnknownName: `sort` is no column.
         RunError: no run is found, or a record is damaged.
     """
-    column = next((column for column in COLUMNS if column.key == sort), None)
-    if column is None:
-        raise UnknownName("column", sort, [column.key for column in COLUMNS])
     if not runs:
         raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
     finished: dict[str, dict[str, Row]] = {}  # protocol id -> key -> row
@@ -209,6 +86,11 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
             row.results.append(result)
     if not finished and not failed:
         raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
+    results = [result for rows in finished.values() for row in rows.values() for result in row.results]
+    columns = [*COLUMNS, *extra_columns(results)]
+    column = next((column for column in columns if column.key == sort), None)
+    if column is None:
+        raise UnknownName("column", sort, [column.key for column in columns])
     for run, config, line in failed:
         start = _key(config, None)
         protocols = [p for p, rows in finished.items() if any(key.startswith(start) for key in rows)]
@@ -217,7 +99,7 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
         row = rows.setdefault(next((key for key in rows if key.startswith(start)), start), _row(config))
         row.failures.append(line)
         row.runs.append(str(run.path))
-    return [_table(protocol, list(rows.values()), column) for protocol, rows in sorted(finished.items())]
+    return [_table(protocol, list(rows.values()), columns, column) for protocol, rows in sorted(finished.items())]
 
 
 def _check_result(run: RunDirectory, result: dict[str, Any]) -> None:
@@ -252,13 +134,13 @@ def _failure(run: RunDirectory) -> str:
     return lines[0] if lines else "no message"
 
 
-def _table(protocol: str, rows: list[Row], column: Column) -> Table:
+def _table(protocol: str, rows: list[Row], columns: list[Column], sort: Column) -> Table:
     for row in rows:
-        row.numbers = {column.key: summarize(column.value(result) for result in row.results) for column in COLUMNS}
-    rows.sort(key=lambda row: _order(row, column))
+        row.numbers = {column.key: summarize(column.value(result) for result in row.results) for column in columns}
+    rows.sort(key=lambda row: _order(row, sort))
     rank = 0
     for row in rows:
-        number = row.numbers.get(column.key)
+        number = row.numbers.get(sort.key)
         if number is not None and number.n >= RANKED_SEEDS and not row.failures:
             rank += 1
             row.rank = rank
@@ -266,14 +148,14 @@ def _table(protocol: str, rows: list[Row], column: Column) -> Table:
     floor = next((result["floor"] for row in rows for result in row.results if result.get("floor")), None)
     if floor is not None:
         real = Row(variant="real data", objective="", kind="real")
-        real.numbers = {column.key: summarize([column.value({"last": floor})]) for column in COLUMNS}
+        real.numbers = {column.key: summarize([column.value({"last": floor})]) for column in columns}
         rows = [real, *rows]
         what = f"{floor['what']}, {floor['images']} images"
     else:
         what = ""
     environments = sorted({_environment(result) for row in rows for result in row.results})
     dataset = next((str(result["dataset"]) for row in rows for result in row.results), "")
-    return Table(protocol=protocol, dataset=dataset, rows=rows, environments=environments, floor=what)
+    return Table(protocol=protocol, dataset=dataset, rows=rows, columns=columns, environments=environments, floor=what)
 
 
 def _order(row: Row, column: Column) -> tuple[bool, float]:
@@ -308,104 +190,6 @@ def _environment(result: dict[str, Any]) -> str:
         f"{environment['device']}, {environment['precision']}, torch {packages['torch']}, ganzoo {packages['ganzoo']}, "
         f"Python {environment['python']}"
     )
-
-
-def show(column: Column, number: Number | None) -> str:
-    """ "12.34", "12.34 ± 0.56" over seeds, "-" where there is nothing."""
-    if number is None:
-        return "-"
-    text = column.show(number.mean)
-    return text if number.half is None or column.group == "cost" else f"{text} ± {column.show(number.half)}"
-
-
-def used_columns(table: Table) -> list[Column]:
-    """Columns in which some row has a number."""
-    return [column for column in COLUMNS if any(row.numbers.get(column.key) for row in table.rows)]
-
-
-def to_json(tables: Sequence[Table]) -> str:
-    """Every number with its interval and count, ready for another program."""
-    document = [
-        {
-            "protocol": table.protocol,
-            "dataset": table.dataset,
-            "environments": table.environments,
-            "floor": table.floor,
-            "rows": [
-                {
-                    "rank": row.rank,
-                    "kind": row.kind,
-                    "variant": row.variant,
-                    "objective": row.objective,
-                    "settings": row.settings,
-                    "seeds": len(row.results),
-                    "status": row.status,
-                    "numbers": {
-                        column.key: {"mean": number.mean, "interval95": number.half, "n": number.n}
-                        for column in COLUMNS
-                        if (number := row.numbers.get(column.key)) is not None
-                    },
-                    "runs": row.runs,
-                }
-                for row in table.rows
-            ],
-        }
-        for table in tables
-    ]
-    return json.dumps(document, indent=1, ensure_ascii=False)
-
-
-def to_csv(tables: Sequence[Table]) -> str:
-    """One line per row: protocol, rank, names, then mean and interval of every column."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    numbers = [name for column in COLUMNS for name in (column.key, f"{column.key}_interval95")]
-    writer.writerow(["protocol", "rank", "kind", "variant", "objective", "settings", "seeds", "status", *numbers])
-    for table in tables:
-        for row in table.rows:
-            values: list[object] = []
-            for column in COLUMNS:
-                number = row.numbers.get(column.key)
-                values += ["", ""] if number is None else [number.mean, "" if number.half is None else number.half]
-            head = [table.protocol, row.rank or "", row.kind, row.variant, row.objective, row.settings]
-            writer.writerow([*head, len(row.results), row.status, *values])
-    return out.getvalue()
-
-
-def to_markdown(tables: Sequence[Table]) -> str:
-    """Pipe tables, one per protocol, each with its conditions below."""
-    parts = []
-    for table in tables:
-        columns = used_columns(table)
-        head = ["rank", "variant", "objective", *(column.title for column in columns), "seeds"]
-        lines = ["| " + " | ".join(head) + " |", "|" + "---|" * 3 + "---:|" * (len(columns) + 1)]
-        for row in table.rows:
-            cells = [
-                str(row.rank or "-"),
-                label(row),
-                row.objective,
-                *(show(c, row.numbers.get(c.key)) for c in columns),
-            ]
-            lines.append("| " + " | ".join([*cells, str(len(row.results) or "-")]) + " |")
-        parts.append("\n".join([*lines, "", *notes(table)]))
-    return "\n\n".join(parts) + "\n"
-
-
-def label(row: Row) -> str:
-    """The variant, and what tells its row from others of the same name."""
-    return f"{row.variant} [{row.settings}]" if row.settings else row.variant
-
-
-def notes(table: Table) -> list[str]:
-    """What a reader has to know to believe the table."""
-    lines = [f"protocol: {table.protocol}", *(f"made on: {environment}" for environment in table.environments)]
-    lines += [f"real data: {table.floor}"] if table.floor else []
-    lines += [f"{label(row)}: {row.status}" for row in table.rows if row.status]
-    if any(row.rank is None for row in table.rows if row.kind == "generated"):
-        lines.append(f"- in rank: not ranked, fewer than {RANKED_SEEDS} seeds or a seed without a result")
-    if any(len(row.results) > 1 for row in table.rows):
-        lines.append("± is half the 95 % Student t interval over training seeds")
-    return lines
 
 
 def read_tables(paths: Sequence[Path], sort: str = "fid") -> list[Table]:

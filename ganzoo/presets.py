@@ -15,11 +15,12 @@ from ganzoo.specs import Value
 class Preset:
     summary: str
     values: Mapping[str, Value]  # setting -> value, as `--set` takes them
-    by_objective: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)  # win over `values`
+    by_variant: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)  # win over `values`
+    by_objective: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)  # win over `by_variant`
 
-    def layer(self, objective: str) -> dict[str, Value]:
-        """What the preset sets for a run with this objective."""
-        return {**self.values, **self.by_objective.get(objective, {})}
+    def layer(self, variant: str, objective: str) -> dict[str, Value]:
+        """What the preset sets for a run of this variant with this objective."""
+        return {**self.values, **self.by_variant.get(variant, {}), **self.by_objective.get(objective, {})}
 
 
 PRESETS: dict[str, Preset] = {
@@ -27,17 +28,19 @@ PRESETS: dict[str, Preset] = {
     "laptop": Preset(
         summary="narrow networks, small batches and higher learning rates: the whole zoo in minutes on two CPU cores",
         values={
-            "train.kimg": 40.0,
+            "train.kimg": 32.0,
             "train.batch_size": 32,
             "train.g_lr": 5e-4,
             "train.d_lr": 5e-4,
-            "variant.gan.width": 128,
-            "variant.cgan.width": 128,
-            "variant.dcgan.channels": 16,
-            "variant.cdcgan.channels": 16,
-            "variant.upsample-dcgan.channels": 32,
-            "variant.wgan-gp.channels": 16,
             "eval.num_images": 2000,
+        },
+        by_variant={
+            "gan": {"variant.width": 128},
+            "cgan": {"variant.width": 128},
+            "dcgan": {"variant.channels": 16},
+            "cdcgan": {"variant.channels": 16},
+            "upsample-dcgan": {"variant.channels": 32, "train.g_lr": 1e-3, "train.d_lr": 1e-3},
+            "wgan-gp": {"variant.channels": 16},
         },
         # Five critic steps leave the generator too few of its own in so short a run.
         by_objective={"wgan-gp": {"train.d_steps": 2, "train.g_lr": 1e-3, "train.d_lr": 1e-3}},

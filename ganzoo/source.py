@@ -10,7 +10,12 @@ from pathlib import Path
 from ganzoo.specs import Spec
 
 
-def source_sha256(spec: Spec) -> str:
+def source_sha256(*specs: Spec) -> str:
+    """One digest for the sources of several specs."""
+    return hashlib.sha256("".join(map(_one, specs)).encode()).hexdigest()
+
+
+def _one(spec: Spec) -> str:
     """Hex digest over the Python files beside the spec's target (its package), or over its one file. Torch-free for
     targets given as strings. "" when the source cannot be found, as for code typed into an interpreter.
     """

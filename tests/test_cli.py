@@ -49,8 +49,10 @@ def test_train_leaves_a_complete_run_directory(trained: Path) -> None:
     assert environment["packages"]["torch"]
     assert environment["device"] == "cpu"
     assert [path.name for path in directory.snapshots()] == [
-        "000000.000.safetensors", "000000.112.safetensors", "000000.208.safetensors"
-    ]  # fmt: skip
+        "000000.000.safetensors",
+        "000000.112.safetensors",
+        "000000.208.safetensors",
+    ]
     assert len(directory.samples()) == 3
     assert (trained / "real.png").exists()
     assert directory.state_file.exists()
@@ -124,8 +126,21 @@ def test_film_has_a_frame_per_snapshot(trained: Path, tmp_path: Path) -> None:
 def test_tensorboard_gets_losses_metrics_and_grids(root: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    call(["train", "gan", *TINY, "--set", "variant.width=4", "--log", "tensorboard", "--data-root", root,
-          "--out", tmp_path / "run"])  # fmt: skip
+    call(
+        [
+            "train",
+            "gan",
+            *TINY,
+            "--set",
+            "variant.width=4",
+            "--log",
+            "tensorboard",
+            "--data-root",
+            root,
+            "--out",
+            tmp_path / "run",
+        ]
+    )
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     tags = events.Tags()
@@ -158,8 +173,20 @@ def benched(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[
         "def register_variants():\n"
         "    return [Variant(name='bad-gan', target=build)]\n"
     )
-    command = ["bench", "--variants", "bad-gan,gan,cgan", *TINY, "--set", "variant.gan.width=4", "--data-root", str(root),
-               "--plugin", str(folder / "bad_gan.py"), "--out", str(folder / "out")]  # fmt: skip
+    command = [
+        "bench",
+        "--variants",
+        "bad-gan,gan,cgan",
+        *TINY,
+        "--set",
+        "variant.gan.width=4",
+        "--data-root",
+        str(root),
+        "--plugin",
+        str(folder / "bad_gan.py"),
+        "--out",
+        str(folder / "out"),
+    ]
     done = run(*command)
     assert done.returncode == 1, done.stderr
     return command, folder / "out", done.stdout + done.stderr
@@ -237,7 +264,7 @@ def make_png_folder(path: Path, count: int, size: tuple[int, int]) -> Path:
         (["sample", "dcgan-of-yore"], "no run directory", "train"),
         (["film", "/nowhere"], "no run directory", ""),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_one_line_of_cause_and_one_of_cure(
     arguments: list[str], cause: str, cure: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,3 +356,26 @@ def test_bugs_keep_their_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "no_such_module" in done.stderr
+
+
+def test_a_killed_bench_leaves_no_job_behind(root: Path, tmp_path: Path) -> None:
+    import os
+    import signal
+    import time
+
+    command = ["bench", "--variants", "gan", "--minutes", "5", "--data-root", str(root), "--out", str(tmp_path / "out")]
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "ganzoo", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.rglob("stats.jsonl")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        (stats,) = tmp_path.rglob("stats.jsonl")
+    finally:
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+    time.sleep(3)
+    size = stats.stat().st_size
+    time.sleep(3)
+    assert stats.stat().st_size == size

@@ -16,7 +16,6 @@ from PIL import Image
 import ganzoo.bench
 from ganzoo.cli import cli
 from ganzoo.config import from_dict
-from ganzoo.hookspecs import __dict__ as hookspecs
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory, find_runs
 
@@ -24,10 +23,20 @@ REPOSITORY = Path(__file__).parent.parent
 PAGES = ["README.md", *sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "docs").glob("*.md"))]
 PREFIXES = ("ganzoo ", "python -m ganzoo ", "uv run python -m ganzoo ", "pip install uv && uv run python -m ganzoo ")
 CUT = {
-    "train": ["--set", "train.snapshots=1", "--set", "train.batch_size=16", "--set", "eval.num_images=60",
-              "--set", "eval.metrics=kid,conditional", "--kimg", "0.05"],
+    "train": [
+        "--set",
+        "train.snapshots=1",
+        "--set",
+        "train.batch_size=16",
+        "--set",
+        "eval.num_images=60",
+        "--set",
+        "eval.metrics=kid,conditional",
+        "--kimg",
+        "0.05",
+    ],
     "eval": ["--num-images", "60", "--metrics", "kid"],
-}  # fmt: skip
+}
 CUT["bench"] = CUT["train"]
 
 
@@ -107,11 +116,8 @@ def test_readme_shows_the_example_as_it_is() -> None:
     assert example in (REPOSITORY / "README.md").read_text()
 
 
-def test_every_hook_and_command_is_documented() -> None:
+def test_every_command_is_documented() -> None:
     text = "\n".join((REPOSITORY / page).read_text() for page in PAGES)
-    headings = re.findall(r"^#+ .*$", text, flags=re.MULTILINE)
-    for hook in (name for name in hookspecs if name.startswith("register_")):
-        assert any(hook in heading for heading in headings), hook
     for command in cli.commands:
         assert f"ganzoo {command}" in text, command
 

@@ -13,20 +13,10 @@ from typing import Any
 
 import pytest
 
+from ganzoo.columns import COLUMNS, Number, summarize
 from ganzoo.errors import RunError, UnknownName, UserError
-from ganzoo.leaderboard import (
-    COLUMNS,
-    Number,
-    Row,
-    Table,
-    notes,
-    read_tables,
-    show,
-    summarize,
-    to_csv,
-    to_json,
-    to_markdown,
-)
+from ganzoo.leaderboard import Row, Table, read_tables
+from ganzoo.render import notes, show, to_csv, to_json, to_markdown
 
 Write = Callable[..., dict[str, Any]]
 FID = COLUMNS[0]
@@ -302,3 +292,18 @@ def test_the_command(
     done = ganzoo("leaderboard", tmp_path, code=2)
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+def test_numbers_of_plugins_metrics_get_a_column(write_run: Write, tmp_path: Path) -> None:
+    for name, value in (("a", 2.0), ("b", 9.0)):
+        path = tmp_path / name
+        write_run(path, variant=name)
+        result = json.loads((path / "result.json").read_text())
+        result["last"]["values"]["sharpness"] = value
+        result["higher_is_better"] = {"fid": False, "sharpness": True}
+        (path / "result.json").write_text(json.dumps(result))
+    (table,) = read_tables([tmp_path], sort="sharpness")
+    assert [row.variant for row in table.rows if row.kind == "generated"] == ["b", "a"]
+    assert "sharpness" in to_markdown([table]).splitlines()[0]
+    assert "sharpness_interval95" in to_csv([table]).splitlines()[0]
+    assert sum(column.key == "fid" for column in table.columns) == 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import ganzoo_dcgan
-import ganzoo_gan
-import ganzoo_upsample
-import ganzoo_wgan_gp
 import pytest
 import torch
 from torch import Tensor, nn
 
+import ganzoo_dcgan
+import ganzoo_gan
+import ganzoo_upsample
+import ganzoo_wgan_gp
 from ganzoo import GANZOO_API, Objective, UserError, Variant
 from ganzoo.gan import GAN, VariantConfig
 from ganzoo.objective_specs import OBJECTIVES

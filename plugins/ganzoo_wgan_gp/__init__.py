@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ganzoo_dcgan import SETTINGS, SIZES
-
 from ganzoo import Variant, hookimpl
+from ganzoo_dcgan import SETTINGS, SIZES
 
 GANZOO_API = 1
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ganzoo_dcgan.networks import Shape, convolutional_pair
-
 from ganzoo.gan import GAN, VariantConfig
+from ganzoo_dcgan.networks import Shape, convolutional_pair
 
 
 def wgan_gp(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
