@@ -244,6 +244,7 @@ def register_metrics() -> list[Metric]:
                 Setting(
                     name="nearest_k", default=5, minimum=1, doc="the neighbour whose distance is the radius of a ball"
                 ),
+                Setting(name="max_images", default=10_000, minimum=2, doc="images of each side that are used, at most"),
             ),
             summary="precision and recall, density and coverage, 5 nearest neighbours",
             paper="Kynkaanniemi et al., 2019, arXiv:1904.06991; Naeem et al., 2020, arXiv:2002.09797",

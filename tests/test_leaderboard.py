@@ -295,7 +295,7 @@ def test_the_command(
 
 
 def test_numbers_of_plugins_metrics_get_a_column(write_run: Write, tmp_path: Path) -> None:
-    for name, value in (("a", 2.0), ("b", 9.0)):
+    for name, value in (("gan", 2.0), ("dcgan", 9.0)):
         path = tmp_path / name
         write_run(path, variant=name)
         result = json.loads((path / "result.json").read_text())
@@ -303,7 +303,7 @@ def test_numbers_of_plugins_metrics_get_a_column(write_run: Write, tmp_path: Pat
         result["higher_is_better"] = {"fid": False, "sharpness": True}
         (path / "result.json").write_text(json.dumps(result))
     (table,) = read_tables([tmp_path], sort="sharpness")
-    assert [row.variant for row in table.rows if row.kind == "generated"] == ["b", "a"]
+    assert [row.variant for row in table.rows if row.kind == "generated"] == ["dcgan", "gan"]
     assert "sharpness" in to_markdown([table]).splitlines()[0]
     assert "sharpness_interval95" in to_csv([table]).splitlines()[0]
     assert sum(column.key == "fid" for column in table.columns) == 1

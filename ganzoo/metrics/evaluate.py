@@ -19,7 +19,7 @@ from ganzoo.data.images import Images
 from ganzoo.errors import UserError
 from ganzoo.files import write_atomic
 from ganzoo.metrics.extract import Extractor, checked_features, extract_features, scoring
-from ganzoo.metrics.prdc import squared_radii
+from ganzoo.metrics.prdc import squared_radii, subset_index
 from ganzoo.metrics.statistics import Moments, moments
 
 __all__ = ["Extractor", "Metric", "Reference", "evaluate", "extract_features", "reference_features"]
@@ -48,6 +48,7 @@ class Reference:
     labels: Tensor | None = None
     num_classes: int = 0
     _radii: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _subsets: dict[int, Reference] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return self.pool.shape[0]
@@ -60,6 +61,20 @@ class Reference:
             UserError: fewer than two images, or NaN or infinity among the features.
         """
         return moments(self.pool)
+
+    def subset(self, most: int) -> Reference:
+        """At most `most` of the images, the same random ones each time; kept, so that their radii are too."""
+        if len(self) <= most:
+            return self
+        if most not in self._subsets:
+            index = subset_index(len(self), most)
+            self._subsets[most] = Reference(
+                pool=self.pool[index],
+                logits=None if self.logits is None else self.logits[index],
+                labels=None if self.labels is None else self.labels[index],
+                num_classes=self.num_classes,
+            )
+        return self._subsets[most]
 
     def squared_radii(self, nearest_k: int, device: torch.device) -> Tensor:
         """Squared distance of each feature to its k-th nearest other, float64 `[N]`, computed on `device`.

@@ -44,6 +44,11 @@ def squared_radii(features: Tensor, nearest_k: int) -> Tensor:
     return radii + 4 * error * (radii.abs() + points.square().sum(dim=1))
 
 
+def subset_index(n: int, most: int) -> Tensor:
+    """Which of `n` images stand for all of them: int64, ascending, `min(n, most)` of 0..n-1, always the same."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values
+
+
 def prdc(
     generated: Tensor, reference: Tensor, *, nearest_k: int = 5, reference_radii: Tensor | None = None
 ) -> dict[str, float]:
@@ -104,11 +109,14 @@ def _distance_blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
 class PrecisionRecallDensityCoverage:
     """PRDC of "pool" features; all four are better when higher. Keys: "precision", "recall", "density", "coverage".
 
-    `nearest_k`: the neighbour that sets the radius of a ball. The numbers depend on it and on the numbers of images.
+    `nearest_k`: the neighbour that sets the radius of a ball. `max_images`: at most this many images of each side are
+    used, the same random ones each time, because the cost grows with the product of the numbers. The numbers depend on
+    both settings, and on the numbers of images.
     """
 
-    def __init__(self, *, nearest_k: int = 5) -> None:
+    def __init__(self, *, nearest_k: int = 5, max_images: int = 10_000) -> None:
         self.nearest_k = nearest_k
+        self.max_images = max_images
         self._pool: list[Tensor] = []
 
     def update(self, features: Mapping[str, Tensor], labels: Tensor | None = None) -> None:
@@ -122,5 +130,7 @@ class PrecisionRecallDensityCoverage:
             UserError: a side has no more than `nearest_k` images; NaN or infinity in the features.
         """
         generated = gather(self._pool, "features")
+        generated = generated[subset_index(len(generated), self.max_images).to(generated.device)]
+        reference = reference.subset(self.max_images)
         radii = reference.squared_radii(self.nearest_k, generated.device)
         return prdc(generated, reference.pool, nearest_k=self.nearest_k, reference_radii=radii)

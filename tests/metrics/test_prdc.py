@@ -7,7 +7,7 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from ganzoo.errors import UserError
 from ganzoo.metrics import prdc as module
 from ganzoo.metrics.evaluate import Reference
-from ganzoo.metrics.prdc import PrecisionRecallDensityCoverage, prdc
+from ganzoo.metrics.prdc import PrecisionRecallDensityCoverage, prdc, subset_index
 
 
 def features(n: int, dim: int, seed: int) -> torch.Tensor:
@@ -100,3 +100,19 @@ def test_the_metric_object_gives_the_same_and_keeps_the_radii():
 def test_too_few_images_are_refused(counts):
     with pytest.raises(UserError, match="5 images have no 5-th"):
         prdc(features(counts[0], 4, 1), features(counts[1], 4, 2))
+
+
+def test_at_most_max_images_of_each_side_are_used() -> None:
+    random = torch.Generator().manual_seed(3)
+    generated, real = (torch.randn(n, 4, generator=random) for n in (90, 120))
+    reference = Reference(pool=real)
+    metric = PrecisionRecallDensityCoverage(nearest_k=3, max_images=60)
+    for part in generated.split(7):
+        metric.update({"pool": part})
+    few = [values[subset_index(len(values), 60)] for values in (generated, real)]
+    assert [len(values) for values in few] == [60, 60]
+    assert metric.compute(reference) == prdc(*few, nearest_k=3)
+    assert reference.subset(60) is reference.subset(60)  # so that its radii are computed once
+    whole = PrecisionRecallDensityCoverage(nearest_k=3)
+    whole.update({"pool": generated})
+    assert whole.compute(reference) == prdc(generated, real, nearest_k=3)
