@@ -349,9 +349,12 @@ def eval_command(
     source: str, as_json: bool, data_root: Path | None, plugin_files: tuple[Path, ...], **options: Any
 ) -> None:
     """Score a run, a folder of images or an npz against a dataset."""
+    from ganzoo.display import TrainingDisplay
     from ganzoo.sampling import evaluate_source
 
-    document = evaluate_source(_registry(plugin_files), source, root=_root(data_root), **options)
+    registry = _registry(plugin_files)
+    with TrainingDisplay("eval") as display:
+        document = evaluate_source(registry, source, root=_root(data_root), announce=display.announce, **options)
     if as_json:
         _print_json(document)
         return

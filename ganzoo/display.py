@@ -59,10 +59,16 @@ class TrainingDisplay:
             self._progress.stop()
 
     def announce(self, text: str) -> None:
-        """One line about what is going on before training."""
+        """One line about what is going on between ticks: loading, features, scoring."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, text=text)
         else:
+            self._rarely(text)
+
+    def _rarely(self, text: str) -> None:
+        """A plain line, unless one was printed just now."""
+        if time.monotonic() - self._printed >= PLAIN_SECONDS:
+            self._printed = time.monotonic()
             self._line(text)
 
     def _line(self, text: str) -> None:
@@ -77,9 +83,8 @@ class TrainingDisplay:
         text += f"{_clock(status.seconds_left)} left"
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=status.progress, text=text)
-        elif time.monotonic() - self._printed >= PLAIN_SECONDS:
-            self._printed = time.monotonic()
-            self._line(text)
+        else:
+            self._rarely(text)
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         if "fid" in snapshot.metrics:

@@ -66,8 +66,8 @@ def run_job(
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
         )
-    announce(f"features of {len(images)} real images by {config.features.name}")
-    scorer = Scorer(registry, config, images, root=root, device=device)
+    announce(f"loading {config.features.name}")
+    scorer = Scorer(registry, config, images, root=root, device=device, announce=announce)
     floor = scorer.floor()
 
     torch.manual_seed(config.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ def evaluate_source(
     size: int | None,
     sets: Sequence[str],
     device: str | None,
+    announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Score a run's last snapshot, a folder of images, or an npz. JSON-ready: values, floor, protocol, source.
 
@@ -115,7 +116,14 @@ def evaluate_source(
                 labels=None if images.labels is None else images.labels[:num_images],
             )
         scorer = Scorer(
-            registry, config, train, root=root, device=where, generated_count=len(images), generated_labels=False
+            registry,
+            config,
+            train,
+            root=root,
+            device=where,
+            generated_count=len(images),
+            generated_labels=False,
+            announce=announce,
         )
         score = scorer.score_images(images)
     else:
@@ -138,7 +146,7 @@ def evaluate_source(
                 f"the run makes {_shape(snapshot.shape)} images, the dataset has {_shape(train.shape)}",
                 "use the run's own dataset, or --size",
             )
-        scorer = Scorer(registry, config, train, root=root, device=where)
+        scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
         score = scorer.score_generator(snapshot.generator, snapshot.z_dim)
     return {
         "source": str(path),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,14 +78,16 @@ class Scorer:
         device: torch.device,
         generated_count: int | None = None,
         generated_labels: bool | None = None,
+        announce: Callable[[str], None] = lambda text: None,
     ) -> None:
         """`generated_count`: None takes `eval.num_images`. `generated_labels`: whether what is scored has labels; None:
-        as the config's variant is conditional.
+        as the config's variant is conditional. `announce` is told how far a pass of features has come.
 
         Raises:
             UserError: weights or data that cannot be had, metrics that need what the feature network does not give.
         """
         self.config, self.device, self._root, self._registry = config, device, root, registry
+        self._announce = announce
         self.spec: Features = registry.features(config.features.name)
         with preserved_random_state(device):
             self.extractor = self.spec.load()(device, **config.features.settings)
@@ -145,6 +147,17 @@ class Scorer:
         changed = {key: value for key, value in self.config.metrics.items() if value != defaults[key]}
         return tuple(f"{key}={value}" for key, value in sorted(changed.items()))
 
+    def _counter(self, what: str, total: int) -> Callable[[int], None]:
+        """To be called with the number of images just done."""
+        done = 0
+
+        def count(images: int) -> None:
+            nonlocal done
+            done += images
+            self._announce(f"{what}: {done}/{total} images")
+
+        return count
+
     def _features_of(self, images: Images) -> Reference:
         key = f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)}"
         return reference_features(
@@ -154,6 +167,7 @@ class Scorer:
             key=key,
             device=self.device,
             batch_size=self.config.eval.batch_size,
+            on_batch=self._counter(f"features of real images by {self.spec.name}", len(images)),
         )
 
     def score_generator(self, generator: nn.Module, z_dim: int) -> Score:
@@ -187,7 +201,8 @@ class Scorer:
 
         with preserved_random_state(self.device):
             metrics = self._metrics(labelled=self.labels is not None)
-            values = evaluate(metrics, timed(), self.extractor, self.reference, device=self.device)
+            count = self._counter("scoring", self.generated_count)
+            values = evaluate(metrics, timed(), self.extractor, self.reference, device=self.device, on_batch=count)
         return Score(
             values=values, seconds=time.perf_counter() - started, sample_img_per_s=self.generated_count / sampling
         )
@@ -202,7 +217,8 @@ class Scorer:
         )
         with preserved_random_state(self.device):
             metrics = self._metrics(labelled=images.labels is not None)
-            values = evaluate(metrics, batches, self.extractor, self.reference, device=self.device)
+            count = self._counter("scoring", len(images))
+            values = evaluate(metrics, batches, self.extractor, self.reference, device=self.device, on_batch=count)
         return Score(values=values, seconds=time.perf_counter() - started, sample_img_per_s=0.0)
 
     def floor(self) -> dict[str, Any]:

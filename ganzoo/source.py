@@ -11,8 +11,9 @@ from ganzoo.specs import Spec
 
 
 def source_sha256(*specs: Spec) -> str:
-    """One digest for the sources of several specs."""
-    return hashlib.sha256("".join(map(_one, specs)).encode()).hexdigest()
+    """One digest for the sources of all `specs`; "" when none of them can be found."""
+    digests = [_one(spec) for spec in specs]
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest() if any(digests) else ""
 
 
 def _one(spec: Spec) -> str:

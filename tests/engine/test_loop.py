@@ -172,8 +172,8 @@ def test_a_finished_run_is_not_trained_again(registry: Registry, root: Path, tmp
 def test_another_config_is_refused_and_the_difference_shown(registry: Registry, root: Path, tmp_path: Path) -> None:
     run_job(registry, config_of(registry), tmp_path / "run", root=root)
     before = last_snapshot(tmp_path / "run")
-    with pytest.raises(RunError, match=r"train\.g_lr: 0\.0002 -> 0\.001"):
-        run_job(registry, config_of(registry, "upsample-dcgan", "train.g_lr=1e-3"), tmp_path / "run", root=root)
+    with pytest.raises(RunError, match=r"train\.g_lr: 0\.001 -> 0\.0007"):
+        run_job(registry, config_of(registry, "upsample-dcgan", "train.g_lr=7e-4"), tmp_path / "run", root=root)
     assert last_snapshot(tmp_path / "run") == before
 
 
