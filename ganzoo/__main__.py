@@ -13,20 +13,23 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+    import click
+
     from ganzoo.cli import cli
     from ganzoo.errors import UserError
 
     try:
-        cli()
+        # not click's standalone mode, which would answer an interrupt itself, with "Aborted!" and exit code 1
+        sys.exit(cli.main(standalone_mode=False))
     except UserError as error:
         print(f"error: {error.cause}\n  try: {error.cure}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command continues", file=sys.stderr)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted; the same command continues", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # `ganzoo list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 if __name__ == "__main__":

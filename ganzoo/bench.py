@@ -120,14 +120,14 @@ def work(job: Job) -> None:
     """What a worker process does. Exit code 0: result.json is there; 2: the user's error; 1: a bug, traceback in
     failure.txt; 130: interrupted.
     """
-    from ganzoo.display import TrainingDisplay
-    from ganzoo.job import run_job
-
     threading.Thread(target=_end_with_parent, daemon=True).start()
     run = RunDirectory(Path(job.out))
-    display = TrainingDisplay(job.title)
-    observers: list[Observer] = [display]
     try:
+        from ganzoo.display import TrainingDisplay
+        from ganzoo.job import run_job  # imports torch: seconds in which the user may interrupt, too
+
+        display = TrainingDisplay(job.title)
+        observers: list[Observer] = [display]
         registry = Registry.load([Path(file) for file in job.plugin_files])
         config = from_dict(registry, job.config)
         with display:

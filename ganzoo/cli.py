@@ -242,7 +242,7 @@ def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, a
 
     registry = _registry(options["plugin_files"])
     root = _root(options["data_root"])
-    names = [name.strip() for name in (variants or "").split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in (variants or "").split(",") if name.strip()))
     strict = bool(names)
     names = names or [spec.name for spec in registry.variants()]
     extra = {"eval.num_images": num_images} if num_images is not None else {}
@@ -371,7 +371,7 @@ def eval_command(
 @click.argument("run", metavar="RUN|VARIANT")
 @click.option("--out", type=click.Path(path_type=Path), metavar="GIF", help="[default: film.gif in the run directory]")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.02), default=0.5, show_default=True, help="Seconds per snapshot."
+    "--seconds", type=click.FloatRange(min=0.02, max=200), default=0.5, show_default=True, help="Seconds per snapshot."
 )
 def film(run: str, out: Path | None, seconds: float) -> None:
     """Make an animation of a run's sample grids, or of the newest run of VARIANT, with the kimg written on it."""

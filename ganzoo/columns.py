@@ -91,6 +91,13 @@ COLUMNS: tuple[Column, ...] = (
     Column(key="cond_acc", title="cond. acc. %", value=_metric("cond_acc"), show=_digits(1), higher_is_better=True),
     Column(key="modes", title="modes", value=_metric("modes"), show=_digits(0), higher_is_better=True),
     Column(
+        key="class_kl",
+        title="class KL",
+        value=_metric("class_kl"),
+        show=lambda value: f"{value:.2g}",
+        higher_is_better=False,
+    ),
+    Column(
         key="kimg",
         title="kimg",
         value=lambda result: result.get("kimg"),

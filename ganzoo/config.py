@@ -68,6 +68,9 @@ class Eval:
 
     metrics: str = knob("fid,is,kid,prdc,conditional,classes", "metrics, comma separated")
     num_images: int = knob(10_000, "generated images per score", minimum=2)
+    num_reference: int | None = knob(
+        None, "real images to compare with, drawn once at random; none: all of the train split", minimum=2, type=int
+    )
     every: int = knob(4, "score every Nth snapshot; the first and the last always are", minimum=1)
     batch_size: int = knob(250, "images per batch while sampling and extracting features", minimum=1)
 

@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as RichTable
 
-from ganzoo.columns import Column
 from ganzoo.leaderboard import Table
 from ganzoo.render import label, notes, show, used_columns
 
 if TYPE_CHECKING:
     from ganzoo.engine.loop import Snapshot, Status
+
+GAP = 2
+"""Spaces between the columns of a table."""
 
 PLAIN_SECONDS = 2.0
 """At least this long between two plain lines."""
@@ -26,7 +28,7 @@ def wide_console(stderr: bool = False) -> Console:
     """A console that does not fold tables when the output is a file or a pipe."""
     console = Console(stderr=stderr, highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, width=200)
+        console = Console(stderr=stderr, highlight=False, width=240)
     return console
 
 
@@ -110,38 +112,52 @@ def _clock(seconds: float) -> str:
 
 
 def print_tables(tables: Sequence[Table], console: Console | None = None) -> None:
-    """Leaderboards to stdout. A table wider than the terminal is printed in two parts, quality and cost."""
+    """Leaderboards to stdout. A table wider than the terminal is printed in several parts, one below the other."""
     console = console or wide_console()
     for table in tables:
-        columns = used_columns(table)
-        whole = _rich(table, columns, f"{table.dataset}: quality and cost")
-        if console.measure(whole).minimum <= console.width and _width(console, whole) <= console.width:
-            console.print(whole)
-        else:
-            for group in ("quality", "cost"):
-                console.print(_rich(table, [c for c in columns if c.group == group], f"{table.dataset}: {group}"))
+        parts = _parts(table, console.width)
+        for number, columns in enumerate(parts, start=1):
+            title = table.dataset if len(parts) == 1 else f"{table.dataset} ({number} of {len(parts)})"
+            rich = RichTable(
+                title=title,
+                title_justify="left",
+                title_style="bold",
+                box=None,
+                pad_edge=False,
+                padding=(0, GAP, 0, 0),
+                header_style="bold",
+            )
+            for name, _ in columns:
+                left = name in ("variant", "objective")
+                rich.add_column(name, justify="left" if left else "right", no_wrap=name != "variant", overflow="fold")
+            for index, row in enumerate(table.rows):
+                style = "dim" if row.kind == "real" else "red" if row.failures else ""
+                rich.add_row(*(cells[index] for _, cells in columns), style=style)
+            console.print(rich)
         for line in notes(table):
             console.print(line, markup=False, style="dim" if console.is_terminal else "")
         console.print()
 
 
-def _width(console: Console, table: RichTable) -> int:
-    return console.measure(table, options=console.options.update(width=1000)).maximum
+def _parts(table: Table, width: int) -> list[list[tuple[str, list[str]]]]:
+    """Columns as (title, cells), packed into as few parts as fit `width`; each part begins with rank and variant."""
+    rows = table.rows
+    lead = [("rank", [str(row.rank or "-") for row in rows]), ("variant", [label(row) for row in rows])]
+    rest = [("objective", [row.objective for row in rows])]
+    rest += [(c.title, [show(c, row.numbers.get(c.key)) for row in rows]) for c in used_columns(table)]
+    rest += [("seeds", [str(len(row.results) or "-") for row in rows])]
 
+    def needs(column: tuple[str, list[str]]) -> int:
+        return max(len(text) for text in (column[0], *column[1])) + GAP
 
-def _rich(table: Table, columns: Sequence[Column], title: str) -> RichTable:
-    rich = RichTable(
-        title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold"
-    )
-    rich.add_column("rank", justify="right", no_wrap=True)
-    rich.add_column("variant", no_wrap=False, min_width=14, overflow="fold")
-    rich.add_column("objective", no_wrap=True)
-    for column in columns:
-        rich.add_column(column.title, justify="right", no_wrap=True)
-    rich.add_column("seeds", justify="right", no_wrap=True)
-    for row in table.rows:
-        cells = [str(row.rank or "-"), label(row), row.objective]
-        cells += [show(column, row.numbers.get(column.key)) for column in columns]
-        style = "dim" if row.kind == "real" and columns else "red" if row.failures else ""
-        rich.add_row(*cells, str(len(row.results) or "-"), style=style)
-    return rich
+    # A label with settings in it may be long; it is folded rather than pushing every number off the screen.
+    room = width - needs(lead[0]) - min(needs(lead[1]), max(width // 3, 16))
+    parts: list[list[tuple[str, list[str]]]] = []
+    used = 0
+    for column in rest:
+        if not parts or used + needs(column) > room:
+            parts.append([*lead])
+            used = 0
+        parts[-1].append(column)
+        used += needs(column)
+    return parts

@@ -24,7 +24,15 @@ def writing(path: Path) -> Iterator[None]:
             raise UserError(
                 f"the disk is full: cannot write {path}", "free some space; the same command continues"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        if error.errno in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.EEXIST,
+            errno.EISDIR,
+            errno.ENAMETOOLONG,
+        ):
             raise UserError(f"cannot write {path}: {error.strerror}", "choose another --out") from error
         raise
 
@@ -72,10 +80,10 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     documents = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         with contextlib.suppress(ValueError):
             documents.append(json.loads(line))
-    return documents
+    return [document for document in documents if isinstance(document, dict)]
 
 
 def finite(document: Any) -> Any:

@@ -30,6 +30,19 @@ from ganzoo.source import source_sha256
 RESULT_SCHEMA = 1
 
 
+@contextlib.contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Adam's moments decay into denormal floats, on which processors are many times slower. To be entered before the
+    first parallel operation: torch's threads take the mode over when they are started, and keep it.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_denormals_flushed()
 def run_job(
     registry: Registry,
     config: RunConfig,
@@ -77,21 +90,20 @@ def run_job(
     watchers = [*_callbacks(registry, run, config), *observers]
     take_snapshot = _SnapshotTaker(run, config, gan, images, scorer, variant.conditional, watchers)
     _save_real_grid(run, images, variant.conditional)
-    reset_peak_memory(device)  # features of the real images may just have been computed, and are not this variant's
-    with _denormals_flushed():
-        outcome = train(
-            gan=gan,
-            losses=losses,
-            sampler=sampler,
-            config=config.train,
-            conditional=variant.conditional,
-            device=device,
-            precision=precision,
-            run=run,
-            take_snapshot=take_snapshot,
-            observers=watchers,
-            peak_memory=lambda: peak_memory(device),
-        )
+    outcome = train(
+        gan=gan,
+        losses=losses,
+        sampler=sampler,
+        config=config.train,
+        conditional=variant.conditional,
+        device=device,
+        precision=precision,
+        run=run,
+        take_snapshot=take_snapshot,
+        observers=watchers,
+        reset_peak_memory=lambda: reset_peak_memory(device),
+        peak_memory=lambda: peak_memory(device),
+    )
     sampler.close()
     result = _result(config, run, gan, scorer, floor, outcome, environment, device, time.perf_counter() - started)
     result["source"] = source_sha256(variant, objective)
@@ -102,16 +114,6 @@ def run_job(
     for watcher in watchers:
         watcher.on_end(result)
     return result
-
-
-@contextlib.contextmanager
-def _denormals_flushed() -> Iterator[None]:
-    """Adam's moments decay into denormal floats, on which processors are many times slower."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def _callbacks(registry: Registry, run: RunDirectory, config: RunConfig) -> list[Observer]:
@@ -150,8 +152,6 @@ class _SnapshotTaker:
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> None:
         run, config = self._run, self._config
-        if self._config.train.ema_kimg == 0:
-            generator = self._gan.generator
         save_snapshot(
             run.snapshot_file(images),
             generator,
@@ -208,7 +208,9 @@ def _result(
     device: torch.device,
     wall_seconds: float,
 ) -> dict[str, Any]:
-    """The row for the leaderboard. `best` is the trained snapshot of lowest FID among those scored."""
+    """The row for the leaderboard. `best` is the trained snapshot of lowest FID among those scored. `last` is None if
+    the run diverged before its end: an earlier snapshot is not what the protocol names.
+    """
     scores = run.metrics()
     trained = [score for score in scores if score["images"] > 0]
     ranked = [score for score in trained if score["values"].get("fid") is not None]
@@ -224,7 +226,7 @@ def _result(
         "protocol": {"id": scorer.protocol.id, **scorer.protocol.ingredients()},
         "label_law": scorer.label_law,
         "kimg": outcome.images / 1000,
-        "last": trained[-1] if trained else None,
+        "last": trained[-1] if trained and trained[-1]["images"] == outcome.images else None,
         "best": min(ranked, key=lambda score: float(score["values"]["fid"])) if ranked else None,
         "untrained": next((score for score in scores if score["images"] == 0), None),
         "floor": floor,
@@ -234,7 +236,7 @@ def _result(
             "generator": sum(parameter.numel() for parameter in gan.generator.parameters()),
             "discriminator": sum(parameter.numel() for parameter in gan.discriminator.parameters()),
         },
-        "peak_memory": peak_memory(device),
+        "peak_memory": outcome.peak_memory,
         "seconds": {"train": outcome.seconds, "score": sum(score["seconds"] for score in scores), "wall": wall_seconds},
         "environment": {
             "device": device_name(device),

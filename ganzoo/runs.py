@@ -31,19 +31,23 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path, config: RunConfig) -> RunDirectory:
-        """Create the directory, or take it up again where it holds the same config.
+        """Create the directory, or take it up again where it holds the same config or nothing but a config.
 
         Raises:
             RunError: it belongs to another config; the differences are in the message.
             UserError: it cannot be written.
         """
         run = cls(path)
-        if run.config_file.exists():
+        with writing(path):
+            known = run.config_file.exists()  # a path the system cannot look at is refused here
+        if known:
             from ganzoo.config import difference, flatten
 
             theirs = {k: v for k, v in flatten(run.read_config()).items() if k in config.identity()}
             lines = difference(config.identity(), theirs)
-            if lines:
+            if lines and not run.trained:
+                write_json(run.config_file, config.to_dict())  # it was refused or stopped before its first step
+            elif lines:
                 raise RunError(
                     f"{path} belongs to a run with another config: {'; '.join(lines)}",
                     "choose another --out, or repeat the command that started it",
@@ -65,6 +69,11 @@ class RunDirectory:
         if not run.config_file.is_file():
             raise RunError(f"{path} is no run directory (it has no config.json)", "give the --out of a `ganzoo train`")
         return run
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is anything that training has made."""
+        return any(file.exists() for file in (self.state_file, self.previous_state_file, self.result_file))
 
     def read_config(self) -> dict[str, Any]:
         """
@@ -104,11 +113,11 @@ class RunDirectory:
 
     def snapshots(self) -> list[Path]:
         """Oldest first."""
-        return sorted(self.snapshots_dir.glob("*.safetensors"))
+        return sorted(self.snapshots_dir.glob("[0-9]*.safetensors"))
 
     def samples(self) -> list[Path]:
         """Oldest first."""
-        return sorted(self.samples_dir.glob("*.png"))
+        return sorted(self.samples_dir.glob("[0-9]*.png"))
 
 
 def stem(images: int) -> str:
@@ -123,7 +132,8 @@ def kimg_of(path: Path) -> float:
 
 def find_runs(paths: list[Path]) -> list[RunDirectory]:
     """Every run under `paths`, however deep, in order of path."""
-    found = {file.parent.resolve() for path in paths for file in path.rglob("config.json")}
+    names = ("config.json", "result.json")  # a result that was copied alone is a row all the same
+    found = {file.parent.resolve() for path in paths for name in names for file in path.rglob(name)}
     return [RunDirectory(path) for path in sorted(found)]
 
 
@@ -137,7 +147,7 @@ def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
         return RunDirectory(Path(name))
     if Path(name).exists():
         return RunDirectory.existing(Path(name))
-    runs = [run for run in find_runs([under]) if run.snapshots()] if under.is_dir() else []
+    runs = [run for run in find_runs([under]) if run.snapshots() and run.config_file.exists()] if under.is_dir() else []
     ours = [run for run in runs if run.read_config().get("variant", {}).get("name") == name]
     if not ours:
         raise RunError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from torch import Tensor, nn
 from ganzoo.config import RunConfig
 from ganzoo.data import Images, NoTestSplit, label_law, load_dataset, to_uint8
 from ganzoo.engine.device import preserved_random_state, synchronize
+from ganzoo.errors import UserError
 from ganzoo.metrics.evaluate import Reference, evaluate, reference_features
+from ganzoo.metrics.prdc import subset_index
 from ganzoo.protocol import Protocol
 from ganzoo.registry import Registry
 from ganzoo.specs import Features
@@ -92,7 +96,7 @@ class Scorer:
         with preserved_random_state(device):
             self.extractor = self.spec.load()(device, **config.features.settings)
         self.weights_sha256 = str(self.spec.weights_sha256 or getattr(self.extractor, "weights_sha256", "unhashed"))
-        self._train = train_images
+        self._train = train_images = _at_most(train_images, config.eval.num_reference)
         self.generated_count = generated_count or config.eval.num_images
         if generated_labels is None:
             generated_labels = registry.variant(config.variant.name).conditional
@@ -223,7 +227,8 @@ class Scorer:
 
     def floor(self) -> dict[str, Any]:
         """Real against real: the test split scored as if it had been generated. Without a test split, one half of the
-        train images against the other, drawn at random; `what` says which.
+        train images against the other, drawn at random; `what` says which. Metrics that these images are too few for
+        are left out.
         """
         try:
             test = load_images(self._registry, self.config, self._root, "test")
@@ -238,9 +243,25 @@ class Scorer:
                 features["logits"] = generated.logits
             values: dict[str, float] = {}
             for metric in metrics.values():
-                metric.update(features, generated.labels)
-                values.update(metric.compute(reference))
+                # Half a small dataset may be too little for a metric that can score all of it: no floor, but a run.
+                with contextlib.suppress(UserError):
+                    metric.update(features, generated.labels)
+                    values.update(metric.compute(reference))
         return {"what": what, "images": len(generated.pool), "reference": len(reference.pool), "values": values}
+
+
+def _at_most(images: Images, most: int | None) -> Images:
+    """`most` of the images, always the same ones; all of them for None or where there are no more."""
+    if most is None or len(images) <= most:
+        return images
+    index = subset_index(len(images), most)
+    return replace(
+        images,
+        pixels=images.pixels[index],
+        labels=None if images.labels is None else images.labels[index],
+        sha256=hashlib.sha256(f"{images.sha256} {most}".encode()).hexdigest(),
+        mapped=False,
+    )
 
 
 def _data_law(images: Images) -> str:

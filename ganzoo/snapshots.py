@@ -57,7 +57,8 @@ def save_snapshot(
     path: Path, generator: nn.Module, config: RunConfig, *, shape: tuple[int, int, int], num_classes: int, images: int
 ) -> None:
     """Write the generator's parameters and buffers atomically."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    # cloned, because safetensors refuses tensors that share memory, as tied weights do
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in generator.state_dict().items()}
     # One key: safetensors writes several in random order, and equal snapshots should be equal files.
     document = {"schema": 1, "config": config.to_dict(), "shape": shape, "num_classes": num_classes, "images": images}
     header = {"ganzoo": json.dumps(document)}

@@ -115,7 +115,10 @@ def test_eval_of_real_images_is_near_the_floor(root: Path, tmp_path: Path, capsy
 
 
 def test_film_has_a_frame_per_snapshot(trained: Path, tmp_path: Path) -> None:
+    stray = RunDirectory(trained).samples_dir / "._000000.000.png"  # as copies from a Mac bring along
+    stray.write_bytes(b"")
     call(["film", trained, "--out", tmp_path / "film.gif"])
+    stray.unlink()
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 3
         width, height = film.size
@@ -304,7 +307,8 @@ def test_labels_that_do_not_exist(trained: Path) -> None:
 
 def test_an_unwritable_output_directory(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    refused(["train", "gan", "--data-root", root, "--out", tmp_path / "file" / "run"], "cannot write", "--out")
+    for out in (tmp_path / "file" / "run", tmp_path / ("x" * 300)):
+        refused(["train", "gan", "--data-root", root, "--out", out], "cannot write", "--out")
 
 
 def test_a_full_disk_keeps_what_was_there(
@@ -356,6 +360,60 @@ def test_bugs_keep_their_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "no_such_module" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "bench"])
+def test_an_interrupted_command_says_that_it_can_be_repeated(command: str, root: Path, tmp_path: Path) -> None:
+    import os
+    import signal
+    import time
+
+    variants = ["gan"] if command == "train" else ["--variants", "gan"]
+    arguments = [command, *variants, "--minutes", "5", "--data-root", str(root), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ganzoo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # pytest's shell may ignore it
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("stats.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr.endswith("interrupted; the same command continues\n")
+    assert "Traceback" not in stderr
+
+
+def test_a_wrong_option_is_a_usage_error(tmp_path: Path) -> None:
+    done = run("train", "gan", "--kimgs", "3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+    assert run("--help").returncode == 0
+
+
+def test_a_resumed_run_hides_what_tensorboard_had_beyond(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed without a state: everything is logged again, and nothing is seen twice."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = tmp_path / "run"
+    command = ["train", "gan", *TINY, "--set", "train.tick_kimg=0.032", "--set", "variant.width=32"]
+    command += ["--log", "tensorboard", "--data-root", root, "--out", out]
+    with monkeypatch.context() as patch:
+        patch.setattr("ganzoo.engine.state.TrainState.save", lambda self, run: (_ for _ in ()).throw(SystemError))
+        with pytest.raises(SystemError):
+            call(command)
+    call(command)
+    events = EventAccumulator(str(out / "tensorboard"))
+    events.Reload()
+    steps = [event.step for event in events.Scalars("train/d_loss")]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 208
 
 
 def test_a_killed_bench_leaves_no_job_behind(root: Path, tmp_path: Path) -> None:

@@ -205,6 +205,12 @@ def test_folders_of_two_machines_merge(tmp_path: Path, write_run: Write) -> None
     assert [line.split(",")[0] for line in table.environments] == ["some CPU", "some GPU"]
 
 
+def test_results_copied_without_their_runs_are_read(tmp_path: Path, write_run: Write) -> None:
+    write_run(tmp_path / "a")
+    (tmp_path / "a" / "config.json").unlink()
+    assert [row.variant for row in generated(only_table(tmp_path))] == ["gan"]
+
+
 def test_a_copy_of_a_run_is_no_further_seed(tmp_path: Path, write_run: Write) -> None:
     write_run(tmp_path / "a" / "s0", seed=0)
     for copy in ("b", "c"):
@@ -307,3 +313,28 @@ def test_numbers_of_plugins_metrics_get_a_column(write_run: Write, tmp_path: Pat
     assert "sharpness" in to_markdown([table]).splitlines()[0]
     assert "sharpness_interval95" in to_csv([table]).splitlines()[0]
     assert sum(column.key == "fid" for column in table.columns) == 1
+
+
+@pytest.mark.parametrize("width", [80, 120, 240])
+def test_tables_fit_the_terminal_and_lose_nothing(write_run: Write, tmp_path: Path, width: int) -> None:
+    from rich.console import Console
+
+    from ganzoo.display import print_tables
+
+    for seed in range(3):
+        write_run(tmp_path / f"a{seed}", "upsample-dcgan", seed=seed, fid=10.0 + seed)
+    write_run(tmp_path / "b", "gan", fid=123456.78)
+    tables = read_tables([tmp_path])
+    out = io.StringIO()
+    print_tables(tables, Console(file=out, width=width))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "…" not in out.getvalue()
+    assert "123,456.78" in out.getvalue()
+    assert "11.00 ± 2.48" in out.getvalue()  # t(0.975, 2) = 4.303, times 1 / sqrt(3)
+    heads = [line for line in lines if line.startswith("rank")]
+    assert (len(heads) == 1) == (width == 240)
+    titles = " ".join(heads)
+    assert all(
+        column.title in titles for column in tables[0].columns if column.key in ("fid", "kid", "params", "seconds")
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +41,9 @@ def load_npz(root: Path, split: str, download: bool, *, path: Path | str) -> Ima
     if train_labels is None or train_labels.max(initial=0) == 0:
         return make_images(torch.from_numpy(pixels))
     num_classes = int(train_labels.max()) + 1
+    if num_classes > len(train_labels):
+        cause = f"{path} has labels up to {num_classes - 1} for {len(train_labels)} images"
+        raise DataError(cause, "number the classes 0 to K-1, each with an image, or leave the labels out")
     labels = _labels(arrays, label_keys, len(pixels), path)
     if labels is None:
         raise DataError(f"{path} has labels but no test_labels", "add test_labels to the file")
@@ -63,7 +64,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 raise DataError(f"{path} is a single array", "save it with np.savez(PATH, images=...)")
             with archive:
                 return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file can raise nearly anything in zipfile, its decompressors and NumPy
         raise DataError(
             f"cannot read {path}: {str(error) or type(error).__name__}".splitlines()[0],
             "write it again with np.savez, with numeric arrays only",

@@ -124,9 +124,10 @@ class StreamingSampler(Sampler):
                 self._next[1].result()  # a jump: let the thread finish with its buffer first
             gathered = self._pool.submit(self._gather, index, self._turn).result()
         pixels, labels = gathered
-        if self._device.type == "cuda":
-            pixels = pixels.to(self._device, non_blocking=True)
-            labels = None if labels is None else labels.to(self._device, non_blocking=True)
+        pinned = self._device.type == "cuda"
+        pixels = pixels.to(self._device, non_blocking=pinned)
+        labels = None if labels is None else labels.to(self._device, non_blocking=pinned)
+        if pinned:
             event = torch.cuda.Event()
             event.record(torch.cuda.current_stream(self._device))
             self._copied[self._turn] = event
@@ -169,7 +170,7 @@ def make_sampler(
 
     `batch_size`: images per batch, at least 1. `seed`: of the order. `resident_limit_bytes` None: half of the free
     memory of a CUDA device; on the CPU no limit for pixels that are in memory anyway, half of the machine's memory
-    for mapped ones. With several processes, process r of w takes the batches with numbers r, r + w, r + 2 w and so on.
+    for mapped ones.
     """
     device = torch.device(device)
     limit = _default_limit(images, device) if resident_limit_bytes is None else resident_limit_bytes

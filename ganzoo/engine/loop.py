@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,7 +40,7 @@ class Status:
     progress: float  # 0 .. 1
     seconds_left: float  # of training, at the average speed so far
     values: dict[str, float]  # d_loss, g_loss, d_accuracy, diversity, penalty: means since the last tick
-    peak_memory: int  # bytes, of the device, or of the process on a CPU
+    peak_memory: int  # bytes while training: of the device, or of the process on a CPU
 
     @property
     def kimg(self) -> float:
@@ -81,6 +81,7 @@ class Outcome:
     seconds: float  # of training, scoring and saving not counted
     diverged: str | None  # why, or None
     values: dict[str, float]  # statistics of the last tick
+    peak_memory: int  # bytes, while training
 
 
 def train(
@@ -95,7 +96,8 @@ def train(
     run: RunDirectory,
     take_snapshot: SnapshotTaker,
     observers: Sequence[Observer] = (),
-    peak_memory: Any = lambda: 0,  # () -> bytes
+    reset_peak_memory: Callable[[], object] = lambda: None,
+    peak_memory: Callable[[], int] = lambda: 0,  # bytes, since the last reset
 ) -> Outcome:
     """Train until the budget is spent, continuing from the run directory's state where there is one."""
     statistics = Statistics(device)
@@ -128,6 +130,8 @@ def train(
         run.rewind(-1)
         take_snapshot(images=0, index=0, last=False, generator=state.ema)
 
+    reset_peak_memory()  # scoring is not this variant's memory
+    peak = int(values.pop("peak_memory", 0))
     diverged: str | None = None
     tick_step, tick_seconds = state.step, state.seconds
     saved_at = state.seconds
@@ -159,6 +163,7 @@ def train(
         state.seconds = time.perf_counter() - started
         done = progress(state.seconds)
         speed = (state.step - tick_step) * batch_size / max(state.seconds - tick_seconds, 1e-9)
+        peak = max(peak, peak_memory())
         status = Status(
             images=state.step * batch_size,
             seconds=state.seconds,
@@ -166,7 +171,7 @@ def train(
             progress=done,
             seconds_left=state.seconds * (1 - done) / max(done, 1e-9),
             values=values,
-            peak_memory=peak_memory(),
+            peak_memory=peak,
         )
         run.add_stats(
             {
@@ -188,6 +193,7 @@ def train(
             state.snapshot, state.snapshot_step = reached, state.step
             state.save(run)
             take_snapshot(images=status.images, index=reached, last=reached == n_snapshots, generator=state.ema)
+            reset_peak_memory()
             saved_at = state.seconds
         elif state.seconds - saved_at >= SAVE_SECONDS:
             state.save(run)
@@ -197,4 +203,6 @@ def train(
 
     if diverged is None and values.get("diversity", 1.0) < COLLAPSE_STD:
         diverged = f"collapsed: generated images differ by {values['diversity']:.4f} on average"
-    return Outcome(images=state.step * batch_size, seconds=state.seconds, diverged=diverged, values=values)
+    return Outcome(
+        images=state.step * batch_size, seconds=state.seconds, diverged=diverged, values=values, peak_memory=peak
+    )

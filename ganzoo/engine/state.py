@@ -62,13 +62,20 @@ class TrainState:
         """Take the newest readable state; False when there is none, because the run has not begun.
 
         Raises:
-            RunError: there are states, and none of them can be read.
+            RunError: there are states, and none of them can be read, or the networks are others.
         """
         files = [file for file in (run.state_file, run.previous_state_file) if file.exists()]
         for file in files:
             document = _read(file)
             if document is not None:
-                self._restore(document)
+                try:
+                    self._restore(document)
+                except (RuntimeError, ValueError, KeyError) as error:
+                    raise RunError(
+                        f"{run.path} cannot be continued: its saved state is not of these networks "
+                        f"({str(error).splitlines()[-1].strip()})",
+                        "choose another --out; the variant's code has changed since the run began",
+                    ) from error
                 return True
         if files:
             raise RunError(

@@ -69,6 +69,7 @@ def test_no_test_images_is_an_error_of_its_own(tmp_path: Path) -> None:
         ({"images": PIXELS, "labels": np.array([0, 1])}, "one per image"),
         ({"images": PIXELS, "labels": np.array([0, 1, 0, -1, 0])}, "negative"),
         ({"images": PIXELS, "labels": np.eye(5)}, "float64"),
+        ({"images": PIXELS, "labels": np.array([0, 1, 10**9, 1, 0])}, "labels up to 1000000000 for 5 images"),
         ({"images": PIXELS, "labels": np.array([0, 1, {}, 1, 0], dtype=object)}, "cannot read"),
     ],
 )
@@ -92,6 +93,11 @@ def test_test_labels_must_fit(tmp_path: Path, test_labels: np.ndarray | None, me
 def test_damaged_or_absent_files(tmp_path: Path) -> None:
     path = save(tmp_path, images=PIXELS)
     path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match="cannot read"):
+        load(path)
+    damaged = bytearray(save(tmp_path, images=PIXELS).read_bytes())
+    damaged[damaged.index(b"PK\x01\x02") + 10] = 99  # a compression there is not: NotImplementedError in zipfile
+    path.write_bytes(damaged)
     with pytest.raises(DataError, match="cannot read"):
         load(path)
     path.write_bytes(b"no archive")

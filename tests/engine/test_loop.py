@@ -12,13 +12,14 @@ from torch import nn
 
 from ganzoo import Objective, Variant
 from ganzoo.config import RunConfig, build_config
-from ganzoo.errors import RunError
+from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
 from ganzoo.job import run_job
 from ganzoo.objectives import Losses
 from ganzoo.plugins import Plugin
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
+from ganzoo.snapshots import load_snapshot
 
 TINY = [
     "variant.channels=4",
@@ -248,11 +249,13 @@ ODD = [setting for setting in TINY if not setting.startswith("variant.")]
 
 def test_divergence_is_recorded_and_stops_the_run(registry: Registry, root: Path, tmp_path: Path) -> None:
     ours = _with(registry, _Broken)
-    config = build_config(ours, variant="odd", dataset="digits", sets=ODD)
+    config = build_config(ours, variant="odd", dataset="digits", sets=[*ODD, "eval.every=1"])
     result = run_job(ours, config, tmp_path / "run", root=root)
     assert result["status"] == "diverged"
     assert "d_loss" in result["diverged"]
     assert result["kimg"] < 0.32
+    assert result["best"]["images"] == 80
+    assert result["last"] is None  # an earlier snapshot's score is not that of the last
     json.loads((tmp_path / "run" / "result.json").read_text(), parse_constant=lambda name: pytest.fail(name))
 
 
@@ -300,3 +303,76 @@ def test_any_objective_trains_any_variant(registry: Registry, root: Path, tmp_pa
         assert result["last"]["values"]["fid"] > 0
         penalty = [record.get("penalty") for record in RunDirectory(tmp_path / objective).stats()]
         assert all(value is not None for value in penalty) == (objective == "wgan-gp")
+
+
+def test_fewer_reference_images_are_another_protocol(registry: Registry, root: Path, tmp_path: Path) -> None:
+    results = [
+        run_job(registry, config_of(registry, "dcgan", *sets), tmp_path / name, root=root)
+        for name, sets in (("all", []), ("few", ["eval.num_reference=300"]))
+    ]
+    assert [result["protocol"]["reference_count"] for result in results] == [1437, 300]
+    assert results[0]["protocol"]["id"] != results[1]["protocol"]["id"]
+    assert results[0]["last"]["values"]["fid"] != results[1]["last"]["values"]["fid"]
+    snapshots = [RunDirectory(tmp_path / name).snapshots()[-1] for name in ("all", "few")]
+    from safetensors.torch import load_file
+
+    whole, few = (load_file(path) for path in snapshots)
+    assert all(torch.equal(whole[name], few[name]) for name in whole)  # training sees every image all the same
+
+
+def test_a_run_that_was_refused_before_its_first_step_may_be_started_otherwise(
+    registry: Registry, root: Path, tmp_path: Path
+) -> None:
+    """The cure of the error is a setting; the folder that the first try left must not stand in its way."""
+    with pytest.raises(UserError, match="too few for an inception score"):
+        run_job(registry, config_of(registry, "dcgan", "eval.metrics=is", "eval.num_images=50"), tmp_path, root=root)
+    run_job(registry, config_of(registry, "dcgan", "eval.metrics=kid", "eval.num_images=50"), tmp_path, root=root)
+    assert RunDirectory(tmp_path).read_config()["eval"]["metrics"] == "kid"
+
+
+def test_a_state_of_other_networks_is_refused(registry: Registry, root: Path, tmp_path: Path) -> None:
+    """A plugin's file that was edited while its run was interrupted."""
+    sets = [*ODD, "eval.metrics=kid"]
+    ours = _with(registry, _Fine)
+    run_job(ours, build_config(ours, variant="odd", dataset="digits", sets=sets), tmp_path, root=root)
+    RunDirectory(tmp_path).result_file.unlink()
+
+    class Edited(_Fine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.more = nn.Linear(2, 2)
+
+    ours = _with(registry, Edited)
+    with pytest.raises(RunError, match="not of these networks"):
+        run_job(ours, build_config(ours, variant="odd", dataset="digits", sets=sets), tmp_path, root=root)
+
+
+def test_a_floor_that_a_metric_cannot_give_does_not_stop_the_run(registry: Registry, tmp_path: Path) -> None:
+    """150 images are enough for an inception score of 100, their halves are not."""
+    import numpy as np
+
+    images = np.random.default_rng(0).integers(0, 256, (150, 32, 32), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", images=images)
+    sets = [*TINY, "eval.metrics=is,kid"]
+    config = build_config(registry, variant="dcgan", dataset=f"npz:{tmp_path}/few.npz", features="digits", sets=sets)
+    result = run_job(registry, config, tmp_path / "run", root=tmp_path)
+    assert result["last"]["values"]["is"] >= 1
+    assert "is" not in result["floor"]["values"]
+    assert "kid" in result["floor"]["values"]
+
+
+def test_tied_weights_can_be_stored(registry: Registry, root: Path, tmp_path: Path) -> None:
+    class Tied(_Constant):
+        def __init__(self) -> None:
+            super().__init__()
+            self.alias = self.level
+
+    def build(config: Any, shape: Any, num_classes: int) -> GAN:
+        return GAN(generator=Tied(), discriminator=_Fine(), z_dim=4)
+
+    plugin = Plugin(name="test", origin="test", module="test")
+    plugin.specs = {"variants": [Variant(name="odd", target=build)]}
+    ours = Registry([*registry.plugins, plugin])
+    config = build_config(ours, variant="odd", dataset="digits", sets=[*ODD, "eval.metrics=kid"])
+    run_job(ours, config, tmp_path, root=root)
+    load_snapshot(RunDirectory(tmp_path).snapshots()[-1], ours, torch.device("cpu"))
