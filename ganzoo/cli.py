@@ -419,7 +419,8 @@ def _config(
     ):
         if options[option] is not None:
             overrides[key] = options[option]
-    if options["minutes"] is not None and options["kimg"] is None:
+    kimg_is_set = options["kimg"] is not None or any(text.startswith("train.kimg=") for text in options["sets"])
+    if options["minutes"] is not None and not kimg_is_set:
         overrides["train.kimg"] = None
     document = read_document(options["config_file"]) if options["config_file"] else None
     return build_config(

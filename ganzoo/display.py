@@ -44,17 +44,19 @@ class TrainingDisplay:
         self._metrics = ""
 
     def __enter__(self) -> TrainingDisplay:
-        if self._console.is_terminal:
-            self._progress = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                TextColumn("{task.fields[text]}"),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._progress.add_task(self._title, total=1.0, text="starting")
-            self._progress.start()
         return self
+
+    def _start(self) -> None:
+        """The live bar, once training has begun: what is shown before it, such as downloads, has bars of its own."""
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[text]}"),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task(self._title, total=1.0, text="")
+        self._progress.start()
 
     def __exit__(self, *exception: object) -> None:
         if self._progress is not None:
@@ -83,6 +85,8 @@ class TrainingDisplay:
         )
         text = f"{status.kimg:.1f} kimg  {status.img_per_s:,.0f} img/s  {losses}  {self._metrics}"
         text += f"{_clock(status.seconds_left)} left"
+        if self._progress is None and self._console.is_terminal:
+            self._start()
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=status.progress, text=text)
         else:

@@ -53,6 +53,32 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; the system lets go of it when the process dies. No lock where there is none (Windows).
+
+    Raises:
+        UserError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with writing(path):
+        file = path.open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process is at work in {path.parent}", "wait for it, or use another --out"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
 def write_json(path: Path, document: Any) -> None:
     """Atomically, readable, with NaN and infinity as null."""
     write_text(path, json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

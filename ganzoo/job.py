@@ -18,7 +18,7 @@ from ganzoo.engine.device import resolve_device, resolve_precision
 from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
 from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
 from ganzoo.errors import UserError
-from ganzoo.files import write_json
+from ganzoo.files import exclusive, write_json
 from ganzoo.gan import GAN
 from ganzoo.grid import grid_inputs, make_grid, save_png
 from ganzoo.registry import Registry
@@ -55,7 +55,7 @@ def run_job(
     """Train as `config` says into `out`, score, and return the content of result.json.
 
     A finished run is returned as it is; an interrupted one is continued. `root` is the folder of datasets and caches.
-    `announce` is told, in one line, what takes a while before training.
+    `announce` is told, in one line, what takes a while beside training, and how far it has come.
 
     Raises:
         UserError: anything the user can mend; what has been computed so far is kept.
@@ -65,6 +65,20 @@ def run_job(
     finished = run.read_result()
     if finished is not None:
         return finished
+    with exclusive(run.path / ".lock"):
+        return _run(registry, config, run, root, observers, announce, started)
+
+
+def _run(
+    registry: Registry,
+    config: RunConfig,
+    run: RunDirectory,
+    root: Path,
+    observers: Sequence[Observer],
+    announce: Callable[[str], None],
+    started: float,
+) -> dict[str, Any]:
+    """What `run_job` does once the directory is its own. `started`: perf_counter() when the job began."""
     run.failure_file.unlink(missing_ok=True)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
@@ -74,6 +88,7 @@ def run_job(
     announce(f"loading {config.dataset.name}")
     images = load_images(registry, config, root, "train")
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
+    source = source_sha256(variant, objective)  # before training: files may be edited while it runs
     check_fit(variant, objective, config.dataset.name, images.shape[1], images.shape[0], images.num_classes)
     if images.shape[1] != images.shape[2]:
         raise UserError(
@@ -106,7 +121,7 @@ def run_job(
     )
     sampler.close()
     result = _result(config, run, gan, scorer, floor, outcome, environment, device, time.perf_counter() - started)
-    result["source"] = source_sha256(variant, objective)
+    result["source"] = source
     result["higher_is_better"] = {
         key: better for name in config.metric_names for key, better in registry.metric(name).higher_is_better.items()
     }

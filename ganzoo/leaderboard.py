@@ -32,6 +32,7 @@ class Row:
     settings: str = ""  # what tells it from other rows of the same variant and objective
     runs: list[str] = field(default_factory=list)  # run directories
     repeats: int = 0  # runs left out because their seed is counted already: a copy is no further evidence
+    mixed: bool = False  # the seeds ran on different machines or versions
     rank: int | None = None
     numbers: dict[str, Number | None] = field(default_factory=dict)
 
@@ -137,6 +138,10 @@ def _failure(run: RunDirectory) -> str:
 def _table(protocol: str, rows: list[Row], columns: list[Column], sort: Column) -> Table:
     for row in rows:
         row.numbers = {column.key: summarize(column.value(result) for result in row.results) for column in columns}
+        if len({_environment(result) for result in row.results}) > 1:
+            # Speed and memory of different machines have no mean; what the networks are stays.
+            row.numbers |= {c.key: None for c in columns if c.group == "cost" and c.key not in ("kimg", "parameters")}
+            row.mixed = True
     rows.sort(key=lambda row: _order(row, sort))
     rank = 0
     for row in rows:

@@ -105,6 +105,8 @@ def notes(table: Table) -> list[str]:
     lines += [f"{label(row)}: {row.status}" for row in table.rows if row.status]
     if any(row.rank is None for row in table.rows if row.kind == "generated"):
         lines.append(f"- in rank: not ranked, fewer than {RANKED_SEEDS} seeds or a seed without a result")
+    if any(row.mixed for row in table.rows):
+        lines.append("speed and memory are left out where the seeds of a row ran on different machines or versions")
     if any(len(row.results) > 1 for row in table.rows):
         lines.append("± is half the 95 % Student t interval over training seeds")
     return lines

@@ -46,6 +46,14 @@ def class_names(images: Images) -> list[str] | None:
     return list(images.class_names) if images.class_names else None
 
 
+def score_noise(n: int, z_dim: int, seed: int) -> Tensor:
+    """float32 `[n, z_dim]` ~ N(0, I) on the CPU. Drawn in blocks of fixed size, because what torch draws depends on how
+    much is asked for at once: image i gets the same noise whatever the batch size.
+    """
+    random = torch.Generator().manual_seed(seed)
+    return torch.cat([torch.randn(min(250, n - at), z_dim, generator=random) for at in range(0, n, 250)])
+
+
 @torch.no_grad()
 def generate(
     generator: nn.Module, z_dim: int, n: int, *, labels: Tensor | None, seed: int, batch_size: int, device: torch.device
@@ -55,13 +63,13 @@ def generate(
     Noise is drawn on the CPU, so that it is the same on every device. Training flags and torch's random state are left
     as they were.
     """
-    random = torch.Generator().manual_seed(seed)
+    noise = score_noise(n, z_dim, seed)
     modes = [(module, module.training) for module in generator.modules()]
     generator.eval()
     try:
         for start in range(0, n, batch_size):
             size = min(batch_size, n - start)
-            z = torch.randn(size, z_dim, generator=random).to(device)
+            z = noise[start : start + size].to(device)
             part = None if labels is None else labels[start : start + size].to(device)
             yield to_uint8(generator(z, part)), part
     finally:

@@ -338,3 +338,18 @@ def test_tables_fit_the_terminal_and_lose_nothing(write_run: Write, tmp_path: Pa
     assert all(
         column.title in titles for column in tables[0].columns if column.key in ("fid", "kid", "params", "seconds")
     )
+
+
+def test_speeds_of_different_machines_are_not_averaged(write_run: Write, tmp_path: Path) -> None:
+    for seed, device in enumerate(("some CPU", "some CPU", "some GPU")):
+        result = write_run(tmp_path / f"{seed}", seed=seed)
+        result["environment"]["device"] = device
+        (tmp_path / f"{seed}" / "result.json").write_text(json.dumps(result))
+    (table,) = read_tables([tmp_path])
+    row = table.rows[-1]
+    assert row.rank == 1  # quality is a matter of the protocol
+    assert row.numbers["fid"] is not None
+    assert row.numbers["train_img_per_s"] is None
+    assert row.numbers["peak_memory"] is None
+    assert row.numbers["parameters"] is not None
+    assert any("different machines" in line for line in notes(table))

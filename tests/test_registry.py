@@ -108,3 +108,14 @@ def test_the_source_of_an_object_and_of_nothing() -> None:
     assert len(source_sha256(Variant(name="a", target=plugin))) == 64
     assert source_sha256(Variant(name="a", target=len)) == ""
     assert source_sha256(Variant(name="a", target="there_is_no.such_module:build")) == ""
+
+
+def test_a_plugins_source_includes_the_plugins_it_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, text in (("ganzoo_base_x", "WIDTH = 1\n"), ("ganzoo_derived_x", "import ganzoo_base_x\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    spec = Variant(name="a", target="ganzoo_derived_x:build")
+    before = source_sha256(spec)
+    (tmp_path / "ganzoo_base_x" / "__init__.py").write_text("WIDTH = 2\n")
+    assert source_sha256(spec) != before

@@ -26,7 +26,7 @@ from ganzoo.runs import RunDirectory
 SAVE_SECONDS = 60.0
 """Seconds of training between two savings of the state, beside the one at each snapshot."""
 
-COLLAPSE_STD = 0.02
+COLLAPSE_STD = 0.005
 """Mean standard deviation over a batch, in units of [-1, 1], below which all generated images are the same image."""
 
 
