@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.config import RunConfig, from_dict
 from ganzoo.errors import FitError, UserError
-from ganzoo.files import write_text
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.source import source_sha256
@@ -153,6 +152,6 @@ def _end_with_parent() -> None:
 def _write_failure(run: RunDirectory, text: str) -> None:
     """Best effort: when the disk is the trouble, the exit code still tells."""
     try:
-        write_text(run.failure_file, text + "\n")
+        run.write_failure(text)
     except (OSError, UserError) as error:
         print(f"cannot record the failure: {error}", file=sys.stderr)

@@ -203,6 +203,7 @@ def register_metrics() -> list[Metric]:
             target="ganzoo.metrics.fid:FrechetDistance",
             keys=("fid",),
             higher_is_better={"fid": False},
+            needs=("pool", "full-rank"),
             settings=(
                 Setting(
                     name="allow_rank_deficient", default=False, doc="accept no more images than feature dimensions"

@@ -211,8 +211,18 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
     from ganzoo.render import to_json
     from ganzoo.runs import RunDirectory
 
-    with TrainingDisplay(config.variant.name) as display:
-        result = run_job(registry, config, path, root=root, observers=[display], announce=display.announce)
+    run = RunDirectory(path)
+    fresh = not run.config_file.exists()
+    try:
+        with TrainingDisplay(config.variant.name) as display:
+            result = run_job(registry, config, path, root=root, observers=[display], announce=display.announce)
+    except UserError:
+        if fresh:
+            run.discard_unstarted()
+        raise
+    except Exception as error:
+        run.write_failure(f"{type(error).__name__}: {error}")
+        raise
     tables = make_tables([RunDirectory(path)])
     if as_json:
         click.echo(to_json(tables))

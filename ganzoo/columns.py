@@ -101,7 +101,7 @@ COLUMNS: tuple[Column, ...] = (
         key="kimg",
         title="kimg",
         value=lambda result: result.get("kimg"),
-        show=_digits(0),
+        show=lambda value: f"{value:,.4g}",
         higher_is_better=False,
         group="cost",
     ),

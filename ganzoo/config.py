@@ -119,6 +119,12 @@ class RunConfig:
         return tuple(name.strip() for name in self.eval.metrics.split(",") if name.strip())
 
 
+def dataset_label(name: str, settings: Mapping[str, Any]) -> str:
+    """ "digits", or "folder:faces" where the dataset is at a path."""
+    path = settings.get("path")
+    return f"{name}:{Path(str(path)).name}" if path else name
+
+
 def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
     """{"train": {"kimg": 5}, "seed": 0} -> {"train.kimg": 5, "seed": 0}, however deep."""
     flat: dict[str, Any] = {}

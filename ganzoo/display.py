@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from ganzoo.leaderboard import Table
 from ganzoo.render import label, notes, show, used_columns
@@ -136,7 +137,7 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
                 rich.add_column(name, justify="left" if left else "right", no_wrap=name != "variant", overflow="fold")
             for index, row in enumerate(table.rows):
                 style = "dim" if row.kind == "real" else "red" if row.failures else ""
-                rich.add_row(*(cells[index] for _, cells in columns), style=style)
+                rich.add_row(*(Text(cells[index]) for _, cells in columns), style=style)  # a label is no markup
             console.print(rich)
         for line in notes(table):
             console.print(line, markup=False, style="dim" if console.is_terminal else "")
@@ -144,18 +145,21 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
 
 
 def _parts(table: Table, width: int) -> list[list[tuple[str, list[str]]]]:
-    """Columns as (title, cells), packed into as few parts as fit `width`; each part begins with rank and variant."""
+    """Columns as (title, cells), packed into as few parts as fit `width`; each part begins with the names."""
     rows = table.rows
-    lead = [("rank", [str(row.rank or "-") for row in rows]), ("variant", [label(row) for row in rows])]
-    rest = [("objective", [row.objective for row in rows])]
+    lead = [
+        ("rank", [str(row.rank or "-") for row in rows]),
+        ("variant", [label(row) for row in rows]),
+        ("objective", [row.objective for row in rows]),
+    ]
+    rest = [("seeds", [str(len(row.results) or "-") for row in rows])]
     rest += [(c.title, [show(c, row.numbers.get(c.key)) for row in rows]) for c in used_columns(table)]
-    rest += [("seeds", [str(len(row.results) or "-") for row in rows])]
 
     def needs(column: tuple[str, list[str]]) -> int:
         return max(len(text) for text in (column[0], *column[1])) + GAP
 
     # A label with settings in it may be long; it is folded rather than pushing every number off the screen.
-    room = width - needs(lead[0]) - min(needs(lead[1]), max(width // 3, 16))
+    room = width - needs(lead[0]) - min(needs(lead[1]), max(width // 3, 16)) - needs(lead[2])
     parts: list[list[tuple[str, list[str]]]] = []
     used = 0
     for column in rest:

@@ -53,7 +53,10 @@ def device_name(device: torch.device) -> str:
     """ "NVIDIA H100 80GB HBM3", or the processor's name and how many threads torch uses."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_cpu_name()}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    if device.type != "cpu":
+        return str(device)
+    threads = torch.get_num_threads()
+    return f"{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def reset_peak_memory(device: torch.device) -> None:

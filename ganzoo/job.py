@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganzoo.config import RunConfig, check_fit
+from ganzoo.config import RunConfig, check_fit, dataset_label
 from ganzoo.data import Images, to_uint8
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.device import resolve_device, resolve_precision
@@ -24,7 +24,7 @@ from ganzoo.grid import grid_inputs, make_grid, save_png
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.scoring import Scorer, load_images
-from ganzoo.snapshots import build_gan, save_snapshot
+from ganzoo.snapshots import build_gan, check_gan, save_snapshot
 from ganzoo.source import source_sha256
 
 RESULT_SCHEMA = 1
@@ -89,17 +89,19 @@ def _run(
     images = load_images(registry, config, root, "train")
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
     source = source_sha256(variant, objective)  # before training: files may be edited while it runs
-    check_fit(variant, objective, config.dataset.name, images.shape[1], images.shape[0], images.num_classes)
+    label = dataset_label(config.dataset.name, config.dataset.settings)
+    check_fit(variant, objective, label, images.shape[1], images.shape[0], images.num_classes)
     if images.shape[1] != images.shape[2]:
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
         )
-    announce(f"loading {config.features.name}")
+    announce(f"loading the feature network {config.features.name}")
     scorer = Scorer(registry, config, images, root=root, device=device, announce=announce)
     floor = scorer.floor()
 
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)
+    check_gan(gan, variant.name, images.shape, images.num_classes, variant.conditional)
     losses = objective.load()(config.objective.settings)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*_callbacks(registry, run, config), *observers]

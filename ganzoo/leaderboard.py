@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.columns import COLUMNS, Column, Number, extra_columns, summarize
-from ganzoo.config import flatten
+from ganzoo.config import dataset_label, flatten
 from ganzoo.errors import RunError, UnknownName
 from ganzoo.runs import RunDirectory, find_runs
 
@@ -94,8 +94,7 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
         raise UnknownName("column", sort, [column.key for column in columns])
     for run, config, line in failed:
         start = _key(config, None)
-        protocols = [p for p, rows in finished.items() if any(key.startswith(start) for key in rows)]
-        protocols += [p for p, rows in finished.items() if _dataset(rows) == config["dataset"]["name"]]
+        protocols = [p for p, rows in finished.items() if _conditions(config) in _all_conditions(rows)]
         rows = finished.setdefault((*protocols, "no result")[0], {})
         row = rows.setdefault(next((key for key in rows if key.startswith(start)), start), _row(config))
         row.failures.append(line)
@@ -124,8 +123,14 @@ def _row(config: dict[str, Any]) -> Row:
     return Row(variant=config["variant"]["name"], objective=config["objective"]["name"])
 
 
-def _dataset(rows: dict[str, Row]) -> str | None:
-    return next((str(result["dataset"]) for row in rows.values() for result in row.results), None)
+def _conditions(config: dict[str, Any]) -> str:
+    """Equal for configs whose scores would have the same protocol: a run without a score belongs with these."""
+    flat = flatten({key: config.get(key) for key in ("dataset", "features", "eval", "metrics")})
+    return json.dumps(flat | {"ema": flatten(config).get("train.ema_kimg", 1) > 0}, sort_keys=True)
+
+
+def _all_conditions(rows: dict[str, Row]) -> set[str]:
+    return {_conditions(result["config"]) for row in rows.values() for result in row.results}
 
 
 def _failure(run: RunDirectory) -> str:
@@ -159,7 +164,8 @@ def _table(protocol: str, rows: list[Row], columns: list[Column], sort: Column) 
     else:
         what = ""
     environments = sorted({_environment(result) for row in rows for result in row.results})
-    dataset = next((str(result["dataset"]) for row in rows for result in row.results), "")
+    datasets = (result["config"]["dataset"] for row in rows for result in row.results)
+    dataset = next((dataset_label(str(dataset["name"]), dataset) for dataset in datasets), "")
     return Table(protocol=protocol, dataset=dataset, rows=rows, columns=columns, environments=environments, floor=what)
 
 

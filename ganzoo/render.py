@@ -100,11 +100,12 @@ def label(row: Row) -> str:
 
 def notes(table: Table) -> list[str]:
     """What a reader has to know to believe the table."""
-    lines = [f"protocol: {table.protocol}", *(f"made on: {environment}" for environment in table.environments)]
+    lines = [f"real images: {table.dataset}"] if ":" in table.dataset else []
+    lines += [f"protocol: {table.protocol}", *(f"made on: {environment}" for environment in table.environments)]
     lines += [f"real data: {table.floor}"] if table.floor else []
     lines += [f"{label(row)}: {row.status}" for row in table.rows if row.status]
     if any(row.rank is None for row in table.rows if row.kind == "generated"):
-        lines.append(f"- in rank: not ranked, fewer than {RANKED_SEEDS} seeds or a seed without a result")
+        lines.append(f"no rank: not ranked, fewer than {RANKED_SEEDS} seeds or a seed without a result")
     if any(row.mixed for row in table.rows):
         lines.append("speed and memory are left out where the seeds of a row ran on different machines or versions")
     if any(len(row.results) > 1 for row in table.rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,22 @@ class RunDirectory:
             kept = [document for document in documents if document["images"] <= images]
             text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in kept)
             write_text(file, text)
+
+    def write_failure(self, text: str) -> None:
+        """Say why there is no result; the leaderboard shows the first line."""
+        write_text(self.failure_file, text + "\n")
+
+    def discard_unstarted(self) -> None:
+        """Remove what a refused start left behind; nothing, once there is a state or a snapshot."""
+        if self.snapshots() or self.state_file.exists() or self.result_file.exists():
+            return
+        ours = (self.config_file, self.env_file, self.stats_file, self.metrics_file)
+        for file in (*ours, self.path / "real.png", self.path / ".lock"):
+            with contextlib.suppress(OSError):  # could not be made in the first place
+                file.unlink()
+        for folder in (self.samples_dir, self.path):
+            with contextlib.suppress(OSError):  # not there, or holds something else
+                folder.rmdir()
 
     def snapshot_file(self, images: int) -> Path:
         return self.snapshots_dir / f"{stem(images)}.safetensors"

@@ -101,11 +101,12 @@ class Scorer:
         self.config, self.device, self._root, self._registry = config, device, root, registry
         self._announce = announce
         self.spec: Features = registry.features(config.features.name)
+        self.generated_count = generated_count or config.eval.num_images
+        self._check_counts(min(self.generated_count, len(train_images)))
         with preserved_random_state(device):
             self.extractor = self.spec.load()(device, **config.features.settings)
         self.weights_sha256 = str(self.spec.weights_sha256 or getattr(self.extractor, "weights_sha256", "unhashed"))
         self._train = train_images = _at_most(train_images, config.eval.num_reference)
-        self.generated_count = generated_count or config.eval.num_images
         if generated_labels is None:
             generated_labels = registry.variant(config.variant.name).conditional
         self.labels, law = None, "none"
@@ -131,6 +132,18 @@ class Scorer:
             ema=config.train.ema_kimg > 0,
             label_law=_data_law(train_images),
         )
+
+    def _check_counts(self, fewest: int) -> None:
+        """Refuse before any features are computed what a metric would refuse after."""
+        for name in self.config.metric_names:
+            told = self.config.metrics.get(f"{name}.allow_rank_deficient", False)
+            if "full-rank" in self._registry.metric(name).needs and not told and fewest <= self.spec.dim:
+                raise UserError(
+                    f"{name} needs more images than the {self.spec.dim} dimensions of {self.spec.name}, real and "
+                    f"generated; there are {fewest}",
+                    f"use more images, leave it out (--set eval.metrics=kid,prdc), or --set metrics.{name}."
+                    "allow_rank_deficient=true",
+                )
 
     def _metrics(self, labelled: bool) -> dict[str, Any]:
         """Fresh metric objects, less those that need what is not there: logits, classes the feature network knows, or

@@ -53,6 +53,34 @@ def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int]
     return gan
 
 
+@torch.no_grad()
+def check_gan(gan: GAN, name: str, shape: tuple[int, int, int], num_classes: int, conditional: bool) -> None:
+    """Run both networks once, on two zeros, in eval mode, which changes nothing in them.
+
+    Raises:
+        RunError: a network returns another shape than the contract says.
+    """
+    labels = torch.arange(2) % max(num_classes, 1) if conditional else None
+    modes = [(module, module.training) for net in (gan.generator, gan.discriminator) for module in net.modules()]
+    try:
+        images = gan.generator.eval()(torch.zeros(2, gan.z_dim), labels)
+        if images.shape != (2, *shape):
+            raise _contract(name, "generator", images, [2, *shape])
+        logits = gan.discriminator.eval()(torch.zeros(2, *shape), labels)
+        if logits.shape != (2,):
+            raise _contract(name, "discriminator", logits, [2])
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _contract(name: str, network: str, found: Tensor, expected: list[int]) -> RunError:
+    return RunError(
+        f"the {network} of variant '{name}' returns {list(found.shape)} for a batch of 2, expected {expected}",
+        "mend it; the contract is in docs/plugins.md",
+    )
+
+
 def save_snapshot(
     path: Path, generator: nn.Module, config: RunConfig, *, shape: tuple[int, int, int], num_classes: int, images: int
 ) -> None:

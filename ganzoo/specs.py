@@ -106,7 +106,9 @@ class Metric(Spec):
 
     keys: tuple[str, ...] = ()  # names of the numbers it computes
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
-    needs: tuple[str, ...] = ("pool",)  # of "pool", "logits", "labels", "classes" (logits aligned with the dataset)
+    needs: tuple[str, ...] = (
+        "pool",
+    )  # "pool", "logits", "labels", "classes" (logits of the dataset's classes), "full-rank" (N > dim)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -437,3 +437,50 @@ def test_a_killed_bench_leaves_no_job_behind(root: Path, tmp_path: Path) -> None
     size = stats.stat().st_size
     time.sleep(3)
     assert stats.stat().st_size == size
+
+
+def test_a_refused_start_leaves_nothing_behind(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    refused(
+        ["train", "gan", "--dataset", f"folder:{tmp_path / 'nowhere'}", "--data-root", root, "--out", out], "nowhere"
+    )
+    assert not out.exists()
+
+
+def test_a_train_that_crashes_says_why_in_the_leaderboard(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "odd.py"
+    plugin.write_text(
+        "from ganzoo import Variant, hookimpl\nGANZOO_API = 1\n"
+        "def build(config, shape, num_classes):\n    raise KeyError('dorp')\n"
+        "@hookimpl\ndef register_variants():\n    return [Variant(name='odd', target=build)]\n"
+    )
+    with pytest.raises(KeyError):
+        call(["train", "odd", "--plugin", plugin, *TINY, "--data-root", root, "--out", tmp_path / "run"])
+    call(["leaderboard", tmp_path / "run"])
+    assert "KeyError: 'dorp'" in capsys.readouterr().out
+
+
+def test_networks_that_break_the_contract_are_named_before_training(root: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "flat.py"
+    plugin.write_text(
+        "from torch import nn\nfrom ganzoo import Variant, hookimpl\nfrom ganzoo.gan import GAN\nGANZOO_API = 1\n"
+        "class G(nn.Linear):\n    def forward(self, z, labels):\n        return super().forward(z).tanh()\n"
+        "def build(config, shape, num_classes):\n"
+        "    return GAN(generator=G(4, 1024), discriminator=nn.Identity(), z_dim=4)\n"
+        "@hookimpl\ndef register_variants():\n    return [Variant(name='flat', target=build)]\n"
+    )
+    command = ["train", "flat", "--plugin", plugin, *TINY, "--data-root", root, "--out", tmp_path / "run"]
+    refused(command, "the generator of variant 'flat' returns [2, 1024]", "docs/plugins.md")
+
+
+def test_too_few_images_for_fid_are_refused_before_any_features(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_features(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError("features were computed")
+
+    monkeypatch.setattr("ganzoo.scoring.reference_features", no_features)
+    command = ["train", "gan", *TINY, "--set", "eval.num_images=64", "--data-root", root, "--out", tmp_path / "run"]
+    refused(command, "fid needs more images than the 64 dimensions of digits", "allow_rank_deficient")

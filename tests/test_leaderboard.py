@@ -353,3 +353,26 @@ def test_speeds_of_different_machines_are_not_averaged(write_run: Write, tmp_pat
     assert row.numbers["peak_memory"] is None
     assert row.numbers["parameters"] is not None
     assert any("different machines" in line for line in notes(table))
+
+
+def test_settings_in_a_label_are_not_taken_for_markup(write_run: Write, tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from ganzoo.display import print_tables
+
+    for width in (64, 128):
+        write_run(tmp_path / f"{width}", "gan", sets=(f"variant.width={width}",))
+    out = io.StringIO()
+    print_tables(read_tables([tmp_path]), Console(file=out, width=240))
+    assert "gan [variant.width=64]" in out.getvalue()
+
+
+def test_a_failure_stands_only_with_runs_of_its_own_conditions(write_run: Write, tmp_path: Path) -> None:
+    write_run(tmp_path / "good", "gan")
+    for name, sets in (("same", ()), ("other", ("eval.num_images=77",))):
+        write_run(tmp_path / name, "dcgan", sets=sets)
+        (tmp_path / name / "result.json").unlink()
+    tables = {table.protocol: table for table in read_tables([tmp_path])}
+    assert [row.variant for row in tables["digits-a"].rows if row.failures] == ["dcgan"]
+    assert [row.variant for row in tables["no result"].rows] == ["dcgan"]
+    assert len(tables["digits-a"].rows[-1].runs) == 1

