@@ -112,7 +112,7 @@ def show(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
         for setting in settings:
             click.echo(f"  --set {section}.{setting.name}={text(setting.default)}")
             choices = f" One of: {', '.join(map(text, setting.choices))}." if setting.choices else ""
-            click.echo(f"      {setting.doc}{choices}")
+            click.echo(f"      {setting.doc.rstrip('.')}.{choices}")
 
     if name in ("train", "eval"):
         settings = settings_of(Train if name == "train" else Eval)
