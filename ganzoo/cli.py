@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -212,7 +213,7 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
     from ganzoo.runs import RunDirectory
 
     run = RunDirectory(path)
-    fresh = not run.config_file.exists()
+    fresh = not os.path.exists(run.config_file)  # False, not an error, for a path the system refuses
     try:
         with TrainingDisplay(config.variant.name) as display:
             result = run_job(registry, config, path, root=root, observers=[display], announce=display.announce)
