@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,8 @@ class RunDirectory:
 
     def discard_unstarted(self) -> None:
         """Remove what a refused start left behind; nothing, once there is a state or a snapshot."""
+        if not os.path.isdir(self.path):  # False, not an error, for a path the system refuses
+            return
         if self.snapshots() or self.state_file.exists() or self.result_file.exists():
             return
         ours = (self.config_file, self.env_file, self.stats_file, self.metrics_file)
