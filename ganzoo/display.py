@@ -1,4 +1,4 @@
-"""What a person sees: progress while it trains, tables when it is done. The only module that prints, beside cli.py."""
+"""What a person sees: progress while it trains, tables when it is done. Beside the commands, all that prints."""
 
 from __future__ import annotations
 

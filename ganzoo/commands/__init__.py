@@ -1,0 +1,1 @@
+"""The commands, by theme. Heavy imports stay inside the functions, so that `--help` is instant."""

@@ -1,0 +1,115 @@
+"""What trains: `train` and `bench`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganzoo.commands.options import cache_root, json_option, load_registry, make_config, run_options
+from ganzoo.errors import UserError
+
+if TYPE_CHECKING:
+    from ganzoo.config import RunConfig
+
+
+@click.command()
+@click.argument("variant", required=False)
+@run_options
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/DATASET/VARIANT-...]"
+)
+@json_option
+def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Train VARIANT and score it. The same command continues an interrupted run."""
+    registry = load_registry(options["plugin_files"])
+    config = make_config(registry, variant, options)
+    from ganzoo.bench import Job, plan_jobs
+
+    root = cache_root(options["data_root"])
+    job: Job = plan_jobs(registry, [config], 1, Path("runs"), root, options["plugin_files"])[0]
+    path = out or Path(job.out)
+
+    from ganzoo.display import TrainingDisplay, print_tables
+    from ganzoo.job import run_job
+    from ganzoo.leaderboard import make_tables
+    from ganzoo.render import to_json
+    from ganzoo.runs import RunDirectory
+
+    run = RunDirectory(path)
+    fresh = not os.path.exists(run.config_file)  # False, not an error, for a path the system refuses
+    try:
+        with TrainingDisplay(config.variant.name) as display:
+            result = run_job(registry, config, path, root=root, observers=[display], announce=display.announce)
+    except UserError:
+        if fresh:
+            run.discard_unstarted()
+        raise
+    except Exception as error:
+        run.write_failure(f"{type(error).__name__}: {error}")
+        raise
+    tables = make_tables([RunDirectory(path)])
+    if as_json:
+        click.echo(to_json(tables))
+    else:
+        print_tables(tables)
+        click.echo(f"samples: {path / 'samples'}\nresult: {path / 'result.json'}")
+    if result["diverged"]:
+        sys.exit(1)
+
+
+@click.command()
+@click.option("--variants", metavar="A,B", help="Variants to compare.  [default: all that fit the dataset]")
+@run_options
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Training seeds per variant.")
+@click.option("--num-images", type=int, metavar="N", help="Generated images per score.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs/bench"), show_default=True, metavar="DIR")
+@json_option
+def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, as_json: bool, **options: Any) -> None:
+    """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
+    from ganzoo.bench import choose_configs, plan_jobs, run_jobs
+    from ganzoo.config import check_fit
+    from ganzoo.display import print_tables
+    from ganzoo.engine.device import resolve_device
+    from ganzoo.leaderboard import make_tables
+    from ganzoo.render import to_json
+    from ganzoo.scoring import load_images
+
+    registry = load_registry(options["plugin_files"])
+    root = cache_root(options["data_root"])
+    names = list(dict.fromkeys(name.strip() for name in (variants or "").split(",") if name.strip()))
+    strict = bool(names)
+    names = names or [spec.name for spec in registry.variants()]
+    extra = {"eval.num_images": num_images} if num_images is not None else {}
+    configs, left_out = choose_configs(names, lambda name: make_config(registry, name, options, extra), strict)
+    resolve_device(configs[0].device)  # refused once, rather than in every job
+    images = load_images(registry, configs[0], root, "train")  # decoded or downloaded once, before the jobs
+    by_name = {config.variant.name: config for config in configs}
+
+    def fits_images(name: str) -> RunConfig:
+        spec, objective = registry.variant(name), registry.objective(by_name[name].objective.name)
+        check_fit(spec, objective, by_name[name].dataset.name, images.shape[1], images.shape[0], images.num_classes)
+        return by_name[name]
+
+    configs, more = choose_configs(list(by_name), fits_images, strict)
+    for line in (*left_out, *more):
+        click.echo(line, err=True)
+    jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"])
+    runs = run_jobs(jobs, lambda line: click.echo(line, err=True))
+    started = [run for run in runs if run.config_file.exists()]
+    if not started:
+        sys.exit(1)
+    tables = make_tables(started)
+    if as_json:
+        click.echo(to_json(tables))
+    else:
+        print_tables(tables)
+        click.echo("sample grids (samples/), results (result.json):")
+        for run in runs:
+            grids = run.samples()
+            click.echo(f"  {grids[-1] if grids else run.path}")
+    if any(run.read_result() is None for run in runs):
+        sys.exit(1)
