@@ -213,6 +213,15 @@ def register_metrics() -> list[Metric]:
             paper="Heusel et al., 2017, arXiv:1706.08500",
         ),
         Metric(
+            name="fid-infinity",
+            target="ganzoo.metrics.fid_infinity:FrechetDistanceInfinity",
+            keys=("fid_inf",),
+            higher_is_better={"fid_inf": False},
+            settings=(Setting(name="points", default=15, minimum=2, doc="numbers of images the line is fitted to"),),
+            summary="FID extrapolated to infinitely many generated images",
+            paper="Chong and Forsyth, Effectively Unbiased FID and Inception Score, 2020, arXiv:1911.07023",
+        ),
+        Metric(
             name="is",
             target="ganzoo.metrics.inception_score:InceptionScore",
             keys=("is", "is_std"),
@@ -225,7 +234,7 @@ def register_metrics() -> list[Metric]:
         Metric(
             name="kid",
             target="ganzoo.metrics.kid:KernelDistance",
-            keys=("kid", "kid_std"),
+            keys=("kid", "kid_std", "kid_se"),
             higher_is_better={"kid": False},
             settings=(
                 Setting(name="subsets", default=100, minimum=1, doc="random subsets of which KID is the mean"),
@@ -257,6 +266,58 @@ def register_metrics() -> list[Metric]:
             higher_is_better={"cond_acc": True},
             needs=("logits", "labels", "classes"),
             summary="percent of images the classifier finds in the class they were asked for",
+        ),
+        Metric(
+            name="class-fid",
+            target="ganzoo.metrics.per_class:ClassFrechetDistance",
+            keys=("class_fid",),
+            higher_is_better={"class_fid": False},
+            needs=("pool", "labels"),
+            summary="FID within each class, and its mean",
+            paper="Miyato and Koyama, cGANs with Projection Discriminator, 2018, arXiv:1802.05637 (intra FID)",
+        ),
+        Metric(
+            name="class-recall",
+            target="ganzoo.metrics.per_class:ClassRecall",
+            keys=("class_recall",),
+            higher_is_better={"class_recall": True},
+            needs=("pool", "labels"),
+            settings=(
+                Setting(
+                    name="nearest_k", default=5, minimum=1, doc="the neighbour whose distance is the radius of a ball"
+                ),
+                Setting(name="max_images", default=2_000, minimum=2, doc="images of each class and side used, at most"),
+            ),
+            summary="recall within each class, and its mean",
+            paper="Kynkaanniemi et al., 2019, arXiv:1904.06991",
+        ),
+        Metric(
+            name="cas",
+            target="ganzoo.metrics.cas:ClassificationAccuracyScore",
+            keys=("cas",),
+            higher_is_better={"cas": True},
+            needs=("pixels", "labels", "test"),
+            settings=(Setting(name="epochs", default=10, minimum=1, doc="passes over the generated images"),),
+            summary="percent of real test images right, by a classifier trained on generated ones; slow, not a default",
+            paper="Ravuri and Vinyals, Classification Accuracy Score, 2019, arXiv:1905.10887",
+        ),
+        Metric(
+            name="memorisation",
+            target="ganzoo.metrics.memorisation:Memorisation",
+            keys=("memorised", "nn_closer"),
+            higher_is_better={"memorised": False, "nn_closer": False},
+            settings=(
+                Setting(
+                    name="quantile",
+                    default=0.01,
+                    minimum=0.0,
+                    maximum=1.0,
+                    doc="share of fresh real images that are as near to a training image as a copy is taken to be",
+                ),
+                Setting(name="max_images", default=10_000, minimum=1, doc="generated images looked at, at most"),
+            ),
+            summary="percent of images nearer to a training image than 99 % of fresh real images are",
+            paper="after Meehan et al., A Three Sample Test to Detect Data Copying, 2020, arXiv:2004.05675",
         ),
         Metric(
             name="classes",

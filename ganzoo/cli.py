@@ -6,6 +6,8 @@ import click
 
 from ganzoo import __version__
 from ganzoo.commands import results, training, zoo
+from ganzoo.commands.doctor import doctor
+from ganzoo.commands.report import report
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -27,5 +29,7 @@ for _command in (
     results.sample,
     results.eval_command,
     results.film,
+    report,
+    doctor,
 ):
     cli.add_command(_command)

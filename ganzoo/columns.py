@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Two-sided 95 % quantile of Student's t, by degrees of freedom.
-# fmt: off
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-        2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
-# fmt: on
+from ganzoo.significance import student_t_half_width
 
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A mean over seeds; `half` is half the width of its 95 % Student t interval, None for a single seed."""
+    """A mean over seeds; `half` is half the width of its 95 % Student t interval, None where there is none."""
 
     mean: float
     half: float | None
     n: int
-
-
-def summarize(values: Iterable[float | None]) -> Number | None:
-    """Mean and interval of the values that are there; None when there is none."""
-    present = [value for value in values if value is not None and math.isfinite(value)]
-    if not present:
-        return None
-    n = len(present)
-    if n == 1:
-        return Number(mean=present[0], half=None, n=1)
-    # Beyond the table: z + (z^3 + z) / (4 df), z = 1.960 (Abramowitz and Stegun 26.7.5), right to 0.2 %.
-    t = _T95[n - 2] if n - 2 < len(_T95) else 1.960 + 2.372 / (n - 1)
-    return Number(mean=statistics.fmean(present), half=t * statistics.stdev(present) / math.sqrt(n), n=n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +27,22 @@ class Column:
     value: Callable[[dict[str, Any]], float | None]  # from a result
     show: Callable[[float], str]
     higher_is_better: bool
-    group: str = "quality"  # or "cost"
+    group: str = "quality"  # "cost"; "speed": a cost that depends on the machine
+    interval: bool = True  # False where an interval over seeds means nothing: shares of a few seeds, standard errors
+    shown: bool = True  # False for what only JSON and CSV hold
+
+    def values(self, results: Iterable[dict[str, Any]]) -> list[float]:
+        """The numbers that are there, one for each result that has a finite one."""
+        numbers = (self.value(result) for result in results)
+        return [number for number in numbers if number is not None and math.isfinite(number)]
+
+
+def summarize(values: Sequence[float], interval: bool = True) -> Number | None:
+    """Mean of finite values, with its interval where there are two or more; None when there is none."""
+    if not values:
+        return None
+    half = student_t_half_width(values) if interval and len(values) > 1 else None
+    return Number(mean=statistics.fmean(values), half=half, n=len(values))
 
 
 def _metric(key: str, snapshot: str = "last") -> Callable[[dict[str, Any]], float | None]:
@@ -64,6 +62,11 @@ def _parameters(result: dict[str, Any]) -> float | None:
     return sum(counts.values()) if counts else None
 
 
+def _diverged(result: dict[str, Any]) -> float | None:
+    """Percent, of one seed; None for what is no result of training."""
+    return (100.0 if result["diverged"] else 0.0) if "diverged" in result else None
+
+
 def _count(value: float) -> str:
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
@@ -75,33 +78,56 @@ def _digits(places: int) -> Callable[[float], str]:
     return lambda value: f"{value:,.{places}f}"
 
 
+def _significant(places: int) -> Callable[[float], str]:
+    return lambda value: f"{value:,.{places}g}"
+
+
 def _bytes(value: float) -> str:
     return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
 
 
+def _quality(
+    key: str, title: str, show: Callable[[float], str], *, better: str, interval: bool = True, shown: bool = True
+) -> Column:
+    """A column of the last snapshot's values. `better`: "higher" or "lower"."""
+    higher = better == "higher"
+    return Column(
+        key=key, title=title, value=_metric(key), show=show, higher_is_better=higher, interval=interval, shown=shown
+    )
+
+
 COLUMNS: tuple[Column, ...] = (
-    Column(key="fid", title="FID", value=_metric("fid"), show=_digits(2), higher_is_better=False),
+    _quality("fid", "FID", _digits(2), better="lower"),
+    _quality("fid_inf", "FID∞", _digits(2), better="lower"),
     Column(key="best_fid", title="best FID", value=_metric("fid", "best"), show=_digits(2), higher_is_better=False),
-    Column(key="is", title="IS", value=_metric("is"), show=_digits(2), higher_is_better=True),
-    Column(key="kid", title="KID", value=_metric("kid"), show=lambda value: f"{value:.3g}", higher_is_better=False),
-    Column(key="precision", title="prec.", value=_metric("precision"), show=_digits(2), higher_is_better=True),
-    Column(key="recall", title="recall", value=_metric("recall"), show=_digits(2), higher_is_better=True),
-    Column(key="density", title="dens.", value=_metric("density"), show=_digits(2), higher_is_better=True),
-    Column(key="coverage", title="cover.", value=_metric("coverage"), show=_digits(2), higher_is_better=True),
-    Column(key="cond_acc", title="cond. acc. %", value=_metric("cond_acc"), show=_digits(1), higher_is_better=True),
-    Column(key="modes", title="modes", value=_metric("modes"), show=_digits(0), higher_is_better=True),
+    _quality("is", "IS", _digits(2), better="higher"),
+    _quality("kid", "KID", _significant(3), better="lower"),
+    _quality("kid_se", "KID s.e.", _significant(2), better="lower", interval=False),
+    _quality("precision", "prec.", _digits(2), better="higher"),
+    _quality("recall", "recall", _digits(2), better="higher"),
+    _quality("density", "dens.", _digits(2), better="higher"),
+    _quality("coverage", "cover.", _digits(2), better="higher"),
+    _quality("class_fid", "class FID", _digits(2), better="lower"),
+    _quality("class_recall", "class recall", _digits(2), better="higher"),
+    _quality("cond_acc", "cond. acc. %", _digits(1), better="higher"),
+    _quality("cas", "CAS %", _digits(1), better="higher"),
+    _quality("modes", "modes", _digits(0), better="higher"),
+    _quality("class_kl", "class KL", _significant(2), better="lower"),
+    _quality("memorised", "memor. %", _digits(1), better="lower"),
+    _quality("nn_closer", "nearer %", _digits(1), better="lower", shown=False),
     Column(
-        key="class_kl",
-        title="class KL",
-        value=_metric("class_kl"),
-        show=lambda value: f"{value:.2g}",
+        key="diverged",
+        title="diverged %",
+        value=_diverged,
+        show=_digits(0),
         higher_is_better=False,
+        interval=False,
     ),
     Column(
         key="kimg",
         title="kimg",
         value=lambda result: result.get("kimg"),
-        show=lambda value: f"{value:,.4g}",
+        show=_significant(4),
         higher_is_better=False,
         group="cost",
     ),
@@ -111,7 +137,7 @@ COLUMNS: tuple[Column, ...] = (
         value=lambda result: result.get("train_img_per_s"),
         show=_digits(0),
         higher_is_better=True,
-        group="cost",
+        group="speed",
     ),
     Column(
         key="sample_img_per_s",
@@ -119,17 +145,17 @@ COLUMNS: tuple[Column, ...] = (
         value=lambda result: result.get("sample_img_per_s"),
         show=_digits(0),
         higher_is_better=True,
-        group="cost",
+        group="speed",
     ),
     Column(key="parameters", title="params", value=_parameters, show=_count, higher_is_better=False, group="cost"),
-    Column(key="peak_memory", title="peak mem.", value=_memory, show=_bytes, higher_is_better=False, group="cost"),
+    Column(key="peak_memory", title="peak mem.", value=_memory, show=_bytes, higher_is_better=False, group="speed"),
     Column(
         key="seconds",
         title="seconds",
         value=lambda result: (result.get("seconds") or {}).get("wall"),
         show=_digits(0),
         higher_is_better=False,
-        group="cost",
+        group="speed",
     ),
 )
 
@@ -141,6 +167,6 @@ def extra_columns(results: Iterable[dict[str, Any]]) -> list[Column]:
     for result in results:
         better |= {key: value for key, value in (result.get("higher_is_better") or {}).items() if key not in known}
     return [
-        Column(key=key, title=key, value=_metric(key), show=lambda value: f"{value:.3g}", higher_is_better=better[key])
+        Column(key=key, title=key, value=_metric(key), show=_significant(3), higher_is_better=better[key])
         for key in sorted(better)
     ]

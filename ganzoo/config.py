@@ -66,7 +66,10 @@ class Train:
 class Eval:
     """How snapshots are scored. All of it is part of the protocol id, except `every` and `batch_size`."""
 
-    metrics: str = knob("fid,is,kid,prdc,conditional,classes", "metrics, comma separated")
+    metrics: str = knob(
+        "fid,fid-infinity,is,kid,prdc,conditional,class-fid,class-recall,classes,memorisation",
+        "metrics, comma separated",
+    )
     num_images: int = knob(10_000, "generated images per score", minimum=2)
     num_reference: int | None = knob(
         None, "real images to compare with, drawn once at random; none: all of the train split", minimum=2, type=int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import subprocess
@@ -24,29 +25,61 @@ PACKAGES = (
     "numpy",
     "pillow",
     "scikit-learn",
+    "scipy",
     "safetensors",
 )
 
 
-def describe_environment(device: torch.device, precision: str, plugins: list[Plugin]) -> dict[str, Any]:
-    """JSON-ready content of env.json."""
+def describe_environment(
+    device: torch.device, precision: str, plugins: list[Plugin], data_root: Path | None = None
+) -> dict[str, Any]:
+    """JSON-ready content of env.json. `data_root`: where `ganzoo doctor` keeps its record; None: not looked for."""
     document: dict[str, Any] = {
-        "python": platform.python_version(),
+        **_versions(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
         "plugins": {plugin.name: plugin.origin for plugin in plugins if not plugin.error and not plugin.disabled},
         "device": str(device),
         "device_name": device_name(device),
         "precision": precision,
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "git": _git(),
+        "doctor": None if data_root is None else doctor_summary(data_root),
     }
     if device.type == "cuda":
         document["driver"] = _driver()
         document["cudnn"] = torch.backends.cudnn.version()
     return document
+
+
+def doctor_file(data_root: Path) -> Path:
+    """Where the record of the last `ganzoo doctor` is."""
+    return data_root / "doctor.json"
+
+
+def doctor_summary(data_root: Path) -> dict[str, Any] | None:
+    """How the last `ganzoo doctor` went: "when", "ok", "failed" (names of checks), "device", "python", "packages", and
+    "stale", which is true when versions have changed since. None when there was none, or its record is unreadable.
+    """
+    try:
+        document = json.loads(doctor_file(data_root).read_text(encoding="utf-8"))
+        environment = document["environment"]
+        versions = {"python": environment["python"], "packages": environment["packages"]}
+        return {
+            "when": document["when"],
+            "ok": document["ok"],
+            "failed": [check["name"] for check in document["checks"] if check["status"] == "FAILED"],
+            "device": environment["device_name"],
+            **versions,
+            "stale": versions != _versions(),
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _versions() -> dict[str, Any]:
+    return {"python": platform.python_version(), "packages": {name: _version(name) for name in PACKAGES}}
 
 
 def device_name(device: torch.device) -> str:
@@ -56,7 +89,7 @@ def device_name(device: torch.device) -> str:
     if device.type != "cpu":
         return str(device)
     threads = torch.get_num_threads()
-    return f"{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def reset_peak_memory(device: torch.device) -> None:
@@ -90,7 +123,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """ "Intel(R) Xeon(R) Platinum 8488C", or as much as the system says."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

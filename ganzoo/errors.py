@@ -51,3 +51,7 @@ class DataError(UserError):
 
 class RunError(UserError):
     """A run directory that cannot be used as asked."""
+
+
+class Unavailable(UserError):
+    """A metric that has no number for these images: they are too few, or lack what it needs. The others go on."""

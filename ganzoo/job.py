@@ -19,6 +19,7 @@ from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
 from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
 from ganzoo.errors import UserError
 from ganzoo.files import exclusive, write_json
+from ganzoo.floors import floors
 from ganzoo.gan import GAN
 from ganzoo.grid import grid_inputs, make_grid, save_png
 from ganzoo.registry import Registry
@@ -82,7 +83,7 @@ def _run(
     run.failure_file.unlink(missing_ok=True)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
-    environment = describe_environment(device, precision.name, registry.plugins)
+    environment = describe_environment(device, precision.name, registry.plugins, root)
     write_json(run.env_file, environment)
 
     announce(f"loading {config.dataset.name}")
@@ -97,7 +98,8 @@ def _run(
         )
     announce(f"loading the feature network {config.features.name}")
     scorer = Scorer(registry, config, images, root=root, device=device, announce=announce)
-    floor = scorer.floor()
+    announce("scoring real images against real images")
+    real = floors(scorer)
 
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)
@@ -122,7 +124,7 @@ def _run(
         peak_memory=lambda: peak_memory(device),
     )
     sampler.close()
-    result = _result(config, run, gan, scorer, floor, outcome, environment, device, time.perf_counter() - started)
+    result = _result(config, run, gan, scorer, real, outcome, environment, device, time.perf_counter() - started)
     result["source"] = source
     result["higher_is_better"] = {
         key: better for name in config.metric_names for key, better in registry.metric(name).higher_is_better.items()
@@ -183,10 +185,13 @@ class _SnapshotTaker:
         due = index % config.eval.every == 0 or last
         if due and record is None:
             score = self._scorer.score_generator(generator, self._gan.z_dim)
+            if images and len(score.pairs):
+                self._save_neighbours(run.neighbours_file(images), generator, score.pairs)
             record = {
                 "images": images,
                 "kimg": images / 1000,
                 "values": score.values,
+                "left_out": score.left_out,
                 "seconds": round(score.seconds, 3),
                 "sample_img_per_s": round(score.sample_img_per_s, 1),
                 "protocol": self._scorer.protocol.id,
@@ -202,6 +207,12 @@ class _SnapshotTaker:
         )
         for observer in self._observers:
             observer.on_snapshot(snapshot)
+
+    def _save_neighbours(self, path: Path, generator: nn.Module, pairs: torch.Tensor) -> None:
+        """Rows of ten generated images, each above a row of the training images they are nearest to; nearest first."""
+        made, real = self._scorer.neighbours(generator, self._gan.z_dim, pairs)
+        rows = zip(made.split(10), real.split(10), strict=True)
+        save_png(path, make_grid(torch.cat([row for pair in rows for row in pair if len(pair[0]) == 10]), 10))
 
     @torch.no_grad()
     def _grid(self, generator: nn.Module) -> torch.Tensor:
@@ -219,7 +230,7 @@ def _result(
     run: RunDirectory,
     gan: GAN,
     scorer: Scorer,
-    floor: dict[str, Any],
+    real: list[dict[str, Any]],
     outcome: Outcome,
     environment: dict[str, Any],
     device: torch.device,
@@ -246,7 +257,8 @@ def _result(
         "last": trained[-1] if trained and trained[-1]["images"] == outcome.images else None,
         "best": min(ranked, key=lambda score: float(score["values"]["fid"])) if ranked else None,
         "untrained": next((score for score in scores if score["images"] == 0), None),
-        "floor": floor,
+        "floors": real,
+        "left_out": trained[-1]["left_out"] if trained else {},
         "train_img_per_s": outcome.images / outcome.seconds if outcome.seconds else None,
         "sample_img_per_s": scores[-1]["sample_img_per_s"] if scores else None,
         "parameters": {

@@ -12,9 +12,13 @@ from ganzoo.columns import COLUMNS, Column, Number, extra_columns, summarize
 from ganzoo.config import dataset_label, flatten
 from ganzoo.errors import RunError, UnknownName
 from ganzoo.runs import RunDirectory, find_runs
+from ganzoo.significance import INTERVAL_METHOD, RANK_METHOD, shared_ranks
 
 RANKED_SEEDS = 3
 """Training seeds a row needs to get a rank."""
+
+OTHER_MACHINES = "speed and memory of other machines or versions"
+"""Why a row that ran on several has no speed, and why rows that ran on different ones are not ranked by it."""
 
 # What tells where a run was made, not what it computed: the protocol holds the hashes of data and weights.
 _PLACES = ("seed", "device", "callbacks", "schema", "dataset.path", "features.weights")
@@ -26,7 +30,7 @@ class Row:
 
     variant: str
     objective: str
-    kind: str = "generated"  # or "real": the floor
+    kind: str = "generated"  # or "real": a floor
     results: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)  # one line for each seed that gave no result
     settings: str = ""  # what tells it from other rows of the same variant and objective
@@ -34,6 +38,8 @@ class Row:
     repeats: int = 0  # runs left out because their seed is counted already: a copy is no further evidence
     mixed: bool = False  # the seeds ran on different machines or versions
     rank: int | None = None
+    shared: bool = False  # the rank, with another row
+    unranked: str = ""  # why there is no rank
     numbers: dict[str, Number | None] = field(default_factory=dict)
 
     @property
@@ -41,10 +47,15 @@ class Row:
         """ "" when all is well, else what happened to which share of the seeds."""
         diverged = [str(result["diverged"]) for result in self.results if result.get("diverged")]
         total = len(self.results) + len(self.failures)
-        notes = [f"{len(diverged)}/{total} diverged: {diverged[0]}"] if diverged else []
+        notes = [f"{len(diverged)}/{len(self.results)} diverged: {diverged[0]}"] if diverged else []
         notes += [f"{len(self.failures)}/{total} failed: {self.failures[0]}"] if self.failures else []
         notes += [f"{self.repeats} left out: their seeds are counted already"] if self.repeats else []
         return "; ".join(notes)
+
+    @property
+    def stopped(self) -> int:
+        """Seeds that have a result but no final score, because they diverged before the end of training."""
+        return sum(result.get("last") is None for result in self.results)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +66,25 @@ class Table:
     dataset: str
     rows: list[Row]
     columns: list[Column]  # the built-in ones, and those of plugins' metrics
+    sort: Column  # what the rows are ranked by
     environments: list[str]  # where the numbers were made
-    floor: str = ""  # what the row of real data is
+    floors: dict[str, str] = field(default_factory=dict)  # label of a row of real data -> what it is
+    left_out: dict[str, str] = field(default_factory=dict)  # why a metric was not computed -> which metrics
+
+    @property
+    def methods(self) -> list[str]:
+        """How the intervals and the ranks that it has were made, in a sentence each."""
+        intervals = any(number and number.half is not None for row in self.rows for number in row.numbers.values())
+        ranks = any(row.rank is not None for row in self.rows)
+        return [*([INTERVAL_METHOD] if intervals else []), *([RANK_METHOD] if ranks else [])]
 
 
 def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
-    """One table per protocol. Rows are ranked by `sort`, the key of a column; the floor stands first.
+    """One table per protocol. Rows are ranked by `sort`, the key of a column; the floors, unranked, stand first.
+
+    A row is ranked if it has 3 seeds or more, all with a final score and a number in the column, none failed. The seeds
+    that are left when others diverged are no fair sample, so such a row shows their mean and has no rank. Ranks are
+    those of `significance.shared_ranks`.
 
     Raises:
         UnknownName: `sort` is no column.
@@ -142,31 +166,94 @@ def _failure(run: RunDirectory) -> str:
 
 def _table(protocol: str, rows: list[Row], columns: list[Column], sort: Column) -> Table:
     for row in rows:
-        row.numbers = {column.key: summarize(column.value(result) for result in row.results) for column in columns}
-        if len({_environment(result) for result in row.results}) > 1:
+        row.numbers = {column.key: summarize(column.values(row.results), column.interval) for column in columns}
+        if len(row.results) == 1 and not row.results[0].get("diverged"):
+            row.numbers["diverged"] = None  # one seed that trained is no rate
+        if len(_environments([row])) > 1:
             # Speed and memory of different machines have no mean; what the networks are stays.
-            row.numbers |= {c.key: None for c in columns if c.group == "cost" and c.key not in ("kimg", "parameters")}
+            row.numbers |= {column.key: None for column in columns if column.group == "speed"}
             row.mixed = True
     rows.sort(key=lambda row: _order(row, sort))
-    rank = 0
-    for row in rows:
-        number = row.numbers.get(sort.key)
-        if number is not None and number.n >= RANKED_SEEDS and not row.failures:
-            rank += 1
-            row.rank = rank
+    _rank(rows, sort)
     _tell_apart(rows)
-    floor = next((result["floor"] for row in rows for result in row.results if result.get("floor")), None)
-    if floor is not None:
-        real = Row(variant="real data", objective="", kind="real")
-        real.numbers = {column.key: summarize([column.value({"last": floor})]) for column in columns}
-        rows = [real, *rows]
-        what = f"{floor['what']}, {floor['images']} images"
-    else:
-        what = ""
-    environments = sorted({_environment(result) for row in rows for result in row.results})
+    floors = _floors(rows)
+    real = [
+        Row(
+            variant=_floor_label(floor),
+            objective="",
+            kind="real",
+            numbers={column.key: summarize(column.values([{"last": floor}])) for column in columns},
+        )
+        for floor in floors
+    ]
     datasets = (result["config"]["dataset"] for row in rows for result in row.results)
     dataset = next((dataset_label(str(dataset["name"]), dataset) for dataset in datasets), "")
-    return Table(protocol=protocol, dataset=dataset, rows=rows, columns=columns, environments=environments, floor=what)
+    return Table(
+        protocol=protocol,
+        dataset=dataset,
+        rows=[*real, *rows],
+        columns=columns,
+        sort=sort,
+        environments=_environments(rows),
+        floors={
+            _floor_label(floor): f"{floor['what']}, {floor['images']} images against {floor['reference']}"
+            for floor in floors
+        },
+        left_out=_left_out(rows),
+    )
+
+
+def _rank(rows: Sequence[Row], sort: Column) -> None:
+    """Rank the rows, given in order of their means, or say why not."""
+    for row in rows:
+        row.unranked = _why_unranked(row, sort)
+    fit = [row for row in rows if not row.unranked]
+    if sort.group == "speed" and len(_environments(fit)) > 1:
+        for row in fit:  # of two machines one is faster, not one variant
+            row.unranked = OTHER_MACHINES
+        return
+    ranks = shared_ranks([sort.values(row.results) for row in fit])
+    for row, rank in zip(fit, ranks, strict=True):
+        row.rank, row.shared = rank, ranks.count(rank) > 1
+
+
+def _why_unranked(row: Row, sort: Column) -> str:
+    """ "" for a row that may be ranked. The seeds left when others stopped are no fair sample of the variant's."""
+    if len(row.results) < RANKED_SEEDS:
+        return f"fewer than {RANKED_SEEDS} seeds"
+    if row.failures:
+        return "a seed without a result"
+    if row.stopped:
+        return "a seed that diverged before its end"
+    if row.mixed and sort.group == "speed":
+        return OTHER_MACHINES
+    number = row.numbers[sort.key]
+    return f"a seed without {sort.title}" if number is None or number.n < len(row.results) else ""
+
+
+def _floors(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What the results say of real data, once by name: runs of one protocol computed the same."""
+    floors: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        for result in row.results:
+            for floor in result.get("floors") or []:
+                floors.setdefault(floor["name"], floor)
+    return list(floors.values())
+
+
+def _floor_label(floor: dict[str, Any]) -> str:
+    return f"real: {floor['name']}"
+
+
+def _left_out(rows: Sequence[Row]) -> dict[str, str]:
+    """Reasons for which metrics are missing, each once, with the names of the metrics."""
+    metrics: dict[str, list[str]] = {}
+    for row in rows:
+        for result in row.results:
+            for metric, reason in (result.get("left_out") or {}).items():
+                names = metrics.setdefault(reason, [])
+                names += [metric] if metric not in names else []
+    return {reason: ", ".join(names) for reason, names in sorted(metrics.items(), key=lambda item: item[1])}
 
 
 def _order(row: Row, column: Column) -> tuple[bool, float]:
@@ -192,6 +279,10 @@ def _tell_apart(rows: list[Row]) -> None:
         differing = [key for key in keys if len({json.dumps(flat.get(key)) for flat in flats}) > 1]
         for row, flat in zip(same, flats, strict=True):
             row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing)
+
+
+def _environments(rows: Sequence[Row]) -> list[str]:
+    return sorted({_environment(result) for row in rows for result in row.results})
 
 
 def _environment(result: dict[str, Any]) -> str:

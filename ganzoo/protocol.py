@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,22 +17,26 @@ class Protocol:
     dataset: str
     dataset_sha256: str  # of pixels and labels of the reference split
     shape: tuple[int, int, int]  # (C, H, W)
+    test_sha256: str  # the same of the test split, which memorisation and CAS look at; "none" without one
     split: str
     reference_count: int
     generated_count: int
     features: str
     features_sha256: str
     resizer: str
+    features_settings: tuple[str, ...] = ()  # "SETTING=VALUE"; weights are named by their hash instead
     metric_settings: tuple[str, ...] = ()  # "NAME.SETTING=VALUE" where it is not the default
     quantiser: str = "round"  # ganzoo.data.to_uint8, real and generated alike
     ema: bool = True
     bn_mode: str = "eval"
     label_law: str = "none"  # "balanced" or "empirical": how conditional variants get labels; "none": unlabelled data
     checkpoint: str = "last"
+    rules: int = 1  # raised whenever a change of ganzoo's code changes what it computes
 
     def ingredients(self) -> dict[str, object]:
         return asdict(self) | {
             "shape": list(self.shape),
+            "features_settings": list(self.features_settings),
             "metric_settings": list(self.metric_settings),
         }
 
@@ -43,3 +50,41 @@ class Protocol:
             f"{self.dataset}-{w}x{h}x{c}-{self.split}{self.reference_count}-gen{self.generated_count}-{self.features}-"
             f"{self.checkpoint}-{'ema' if self.ema else 'raw'}-{digest}"
         )
+
+
+MEANINGS: dict[str, str] = {
+    "dataset": "the real images",
+    "dataset_sha256": "of the pixels and labels of the reference images",
+    "shape": "channels, height, width in pixels",
+    "test_sha256": "the same of the test split, which memorisation and CAS look at",
+    "split": "the part of the dataset that is the reference",
+    "reference_count": "real images the generated ones are compared with",
+    "generated_count": "generated images that are scored",
+    "features": "the network whose features are compared",
+    "features_sha256": "of its weights",
+    "resizer": "how images are brought to the network's size",
+    "features_settings": "settings of that network",
+    "metric_settings": "settings of metrics that are not the default",
+    "quantiser": "how real and generated images become uint8",
+    "ema": "whether the averaged generator is scored",
+    "bn_mode": "eval: batch norm of G uses its running statistics",
+    "label_law": "how conditional variants get the classes they are asked for",
+    "checkpoint": "which snapshot the number in the table is of",
+    "rules": "version of ganzoo's own rules of scoring",
+}
+"""What each ingredient is, for `ganzoo show PROTOCOL`."""
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether `text` has the form of a protocol id."""
+    return re.fullmatch(r".+-\d+x\d+x\d+-[a-z]+\d+-gen\d+-.+-[0-9a-f]{8}", text) is not None
+
+
+def explain(ingredients: Mapping[str, Any]) -> Iterable[tuple[str, str, str]]:
+    """(name, value, meaning) of each ingredient of a result's "protocol"; what this version does not know has no
+    meaning.
+    """
+    for name, value in ingredients.items():
+        if name != "id":
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
+            yield name, text or "none", MEANINGS.get(name, "")

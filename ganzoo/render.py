@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 
 from ganzoo.columns import Column, Number
-from ganzoo.leaderboard import RANKED_SEEDS, Row, Table
+from ganzoo.leaderboard import Row, Table
 
 
 def show(column: Column, number: Number | None) -> str:
@@ -16,12 +16,18 @@ def show(column: Column, number: Number | None) -> str:
     if number is None:
         return "-"
     text = column.show(number.mean)
-    return text if number.half is None or column.group == "cost" else f"{text} ± {column.show(number.half)}"
+    if number.half is None or column.group != "quality":
+        return text
+    return f"{text} ± {column.show(number.half)}"
 
 
 def used_columns(table: Table) -> list[Column]:
-    """Columns in which some row has a number."""
-    return [column for column in table.columns if any(row.numbers.get(column.key) for row in table.rows)]
+    """Columns to show: those in which some row has a number, less those that only JSON and CSV hold."""
+    return [
+        column
+        for column in table.columns
+        if (column.shown or column.key == table.sort.key) and any(row.numbers.get(column.key) for row in table.rows)
+    ]
 
 
 def to_json(tables: Sequence[Table]) -> str:
@@ -31,10 +37,15 @@ def to_json(tables: Sequence[Table]) -> str:
             "protocol": table.protocol,
             "dataset": table.dataset,
             "environments": table.environments,
-            "floor": table.floor,
+            "floors": table.floors,
+            "left_out": table.left_out,
+            "ranked_by": table.sort.key,
+            "method": "; ".join(table.methods),
             "rows": [
                 {
                     "rank": row.rank,
+                    "shared": row.shared,
+                    "unranked": row.unranked,
                     "kind": row.kind,
                     "variant": row.variant,
                     "objective": row.objective,
@@ -57,20 +68,24 @@ def to_json(tables: Sequence[Table]) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """One line per row: protocol, rank, names, then mean and interval of every column."""
+    """One line per row: names and rank, then mean, interval and count of every column, then how they were made."""
     out = io.StringIO()
     writer = csv.writer(out)
     columns = list({column.key: column for table in tables for column in table.columns}.values())
-    numbers = [name for column in columns for name in (column.key, f"{column.key}_interval95")]
-    writer.writerow(["protocol", "rank", "kind", "variant", "objective", "settings", "seeds", "status", *numbers])
+    numbers = [name for column in columns for name in (column.key, f"{column.key}_interval95", f"{column.key}_n")]
+    head = ["protocol", "rank", "shared", "kind", "variant", "objective", "settings", "seeds", "status"]
+    writer.writerow([*head, *numbers, "ranked_by", "method"])
     for table in tables:
         for row in table.rows:
-            values: list[object] = []
+            cells: list[object] = [table.protocol, row.rank or "", str(row.shared).lower() if row.rank else ""]
+            cells += [row.kind, row.variant, row.objective, row.settings, len(row.results), row.status]
             for column in columns:
                 number = row.numbers.get(column.key)
-                values += ["", ""] if number is None else [number.mean, "" if number.half is None else number.half]
-            head = [table.protocol, row.rank or "", row.kind, row.variant, row.objective, row.settings]
-            writer.writerow([*head, len(row.results), row.status, *values])
+                if number is None:
+                    cells += ["", "", ""]
+                else:
+                    cells += [number.mean, "" if number.half is None else number.half, number.n]
+            writer.writerow([*cells, table.sort.key, "; ".join(table.methods)])
     return out.getvalue()
 
 
@@ -102,12 +117,13 @@ def notes(table: Table) -> list[str]:
     """What a reader has to know to believe the table."""
     lines = [f"real images: {table.dataset}"] if ":" in table.dataset else []
     lines += [f"protocol: {table.protocol}", *(f"made on: {environment}" for environment in table.environments)]
-    lines += [f"real data: {table.floor}"] if table.floor else []
+    lines += [f"{name}: {what}" for name, what in table.floors.items()]
+    lines += [f"left out: {metrics}: {reason}" for reason, metrics in table.left_out.items()]
     lines += [f"{label(row)}: {row.status}" for row in table.rows if row.status]
-    if any(row.rank is None for row in table.rows if row.kind == "generated"):
-        lines.append(f"no rank: not ranked, fewer than {RANKED_SEEDS} seeds or a seed without a result")
+    if any(row.stopped for row in table.rows):
+        lines.append("where a seed diverged before its end, a mean is over the seeds that have the number")
     if any(row.mixed for row in table.rows):
         lines.append("speed and memory are left out where the seeds of a row ran on different machines or versions")
-    if any(len(row.results) > 1 for row in table.rows):
-        lines.append("± is half the 95 % Student t interval over training seeds")
-    return lines
+    if reasons := dict.fromkeys(row.unranked for row in table.rows if row.unranked):
+        lines.append(f"no rank: {'; '.join(reasons)}")
+    return lines + table.methods

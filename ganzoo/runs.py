@@ -28,6 +28,7 @@ class RunDirectory:
         self.failure_file = path / "failure.txt"
         self.snapshots_dir = path / "snapshots"
         self.samples_dir = path / "samples"
+        self.neighbours_dir = path / "neighbours"
         self.state_file = path / "state" / "latest.pt"
         self.previous_state_file = path / "state" / "previous.pt"
 
@@ -130,6 +131,10 @@ class RunDirectory:
 
     def sample_file(self, images: int) -> Path:
         return self.samples_dir / f"{stem(images)}.png"
+
+    def neighbours_file(self, images: int) -> Path:
+        """Generated images above the training images they are nearest to."""
+        return self.neighbours_dir / f"{stem(images)}.png"
 
     def snapshots(self) -> list[Path]:
         """Oldest first."""

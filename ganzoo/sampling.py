@@ -13,6 +13,7 @@ from ganzoo.config import RunConfig, build_config
 from ganzoo.data import Images, load_dataset, to_uint8
 from ganzoo.engine.device import resolve_device
 from ganzoo.errors import DataError, RunError, SettingError, UserError
+from ganzoo.floors import floors
 from ganzoo.grid import make_grid, save_png
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory, find_run, kimg_of
@@ -151,7 +152,8 @@ def evaluate_source(
     return {
         "source": str(path),
         "values": score.values,
-        "floor": scorer.floor(),
+        "left_out": score.left_out,
+        "floors": floors(scorer),
         "protocol": scorer.protocol.id,
         "seconds": score.seconds,
     }

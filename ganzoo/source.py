@@ -17,6 +17,13 @@ def source_sha256(*specs: Spec) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest() if any(digests) else ""
 
 
+def package_sha256(package: str) -> str:
+    """One digest for the Python files of an importable package, such as "ganzoo.metrics"."""
+    origin = _origin(package)
+    files = _package_files(Path(origin)) if origin else []
+    return hashlib.sha256(b"".join(file.name.encode() + b"\0" + file.read_bytes() for file in files)).hexdigest()
+
+
 def _one(spec: Spec) -> str:
     """Hex digest over the Python files beside the spec's target (its package), or over its one file, and over the
     packages `ganzoo_*` that these import. Of the core, whose modules have little to do with each other, only the

@@ -108,7 +108,7 @@ class Metric(Spec):
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
     needs: tuple[str, ...] = (
         "pool",
-    )  # "pool", "logits", "labels", "classes" (logits of the dataset's classes), "full-rank" (N > dim)
+    )  # also "logits", "labels", "pixels", "test" (split), "classes" (logits of the dataset), "full-rank" (N > D)
 
 
 @dataclass(frozen=True, kw_only=True)

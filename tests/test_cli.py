@@ -111,7 +111,7 @@ def test_eval_of_real_images_is_near_the_floor(root: Path, tmp_path: Path, capsy
         call(["eval", tmp_path / source, "--dataset", "digits", "--data-root", root, "--json"])
         document = json.loads(capsys.readouterr().out)
         for name in ("fid", "kid", "precision", "coverage"):
-            assert document["values"][name] == pytest.approx(document["floor"]["values"][name], rel=1e-4, abs=1e-6)
+            assert document["values"][name] == pytest.approx(document["floors"][0]["values"][name], rel=1e-4, abs=1e-6)
 
 
 def test_film_has_a_frame_per_snapshot(trained: Path, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_tensorboard_gets_losses_metrics_and_grids(root: Path, tmp_path: Path) -
 def test_leaderboard_reads_what_train_wrote(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call(["leaderboard", trained.parent, "--json"])
     (table,) = json.loads(capsys.readouterr().out)
-    assert [row["variant"] for row in table["rows"]] == ["real data", "cdcgan"]
+    assert [row["variant"] for row in table["rows"]] == ["real: test split", "real: train resample", "cdcgan"]
     refused(["leaderboard", trained.parent, "--sort", "fit"], "unknown column 'fit'", "fid")
     call(["leaderboard", trained.parent])
     assert "cdcgan" in capsys.readouterr().out

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from ganzoo.protocol import Protocol
+from ganzoo.protocol import MEANINGS, Protocol, explain, looks_like_id
 
 BASE = Protocol(
     dataset="digits",
     dataset_sha256="a" * 64,
     shape=(1, 32, 32),
+    test_sha256="e" * 64,
     split="train",
     reference_count=1437,
     generated_count=2000,
@@ -24,18 +25,21 @@ OTHER: dict[str, Any] = {
     "dataset": "mnist",
     "dataset_sha256": "c" * 64,
     "shape": (1, 28, 28),
+    "test_sha256": "none",
     "split": "test",
     "reference_count": 1438,
     "generated_count": 2001,
     "features": "mnist",
     "features_sha256": "d" * 64,
     "resizer": "bilinear",
+    "features_settings": ("layer=3",),
     "metric_settings": ("kid.subsets=5",),
     "quantiser": "floor",
     "ema": False,
     "bn_mode": "train",
     "label_law": "balanced",
     "checkpoint": "best",
+    "rules": 2,
 }
 
 
@@ -47,3 +51,19 @@ def test_every_ingredient_changes_the_id(name: str) -> None:
 def test_the_id_can_be_read_and_repeated() -> None:
     assert BASE.id.startswith("digits-32x32x1-train1437-gen2000-digits-last-ema-")
     assert replace(BASE).id == BASE.id
+
+
+def test_every_ingredient_is_explained() -> None:
+    lines = list(explain({"id": BASE.id, **BASE.ingredients()}))
+    assert [name for name, _, _ in lines] == [field.name for field in fields(Protocol)] == list(MEANINGS)
+    assert ("metric_settings", "none", MEANINGS["metric_settings"]) in lines
+    assert ("shape", "1, 32, 32", MEANINGS["shape"]) in lines
+    assert all(meaning for _, _, meaning in lines)
+    assert list(explain({"later": 1})) == [("later", "1", "")]
+
+
+def test_an_id_is_told_from_a_name() -> None:
+    assert looks_like_id(BASE.id)
+    assert looks_like_id(replace(BASE, dataset="fashion-mnist", features="efficientnet-lite0", ema=False).id)
+    assert not looks_like_id("dcgan")
+    assert not looks_like_id("upsample-dcgan-32x32x3")

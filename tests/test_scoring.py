@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganzoo.scoring import generate, score_noise
+from ganzoo.generation import generate, score_noise
 
 CPU = torch.device("cpu")
 

@@ -101,13 +101,16 @@ def eval_command(
     if as_json:
         print_json(document)
         return
-    click.echo(f"{'':<12}  {'generated':>12}  {'real (floor)':>12}")
-    floor = document["floor"]["values"]
+    floors = document["floors"]
+    click.echo("".join(f"{title:>16}" for title in ("", "generated", *(floor["name"] for floor in floors))))
     for name, value in document["values"].items():
-        click.echo(f"{name:<12}  {value:>12.4f}  {floor.get(name, float('nan')):>12.4f}")
-    click.echo(
-        f"protocol: {document['protocol']}\nfloor: {document['floor']['what']}, {document['floor']['images']} images"
-    )
+        real = (f"{floor['values'][name]:>16.4f}" if name in floor["values"] else f"{'-':>16}" for floor in floors)
+        click.echo(f"{name:<16}{value:>16.4f}{''.join(real)}")
+    click.echo(f"protocol: {document['protocol']}")
+    for floor in floors:
+        click.echo(f"{floor['name']}: {floor['what']}, {floor['images']} images")
+    for name, reason in document["left_out"].items():
+        click.echo(f"{name} is left out: {reason}")
 
 
 @click.command()

@@ -34,13 +34,24 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", metavar="NAME|PROTOCOL")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    metavar="DIR",
+    help="Where to look for runs of a PROTOCOL.",
+)
 @with_options(plugin_option, json_option)
-def show(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings."""
+def show(name: str, runs: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
+    the id of a PROTOCOL, as leaderboards print it, stands for.
+    """
     from ganzoo.config import Eval, Train, dataset_settings
     from ganzoo.describe import facts, setting_json, spec_json, text
     from ganzoo.presets import PRESETS
+    from ganzoo.protocol import looks_like_id
     from ganzoo.settings import settings_of
     from ganzoo.specs import Dataset, Setting
 
@@ -67,6 +78,9 @@ def show(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
             for one, values in names.items():
                 click.echo(f"  {kind} {one}: {', '.join(f'{key}={text(value)}' for key, value in values.items())}")
         return
+    if looks_like_id(name):
+        _show_protocol(name, runs, as_json)
+        return
     registry = load_registry(plugin_files)
     found = registry.find(name)
     if as_json:
@@ -81,6 +95,26 @@ def show(name: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
             click.echo(f"  {key}: {value}")
         section = {"features": "features", "metrics": f"metrics.{spec.name}"}.get(kind, kind[:-1])
         table(section, dataset_settings(spec) if isinstance(spec, Dataset) else spec.settings)
+
+
+def _show_protocol(name: str, runs: Path, as_json: bool) -> None:
+    from ganzoo.errors import RunError
+    from ganzoo.protocol import explain
+    from ganzoo.runs import find_runs
+
+    results = [(run, result) for run in find_runs([runs]) if (result := run.read_result()) is not None]
+    same = [(run, result["protocol"]) for run, result in results if result.get("protocol", {}).get("id") == name]
+    if not same:
+        raise RunError(f"no result under {runs}/ has the protocol {name}", "say where the runs are: --runs DIR")
+    ingredients = same[0][1]
+    if as_json:
+        print_json({**ingredients, "runs": [str(run.path) for run, _ in same]})
+        return
+    click.echo(f"{name}: protocol of {len(same)} run{'s' if len(same) > 1 else ''} under {runs}/")
+    for ingredient, value, meaning in explain(ingredients):
+        click.echo(f"  {ingredient}: {value}")
+        if meaning:
+            click.echo(f"      {meaning}")
 
 
 @click.command()

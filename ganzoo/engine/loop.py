@@ -189,6 +189,11 @@ def train(
             bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
             diverged = f"{bad} not finite at {status.kimg:.1f} kimg"
             break
+        if reached > state.snapshot and not _finite(
+            state.ema
+        ):  # the losses of this tick were read before its last step
+            diverged = f"weights of G not finite at {status.kimg:.1f} kimg"
+            break
         if reached > state.snapshot:
             state.snapshot, state.snapshot_step = reached, state.step
             state.save(run)
@@ -206,3 +211,8 @@ def train(
     return Outcome(
         images=state.step * batch_size, seconds=state.seconds, diverged=diverged, values=values, peak_memory=peak
     )
+
+
+def _finite(network: nn.Module) -> bool:
+    """Whether no weight or buffer is NaN or infinite."""
+    return all(bool(values.isfinite().all()) for values in network.state_dict().values())

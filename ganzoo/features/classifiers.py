@@ -36,6 +36,7 @@ class Classifier(nn.Module):
     """Convolutions 3x3 with ReLU, global average pooling, one linear layer.
 
     `size`: natural square size in pixels; `widths` and `strides`: one per convolution, and the last width is D;
+    `channels`: of what `embed` takes; `forward` is for the grey ones;
     `batch_norm`: only while training, since `train_classifier` folds it into the convolutions it exports, so that an
     image's features never depend on its batch; `weights_sha256`: hex digest of the file the weights came from.
     """
@@ -46,6 +47,7 @@ class Classifier(nn.Module):
         size: int,
         widths: Sequence[int],
         strides: Sequence[int],
+        channels: int = 1,
         num_classes: int = 10,
         batch_norm: bool = False,
         weights_sha256: str = "",
@@ -54,7 +56,6 @@ class Classifier(nn.Module):
         self.size = size
         self.weights_sha256 = weights_sha256
         self.body = nn.Sequential()
-        channels = 1
         for width, stride in zip(widths, strides, strict=True):
             convolution = nn.Conv2d(channels, width, 3, stride, padding=1, bias=not batch_norm)
             norm = [nn.BatchNorm2d(width)] if batch_norm else []
@@ -64,7 +65,7 @@ class Classifier(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def embed(self, x: Tensor) -> Tensor:
-        """float32 `[N,1,size,size]` in [-1, 1] -> features after global average pooling, float32 `[N,D]`."""
+        """float32 `[N,channels,size,size]` in [-1, 1] -> features after global average pooling, float32 `[N,D]`."""
         x = x.contiguous(memory_format=torch.channels_last)
         return self.body(x).mean(dim=(2, 3))
 

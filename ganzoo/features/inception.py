@@ -72,7 +72,20 @@ def inception_v3(device: torch.device | str, *, weights: str | None = None) -> I
             network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], ours)
     except RuntimeError as error:
         raise UserError(f"{path} does not hold the weights of torch-fidelity's Inception-v3", OFFLINE) from error
-    return InceptionV3(network.eval().requires_grad_(False).to(device), found)
+    return InceptionV3(_folded(network.eval().requires_grad_(False)).to(device), found)
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """The same function, with batch norm folded into the convolutions and laid out as processors like it: about 1.6
+    times as fast on a CPU (benchmarks/scoring.py), features equal to about 1e-7.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import BasicConv2d
+
+    for module in network.modules():
+        if isinstance(module, BasicConv2d):
+            module.conv = nn.utils.fuse_conv_bn_eval(module.conv, module.bn)
+            module.bn = nn.Identity()
+    return network.to(memory_format=torch.channels_last)
 
 
 def _standard_weights() -> Path:

@@ -8,28 +8,28 @@ threads on the same kind of processor give the same file, bit for bit.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import platform
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganzoo.data.digits import load_digits
 from ganzoo.data.idx import load_fashion_mnist, load_mnist
-from ganzoo.data.images import Images, to_float
+from ganzoo.data.images import Images
 from ganzoo.data.load import load_dataset
 from ganzoo.errors import UserError
 from ganzoo.features.classifiers import RECORDS, Classifier, read_records
+from ganzoo.features.training import Recipe, train
 from ganzoo.files import write_atomic, write_json
 
 DATASETS: dict[str, Callable[..., Images]] = {
@@ -37,25 +37,6 @@ DATASETS: dict[str, Callable[..., Images]] = {
     "mnist": load_mnist,
     "fashion-mnist": load_fashion_mnist,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How one classifier is built and trained."""
-
-    size: int  # natural square size in pixels
-    widths: tuple[int, ...]  # channels of each 3x3 convolution; the last is the feature dimension
-    strides: tuple[int, ...]
-    epochs: int  # passes over the training images
-    learning_rate: float  # the peak of the one-cycle schedule
-    shift: int  # largest random shift in pixels, each way, each axis
-    flip: bool  # mirror half of the images left to right
-    weight_decay: float = 0.05
-    batch: int = 128  # images per step
-
-    def network(self) -> dict[str, Any]:
-        """The arguments of `Classifier`, as they are recorded."""
-        return {"size": self.size, "widths": list(self.widths), "strides": list(self.strides), "num_classes": 10}
 
 
 DIGITS = Recipe(
@@ -76,66 +57,8 @@ MNIST = Recipe(
     shift=2,
     flip=False,
 )
+_IN_NETWORK = ("size", "widths", "strides", "channels", "num_classes")
 RECIPES = {"digits": DIGITS, "mnist": MNIST, "fashion-mnist": replace(MNIST, epochs=9, shift=1, flip=True)}
-
-
-def augment(pixels: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Shift each image by up to `recipe.shift` pixels over a black border, and mirror half if `recipe.flip`.
-
-    uint8 `[N,1,H,W]` -> uint8 `[N,1,H,W]`.
-    """
-    n, _, height, width = pixels.shape
-    padded = nn.functional.pad(pixels, (recipe.shift,) * 4)[:, 0]  # [N,H+2s,W+2s]
-    corner = torch.randint(2 * recipe.shift + 1, (2, n, 1), generator=generator)
-    rows = corner[0] + torch.arange(height)  # [N,H]
-    columns = corner[1] + torch.arange(width)  # [N,W]
-    if recipe.flip:
-        mirrored = torch.rand(n, 1, generator=generator) < 0.5
-        columns = torch.where(mirrored, columns.flip(1), columns)
-    return padded[torch.arange(n).view(n, 1, 1), rows[:, :, None], columns[:, None, :]].unsqueeze(1)
-
-
-def train(
-    images: Images, recipe: Recipe, *, seed: int, on_epoch: Callable[[int, float], None] = lambda epoch, loss: None
-) -> Classifier:
-    """Train a classifier on grey `images` of the recipe's size, on the CPU, and return it folded and frozen.
-
-    `on_epoch(epoch, loss)` is told the mean training loss (nats) of each epoch, from epoch 1. The global random state
-    is left as it was.
-    """
-    if images.labels is None or images.shape != (1, recipe.size, recipe.size):
-        raise ValueError(f"expected labelled images of shape {(1, recipe.size, recipe.size)}, got {images.shape}")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = Classifier(**recipe.network(), batch_norm=True)
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = max(1, len(images) // recipe.batch)  # the rest of a pass is dropped, another rest in each pass
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=recipe.learning_rate, total_steps=recipe.epochs * steps, pct_start=0.2
-    )
-    for epoch in range(1, recipe.epochs + 1):
-        order = torch.randperm(len(images), generator=generator)
-        total = torch.zeros(())
-        for batch in order[: steps * recipe.batch].split(recipe.batch):
-            x = to_float(augment(images.pixels[batch], recipe, generator))
-            loss = nn.functional.cross_entropy(network.head(network.embed(x)), images.labels[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += loss.detach()
-        on_epoch(epoch, total.item() / steps)
-    return fold(network)
-
-
-def fold(network: Classifier) -> Classifier:
-    """The same function without batch norm: its frozen affine map goes into the convolution before it."""
-    folded = copy.deepcopy(network).eval()
-    for i, block in enumerate(folded.body):
-        convolution, norm, activation = cast(Any, block)
-        folded.body[i] = nn.Sequential(nn.utils.fuse_conv_bn_eval(convolution, norm), activation)
-    return folded.requires_grad_(False)
 
 
 def accuracy(network: Callable[[Tensor], dict[str, Tensor]], images: Images) -> float:
@@ -178,7 +101,9 @@ def train_and_save(
         read_records(folder)  # unreadable: better said now than after the training
     recipe = RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
     images = {split: load_dataset(DATASETS[name], root=root, split=split) for split in ("train", "test")}
-    network = train(images["train"], recipe, seed=seed, on_epoch=on_epoch)
+    labels = images["train"].labels
+    assert labels is not None  # all of DATASETS are labelled
+    network = train(images["train"].pixels, labels, recipe, seed=seed, on_epoch=on_epoch)
     return save(name, network, folder, describe(name, recipe, network, images, seed=seed))
 
 
@@ -194,7 +119,7 @@ def describe(name: str, recipe: Recipe, network: Classifier, images: dict[str, I
         "train_sha256": images["train"].sha256,
         "command": f"python -m ganzoo.features.train_classifier {name} --epochs {recipe.epochs} --seed {seed}",
         "seed": seed,
-        "recipe": {key: value for key, value in asdict(recipe).items() if key not in ("size", "widths", "strides")},
+        "recipe": {key: value for key, value in asdict(recipe).items() if key not in _IN_NETWORK},
         "torch": torch.__version__,
         "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),

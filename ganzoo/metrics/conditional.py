@@ -12,7 +12,7 @@ from ganzoo.errors import UserError
 from ganzoo.metrics.statistics import gather, require_finite, require_logits
 
 if TYPE_CHECKING:
-    from ganzoo.metrics.evaluate import Reference
+    from ganzoo.metrics.reference import Reference
 
 
 def class_counts(logits: Tensor) -> Tensor:

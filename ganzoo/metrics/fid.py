@@ -12,7 +12,7 @@ from ganzoo.errors import UserError
 from ganzoo.metrics.statistics import Moments, RunningMoments
 
 if TYPE_CHECKING:
-    from ganzoo.metrics.evaluate import Reference
+    from ganzoo.metrics.reference import Reference
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
@@ -24,14 +24,19 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     sum of those singular values. Nothing non-symmetric is decomposed: no complex numbers, no failure to converge, and
     the small values keep all their digits, of which taking roots of eigenvalues would lose half.
     """
+    return factored_distance(a, b, factor(b.covariance))
+
+
+def factored_distance(a: Moments, b: Moments, b_factor: Tensor) -> float:
+    """`frechet_distance`, where `factor(b.covariance)` is known already."""
     trace = a.covariance.trace() + b.covariance.trace()
-    cross = torch.linalg.svdvals(_factor(a.covariance).T @ _factor(b.covariance)).sum()
+    cross = torch.linalg.svdvals(factor(a.covariance).T @ b_factor).sum()
     distance = (a.mean - b.mean).square().sum() + trace - 2 * cross
     return max(float(distance), 0.0)  # rounding can leave a distance of 0 at -1e-14
 
 
-def _factor(covariance: Tensor) -> Tensor:
-    """L `[D,D]` with L L^T = covariance: Cholesky, or by eigenvalues where the covariance is singular."""
+def factor(covariance: Tensor) -> Tensor:
+    """L `[D,D]` with L L^T = covariance (float64, symmetric): Cholesky, or by eigenvalues where it is singular."""
     lower, failed = torch.linalg.cholesky_ex(covariance)
     if not bool(failed):
         return lower

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.errors import UserError
+from ganzoo.errors import Unavailable
 from ganzoo.metrics.statistics import gather, require_logits, to_float64
 
 if TYPE_CHECKING:
-    from ganzoo.metrics.evaluate import Reference
+    from ganzoo.metrics.reference import Reference
 
 MIN_SPLIT = 10  # images; a split of m images cannot score above m, so tiny splits say nothing
 
@@ -30,11 +30,11 @@ def inception_score(logits: Tensor, *, splits: int = 10, seed: int = 2020) -> tu
         seed: of the permutation; torch's random state is not touched.
 
     Raises:
-        UserError: a split would hold fewer than `MIN_SPLIT` images.
+        Unavailable: a split would hold fewer than `MIN_SPLIT` images.
     """
     n = logits.shape[0]
     if n < splits * MIN_SPLIT:
-        raise UserError(
+        raise Unavailable(
             f"{n} images are too few for an inception score in {splits} splits of at least {MIN_SPLIT}",
             f"score at least {splits * MIN_SPLIT} images, or set fewer splits",
         )
@@ -72,7 +72,8 @@ class InceptionScore:
         """The score of the generated images.
 
         Raises:
-            UserError: too few images; NaN or infinity in the logits.
+            Unavailable: too few images.
+            UserError: NaN or infinity in the logits.
         """
         score, std = inception_score(gather(self._logits, "logits"), splits=self.splits, seed=self.seed)
         return {"is": score, "is_std": std}

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.errors import UserError
-from ganzoo.metrics.statistics import gather, to_float64
+from ganzoo.errors import Unavailable
+from ganzoo.metrics.statistics import gather, require_finite, to_float64
 
 if TYPE_CHECKING:
-    from ganzoo.metrics.evaluate import Reference
+    from ganzoo.metrics.reference import Reference
+
+
+class KernelEstimate(NamedTuple):
+    """`mean` and population standard deviation `std` over subsets; `standard_error` of the mean as an estimate."""
+
+    mean: float
+    std: float
+    standard_error: float
 
 
 def polynomial_mmd2(x: Tensor, y: Tensor) -> Tensor:
@@ -27,12 +35,36 @@ def polynomial_mmd2(x: Tensor, y: Tensor) -> Tensor:
         x: `[m,D]` float64, m >= 2.
         y: `[n,D]` float64, n >= 2.
     """
-    m, n, dim = x.shape[0], y.shape[0], x.shape[1]
-    within = []
-    for z, count in ((x, m), (y, n)):
-        diagonal = (z.square().sum(dim=1) / dim + 1).pow(3).sum()
-        within.append((_kernel(z, z).sum() - diagonal) / (count * (count - 1)))
-    return within[0] + within[1] - 2 * _kernel(x, y).mean()
+    return _mmd2_and_variances(x, y)[0]
+
+
+def _mmd2_and_variances(x: Tensor, y: Tensor) -> Tensor:
+    """`[6]`: the squared MMD; what single features add to it varies by var h_x, var h_y; what pairs of features add
+    beyond that by s_xx, s_yy, s_xy. With a_i the effect of row i of a kernel matrix (and a_i + a_j that of a pair),
+
+        h(x_i) = a_i of k(x,x) - a_i of k(x,y),     s = mean square of k - a_i - a_j.
+    """
+    across = _kernel(x, y)
+    rows, columns = across.mean(dim=1), across.mean(dim=0)
+    mean = across.mean()
+    m, n = across.shape
+    total = across.square().sum() - m * n * mean**2
+    explained = n * (rows - mean).square().sum() + m * (columns - mean).square().sum()
+    s_across = (total - explained) / ((m - 1) * (n - 1))
+    means, spreads, pairs = [], [], []
+    for z, cross, others in ((x, rows, n), (y, columns, m)):
+        count = z.shape[0]
+        kernel = _kernel(z, z).fill_diagonal_(0)
+        within = kernel.sum(dim=1) / (count - 1)
+        centred = within - within.mean()
+        free = max(count * (count - 3), 1)
+        effects = centred.square().sum() * (count - 1) ** 2 / max(count - 2, 1)
+        s = (kernel.square().sum() - count * (count - 1) * within.mean() ** 2 - 2 * effects) / free
+        noise = s / (count - 1) + s_across / others  # what finite rows add to the spread of their means
+        means.append(within.mean())
+        spreads.append((within - cross).var() - noise)
+        pairs.append(s)
+    return torch.stack([means[0] + means[1] - 2 * mean, *spreads, *pairs, s_across])
 
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:
@@ -43,12 +75,19 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 
 def kernel_distance(
     generated: Tensor, reference: Tensor, *, subsets: int = 100, subset_size: int = 1000, seed: int = 2020
-) -> tuple[float, float]:
-    """Mean and (population) standard deviation over subsets of the unbiased squared MMD.
+) -> KernelEstimate:
+    """Mean and deviation over subsets of the unbiased squared MMD, and the standard error of the mean.
 
     Subsets are drawn as torch-fidelity does, without replacement by `numpy.random.RandomState(seed)`, generated before
     reference. Where a set has fewer images than `subset_size`, the subsets of both shrink to that number; when both
     sets are taken whole, every subset is the same, so one is computed and the deviation is 0.
+
+    The deviation over subsets says how much one subset would vary, not how far the mean of many is off: that is
+
+        s.e.^2 = 4 var h_x / N + 4 var h_y / M + 2 s_xx / N(N-1) + 2 s_yy / M(M-1) + 4 s_xy / NM + std^2 / subsets
+
+    the variance of a U-statistic on all N and M images (Hoeffding 1948), its parts estimated within the subsets, and
+    what choosing the subsets at random adds.
 
     Args:
         generated: float `[N,D]`.
@@ -58,27 +97,36 @@ def kernel_distance(
         seed: of the draw; torch's random state is not touched.
 
     Raises:
-        UserError: fewer than 2 images on a side.
+        Unavailable: fewer than 2 images on a side.
+        UserError: features so large that the kernel overflows.
     """
     n, m = generated.shape[0], reference.shape[0]
     size = min(subset_size, n, m)
     if size < 2:
-        raise UserError(f"KID needs at least 2 images on each side: {n} generated, {m} reference", "score more images")
+        raise Unavailable(
+            f"KID needs at least 2 images on each side: {n} generated, {m} reference", "score more images"
+        )
     if size == n == m:
         subsets = 1
     rng = np.random.RandomState(seed)
     reference = reference.to(generated.device)
-    values = []
+    estimates = []
     for _ in range(subsets):
         x = generated[torch.from_numpy(rng.choice(n, size, replace=False)).to(generated.device)]
         y = reference[torch.from_numpy(rng.choice(m, size, replace=False)).to(generated.device)]
-        values.append(polynomial_mmd2(to_float64(x), to_float64(y)))
-    per_subset = torch.stack(values)
-    return float(per_subset.mean()), float(per_subset.std(correction=0))
+        estimates.append(_mmd2_and_variances(to_float64(x), to_float64(y)))
+    drawn = torch.stack(estimates).cpu()
+    require_finite(drawn, "kernel values of these features")
+    std = float(drawn[:, 0].std(correction=0))
+    mean, h_x, h_y, s_xx, s_yy, s_xy = drawn.mean(dim=0).tolist()
+    h_x, h_y = max(h_x, 0.0), max(h_y, 0.0)  # estimates of variances that may be 0
+    variance = 4 * (h_x / n + h_y / m) + 2 * (s_xx / (n * (n - 1)) + s_yy / (m * (m - 1))) + 4 * s_xy / (n * m)
+    return KernelEstimate(mean=mean, std=std, standard_error=max(variance + std**2 / subsets, 0.0) ** 0.5)
 
 
 class KernelDistance:
-    """KID of "pool" features, unbiased at any number of images, lower is better. Keys: "kid", "kid_std".
+    """KID of "pool" features, unbiased at any number of images, lower is better. Keys: "kid", "kid_std" over subsets,
+    and "kid_se", the standard error of "kid".
 
     `subsets`: number of subsets; `subset_size`: images in each, fewer where a set is smaller; `seed`: of the draw.
     """
@@ -97,13 +145,14 @@ class KernelDistance:
         """The distance to the reference.
 
         Raises:
-            UserError: fewer than 2 images on a side; NaN or infinity in the features.
+            Unavailable: fewer than 2 images on a side.
+            UserError: NaN or infinity in the features.
         """
-        kid, std = kernel_distance(
+        estimate = kernel_distance(
             gather(self._pool, "features"),
             reference.pool,
             subsets=self.subsets,
             subset_size=self.subset_size,
             seed=self.seed,
         )
-        return {"kid": kid, "kid_std": std}
+        return {"kid": estimate.mean, "kid_std": estimate.std, "kid_se": estimate.standard_error}

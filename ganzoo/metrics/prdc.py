@@ -4,49 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ganzoo.errors import UserError
+from ganzoo.metrics.neighbours import distance_blocks, squared_radii, subset_index
 from ganzoo.metrics.statistics import gather, to_float64
 
 if TYPE_CHECKING:
-    from ganzoo.metrics.evaluate import Reference
-
-BLOCK = 2**23  # distances held at a time: 64 MiB in float64, whatever the number of images
-
-
-def squared_radii(features: Tensor, nearest_k: int) -> Tensor:
-    """Squared distance of each feature to its k-th nearest other feature, float64 `[N]`.
-
-    Widened by the rounding error of the distances (about 1e-12 of them), so that "inside" below means d <= r also
-    where the two are equal: identical sets and repeated images.
-
-    Args:
-        features: float `[N,D]`.
-        nearest_k: k >= 1, the feature itself not counted.
-
-    Raises:
-        UserError: N <= k.
-    """
-    if features.shape[0] <= nearest_k:
-        raise UserError(
-            f"{features.shape[0]} images have no {nearest_k}-th nearest neighbour",
-            "score more images, or lower nearest_k",
-        )
-    points = to_float64(features)
-    points = points - points.mean(dim=0)  # distances do not change, their rounding errors shrink
-    radii = torch.cat([d2.kthvalue(nearest_k + 1, dim=1).values for _, d2 in _distance_blocks(points, points)])
-    error = points.shape[1] * torch.finfo(torch.float64).eps
-    return radii + 4 * error * (radii.abs() + points.square().sum(dim=1))
-
-
-def subset_index(n: int, most: int) -> Tensor:
-    """Which of `n` images stand for all of them: int64, ascending, `min(n, most)` of 0..n-1, always the same."""
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:most].sort().values
+    from ganzoo.metrics.reference import Reference
 
 
 def prdc(
@@ -70,7 +38,7 @@ def prdc(
         reference_radii: `squared_radii(reference, nearest_k)` where it is known already.
 
     Raises:
-        UserError: a set has no more than `nearest_k` images.
+        Unavailable: a set has no more than `nearest_k` images.
     """
     generated_radii = squared_radii(generated, nearest_k)  # [N]
     device = generated_radii.device
@@ -83,7 +51,7 @@ def prdc(
     x, y = to_float64(generated) - centre, y - centre
     precise = inside_count = torch.zeros((), dtype=torch.int64, device=device)
     recalled = covered = torch.zeros(len(y), dtype=torch.bool, device=device)
-    for rows, d2 in _distance_blocks(x, y):
+    for rows, d2 in distance_blocks(x, y):
         in_reference_ball = d2 <= reference_radii
         precise = precise + in_reference_ball.any(dim=1).sum()
         inside_count = inside_count + in_reference_ball.sum()
@@ -95,15 +63,6 @@ def prdc(
         "density": float(inside_count) / (nearest_k * len(x)),
         "coverage": float(covered.sum()) / len(y),
     }
-
-
-def _distance_blocks(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Rows of x `[n,D]`, and their squared distances float64 `[rows,m]` to all of y `[m,D]`."""
-    x_norms, y_norms = x.square().sum(dim=1), y.square().sum(dim=1)
-    step = max(1, BLOCK // len(y))
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        yield rows, torch.addmm(y_norms, x[rows], y.T, alpha=-2).add_(x_norms[rows, None])
 
 
 class PrecisionRecallDensityCoverage:
@@ -127,7 +86,8 @@ class PrecisionRecallDensityCoverage:
         """The four numbers; the radii of the reference are computed once per reference.
 
         Raises:
-            UserError: a side has no more than `nearest_k` images; NaN or infinity in the features.
+            Unavailable: a side has no more than `nearest_k` images.
+            UserError: NaN or infinity in the features.
         """
         generated = gather(self._pool, "features")
         generated = generated[subset_index(len(generated), self.max_images).to(generated.device)]

@@ -97,10 +97,16 @@ def gather(batches: list[Tensor], what: str) -> Tensor:
     """Join batches `[n,D]` -> `[N,D]`.
 
     Raises:
-        UserError: there are none, or they hold NaN or infinity; the message names `what`.
+        UserError: there are none, they differ in D, or they hold NaN or infinity; the message names `what`.
     """
     if not batches:
         raise UserError(f"no {what} to score", "score at least one image")
+    dims = sorted({batch.shape[1] for batch in batches})
+    if len(dims) > 1:
+        raise UserError(
+            f"{what} have {' and '.join(map(str, dims))} dimensions in different batches",
+            "use a feature network whose output has one size",
+        )
     joined = torch.cat(batches)
     require_finite(joined, what)
     return joined

@@ -20,7 +20,8 @@ from ganzoo.data.images import Images
 from ganzoo.errors import DataError, UserError
 from ganzoo.features import classifiers, train_classifier
 from ganzoo.features.classifiers import Classifier, prepare
-from ganzoo.features.train_classifier import RECIPES, accuracy, augment, fold, save, train
+from ganzoo.features.train_classifier import RECIPES, accuracy, save
+from ganzoo.features.training import augment, fold, train
 
 TARGETS = {
     "digits": classifiers.digits,
@@ -224,20 +225,24 @@ SMALL = replace(
 def test_training_learns_and_repeats(digits: dict[str, Images]) -> None:
     losses: list[float] = []
     state = torch.get_rng_state()
-    network = train(digits["train"], SMALL, seed=3, on_epoch=lambda epoch, loss: losses.append(loss))
+    network = train(
+        digits["train"].pixels, digits["train"].labels, SMALL, seed=3, on_epoch=lambda epoch, loss: losses.append(loss)
+    )
     assert torch.equal(torch.get_rng_state(), state)  # the caller's random numbers are its own
     assert len(losses) == SMALL.epochs
     assert losses[-1] < 0.7 * losses[0]
     assert accuracy(network, digits["test"]) > 0.6  # chance is 0.1
     short = replace(SMALL, epochs=1)
-    once, again, other = (train(digits["test"], short, seed=seed).head.weight for seed in (3, 3, 4))
+    once, again, other = (
+        train(digits["test"].pixels, digits["test"].labels, short, seed=seed).head.weight for seed in (3, 3, 4)
+    )
     assert torch.equal(once, again)
     assert not torch.equal(once, other)
 
 
 def test_training_refuses_images_of_another_shape(digits: dict[str, Images]) -> None:
     with pytest.raises(ValueError, match="shape"):
-        train(digits["test"], replace(SMALL, size=28), seed=0)
+        train(digits["test"].pixels, digits["test"].labels, replace(SMALL, size=28), seed=0)
 
 
 def test_folding_keeps_the_function() -> None:

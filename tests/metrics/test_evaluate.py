@@ -190,7 +190,7 @@ def test_all_metrics_from_one_pass():
     assert network.seen == 120
     assert done == [50, 50, 20]
     assert list(values) == [
-        *("fid", "is", "is_std", "kid", "kid_std", "precision", "recall", "density", "coverage"),
+        *("fid", "is", "is_std", "kid", "kid_std", "kid_se", "precision", "recall", "density", "coverage"),
         *("cond_acc", "modes", "class_kl"),
     ]
     assert all(type(value) is float for value in values.values())
@@ -227,6 +227,14 @@ def test_nothing_to_score_is_refused():
         evaluate({"fid": FrechetDistance()}, [], Network(), reference, device=CPU)
     with pytest.raises(UserError, match="no images"):
         extract_features(Network(), make_images(0).pixels, device=CPU)
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(1), torch.zeros(6), torch.zeros(5, 1)])
+def test_labels_that_are_not_one_per_image_are_refused(labels):
+    reference = Reference(pool=torch.zeros(9, 16))
+    batches = [(make_images(5).pixels, labels.long())]
+    with pytest.raises(UserError, match="for 5 images"):
+        evaluate({"conditional": ConditionalAccuracy()}, batches, Network(), reference, device=CPU)
 
 
 def test_features_of_another_network_are_refused():

@@ -1,10 +1,8 @@
-"""FID against closed forms, torch-fidelity and torchmetrics."""
+"""FID against closed forms; other libraries are in tests/parity."""
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
-from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
 from ganzoo.errors import UserError
 from ganzoo.metrics.evaluate import Reference
@@ -81,33 +79,6 @@ def test_nan_features_are_refused():
     x[5, 5] = float("nan")
     with pytest.raises(UserError, match="NaN"):
         score(x, features(100, 8, 2))
-
-
-def test_parity_with_torch_fidelity():
-    x, y = features(600, 96, 1), features(500, 96, 2)
-    theirs = fid_statistics_to_metric(
-        fid_features_to_statistics(x.double()), fid_features_to_statistics(y.double()), verbose=False
-    )["frechet_inception_distance"]
-    assert score(x, y) == pytest.approx(theirs, rel=1e-4)
-
-
-class Identity(nn.Module):
-    """Images that are features already."""
-
-    num_features = 32
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-
-def test_parity_with_torchmetrics():
-    from torchmetrics.image.fid import FrechetInceptionDistance
-
-    x, y = features(200, 32, 1), features(250, 32, 2)
-    theirs = FrechetInceptionDistance(feature=Identity())
-    theirs.update(y.double(), real=True)
-    theirs.update(x.double(), real=False)
-    assert score(x, y) == pytest.approx(float(theirs.compute()), rel=1e-4)
 
 
 def test_covariance_is_that_of_numpy():

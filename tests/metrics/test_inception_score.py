@@ -1,9 +1,7 @@
-"""Inception score against closed forms, torch-fidelity and torchmetrics."""
+"""Inception score against closed forms; other libraries are in tests/parity."""
 
 import pytest
 import torch
-from torch import nn
-from torch_fidelity.metric_isc import isc_features_to_metric
 
 from ganzoo.errors import UserError
 from ganzoo.metrics.evaluate import Reference
@@ -31,27 +29,6 @@ def test_one_class_and_no_idea_both_score_one():
 def test_sorted_classes_are_shuffled_before_they_are_split():
     one_hot = 1e4 * torch.eye(10).repeat_interleave(100, dim=0)
     assert inception_score(one_hot)[0] > 8
-
-
-@pytest.mark.parametrize("n", [500, 503])
-def test_parity_with_torch_fidelity(n):
-    metric = InceptionScore()
-    for batch in logits(n, 12).split(64):
-        metric.update({"pool": batch, "logits": batch}, None)
-    ours, theirs = metric.compute(REFERENCE), isc_features_to_metric(logits(n, 12))
-    assert ours["is"] == pytest.approx(theirs["inception_score_mean"], rel=1e-9)
-    assert ours["is_std"] == pytest.approx(theirs["inception_score_std"], rel=1e-9)
-
-
-@pytest.mark.filterwarnings("ignore:Metric `InceptionScore`", "ignore:std\\(\\)")
-def test_parity_with_torchmetrics():
-    from torchmetrics.image.inception import InceptionScore as Theirs
-
-    theirs = Theirs(
-        feature=nn.Identity(), splits=1
-    )  # one split: their permutation is torch's, and then does not matter
-    theirs.update(logits(400, 12).double())
-    assert inception_score(logits(400, 12), splits=1)[0] == pytest.approx(float(theirs.compute()[0]), rel=1e-4)
 
 
 def test_too_few_images_are_refused():

@@ -1,9 +1,9 @@
-"""KID against its definition, torch-fidelity and torchmetrics."""
+"""KID against its definition; other libraries are in tests/parity."""
+
+import statistics
 
 import pytest
 import torch
-from torch import nn
-from torch_fidelity.metric_kid import kid_features_to_metric
 
 from ganzoo.errors import UserError
 from ganzoo.metrics.evaluate import Reference
@@ -36,27 +36,24 @@ def test_mmd_is_its_definition_written_out():
 def test_it_is_unbiased():
     # two samples of one distribution: the mean over many subsets stays near 0, however few images are in each
     x, y = features(4000, 8, 1).split(2000)
-    kid, std = kernel_distance(x, y, subsets=400, subset_size=10)
+    kid, std, _ = kernel_distance(x, y, subsets=400, subset_size=10)
     assert abs(kid) < 4 * std / 400**0.5
 
 
-def test_parity_with_torch_fidelity():
-    x, y = features(300, 24, 1), features(260, 24, 2)
-    ours = score(x, y, subsets=20, subset_size=100)
-    theirs = kid_features_to_metric(x.double(), y.double(), kid_subsets=20, kid_subset_size=100, verbose=False)
-    assert ours["kid"] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-9)
-    assert ours["kid_std"] == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-9)
-
-
-@pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance`")
-def test_parity_with_torchmetrics():
-    from torchmetrics.image.kid import KernelInceptionDistance
-
-    x, y = features(150, 24, 1), features(150, 24, 2)
-    theirs = KernelInceptionDistance(feature=nn.Identity(), subsets=1, subset_size=150)
-    theirs.update(y.double(), real=True)
-    theirs.update(x.double(), real=False)
-    assert score(x, y)["kid"] == pytest.approx(float(theirs.compute()[0]), rel=1e-4)
+@pytest.mark.parametrize("apart", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize(
+    ("sizes", "settings"), [((300, 200), {"subsets": 5}), ((500, 200), {"subsets": 25, "subset_size": 100})]
+)
+def test_the_standard_error_is_how_far_the_number_varies(sizes, settings, apart):
+    """Over fresh samples, of equal distributions as well as of different ones."""
+    n, m = sizes
+    generator = torch.Generator().manual_seed(0)
+    draws = [(torch.randn(n, 8, generator=generator), torch.randn(m, 8, generator=generator)) for _ in range(100)]
+    found = [kernel_distance((1 + apart) * x + apart, y, **settings) for x, y in draws]
+    actual = statistics.stdev(estimate.mean for estimate in found)
+    claimed = statistics.fmean(estimate.standard_error**2 for estimate in found) ** 0.5
+    assert claimed == pytest.approx(actual, rel=0.3)
+    assert len(settings) == 1 or claimed < 0.8 * statistics.fmean(estimate.std for estimate in found)
 
 
 def test_subsets_shrink_to_the_smaller_set():
@@ -75,6 +72,11 @@ def test_whole_sets_are_compared_once():
 def test_one_image_is_refused():
     with pytest.raises(UserError, match="at least 2"):
         score(features(1, 8, 1), features(60, 8, 2))
+
+
+def test_features_too_large_for_the_kernel_are_refused():
+    with pytest.raises(UserError, match="kernel values"):
+        score(1e30 * features(60, 8, 1), features(60, 8, 2))
 
 
 def test_nan_features_are_refused():

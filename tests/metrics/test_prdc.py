@@ -1,11 +1,10 @@
-"""Precision, recall, density and coverage against brute force, torch-fidelity and cases known by hand."""
+"""Precision, recall, density and coverage against brute force and by hand; other libraries are in tests/parity."""
 
 import pytest
 import torch
-from torch_fidelity.metric_prc import prc_features_to_metric
 
 from ganzoo.errors import UserError
-from ganzoo.metrics import prdc as module
+from ganzoo.metrics import neighbours as module
 from ganzoo.metrics.evaluate import Reference
 from ganzoo.metrics.prdc import PrecisionRecallDensityCoverage, prdc, subset_index
 
@@ -46,17 +45,6 @@ def test_brute_force(k, block, monkeypatch):
 def test_far_from_the_origin_nothing_is_lost():
     x, y = features(130, 6, 1), features(90, 6, 2)
     assert prdc(x.double() + 1e7, y.double() + 1e7) == pytest.approx(prdc(x, y), rel=1e-12)
-
-
-def test_parity_with_torch_fidelity():
-    x, y = features(200, 10, 1), features(220, 10, 2)
-    found = prdc(x, y, nearest_k=3)
-    for save_memory in (False, True):
-        theirs = prc_features_to_metric(
-            x.double(), y.double(), prc_neighborhood=3, save_cpu_ram=save_memory, verbose=False
-        )
-        assert found["precision"] == pytest.approx(theirs["precision"], rel=1e-4)
-        assert found["recall"] == pytest.approx(theirs["recall"], rel=1e-4)
 
 
 def test_identical_sets():

@@ -1,0 +1,214 @@
+"""Speed and memory of scoring, each as a ratio to a library or against a bound, taken in one run on one machine.
+
+`python benchmarks/scoring.py` prints a Markdown table (`--json`: the rows as JSON). Alternatives are timed in turn, a
+round of each after the other, and medians are compared, so that a change of the machine's load meets both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.config import build_config
+from ganzoo.engine.device import resolve_device, synchronize
+from ganzoo.environment import device_name
+from ganzoo.errors import UserError
+from ganzoo.metrics.fid import frechet_distance
+from ganzoo.metrics.statistics import Moments, moments
+from ganzoo.registry import Registry
+from ganzoo.scoring import Scorer, load_images
+from ganzoo.snapshots import build_gan
+
+DEVICE = resolve_device("auto")
+
+PRDC_MEMORY = """
+import resource, torch
+from ganzoo.metrics.prdc import prdc
+random = torch.Generator().manual_seed(0)
+a, b = (torch.randn(10_000, 2_048, generator=random) for _ in range(2))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+import time
+start = time.perf_counter()
+prdc(a, b)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, before, time.perf_counter() - start)
+"""
+
+
+def seconds(*functions: Callable[[], Any], rounds: int) -> list[float]:
+    """Median seconds of each function; all are called once before, then in turn."""
+    taken: list[list[float]] = [[] for _ in functions]
+    for index in range(rounds + 1):
+        for function, times in zip(functions, taken, strict=True):
+            synchronize(DEVICE)
+            started = time.perf_counter()
+            function()
+            synchronize(DEVICE)
+            if index:
+                times.append(time.perf_counter() - started)
+    return [statistics.median(times) for times in taken]
+
+
+def row(what: str, ours: str, theirs: str, bound: str, holds: bool | None) -> dict[str, Any]:
+    return {"what": what, "ours": ours, "against": theirs, "bound": bound, "holds": holds}
+
+
+def frechet(rounds: int) -> list[dict[str, Any]]:
+    """FID from moments of 2,048 features, beside torch-fidelity's and torchmetrics' linear algebra."""
+    from torch_fidelity.metric_fid import fid_statistics_to_metric
+    from torchmetrics.image.fid import _compute_fid
+
+    random = torch.Generator().manual_seed(0)
+    mix = torch.randn(2048, 2048, generator=random) / 2048**0.5
+    a, b = (moments(torch.randn(4096, 2048, generator=random) @ mix + shift) for shift in (0.0, 0.1))
+
+    def numpy(m: Moments) -> dict[str, Any]:
+        return {"mu": m.mean.numpy(), "sigma": m.covariance.numpy()}
+
+    alternatives = (
+        lambda: frechet_distance(a, b),
+        lambda: fid_statistics_to_metric(numpy(a), numpy(b), verbose=False)["frechet_inception_distance"],
+        lambda: float(_compute_fid(a.mean, a.covariance, b.mean, b.covariance)),
+    )
+    numbers = [alternative() for alternative in alternatives]
+    ours, fidelity, metrics = seconds(*alternatives, rounds=rounds)
+    return [
+        row(
+            "FID from moments, D = 2,048",
+            f"{ours:.2f} s ({numbers[0]:.9g})",
+            f"{name} {theirs:.2f} s ({number:.9g})",
+            f"{theirs / ours:.1f}x; at least 2x",
+            theirs / ours >= 2,
+        )
+        for name, theirs, number in (("torch-fidelity", fidelity, numbers[1]), ("torchmetrics", metrics, numbers[2]))
+    ]
+
+
+def random_inception(path: Path) -> nn.Module:
+    """torch-fidelity's Inception-v3 with random weights, and its state dict in `path`."""
+    from torch_fidelity import feature_extractor_inceptionv3 as module
+
+    extractor = module.FeatureExtractorInceptionV3
+    with (
+        mock.patch.object(module, "load_state_dict_from_url", return_value={}),
+        mock.patch.object(extractor, "load_state_dict", return_value=None),
+        torch.random.fork_rng(devices=[]),
+    ):
+        torch.manual_seed(0)
+        network = extractor("inception-v3-compat", ["2048", "logits_unbiased"])
+        for part in network.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.running_mean.normal_(0, 0.1)
+                part.running_var.uniform_(0.5, 1.5)
+    torch.save(network.state_dict(), path)
+    return network.to(DEVICE)
+
+
+def inception(rounds: int) -> list[dict[str, Any]]:
+    """32 images 32x32 through Inception-v3, beside torch-fidelity's own."""
+    from ganzoo.features.inception import inception_v3
+
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = random_inception(Path(folder) / "weights.pth")
+        ours = inception_v3(DEVICE, weights=str(Path(folder) / "weights.pth"))
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8, generator=random).to(DEVICE)
+    with torch.inference_mode():
+        expected: Tensor = theirs(pixels)[0]
+        difference = float((ours(pixels)["pool"] - expected).norm() / expected.norm())
+        mine, other = seconds(lambda: ours(pixels), lambda: theirs(pixels), rounds=rounds)
+    return [
+        row(
+            "Inception-v3 features, 32 images",
+            f"{32 / mine:.1f} img/s",
+            f"torch-fidelity {32 / other:.1f} img/s, features differ by {difference:.1e}",
+            f"{other / mine:.2f}x; at least 1.3x",
+            other / mine >= 1.3 and difference < 1e-5,
+        )
+    ]
+
+
+def fashion_mnist(root: Path) -> list[dict[str, Any]]:
+    """10,000 images of an untrained conditional generator with all default metrics, reference statistics cached."""
+    registry = Registry.load()
+    config = build_config(registry, variant="cdcgan", dataset="fashion-mnist")
+    try:
+        images = load_images(registry, config, root, "train", download=False)
+    except UserError as error:
+        return [row("10,000 Fashion-MNIST images, all metrics", f"not measured: {error.cause}", "", "", None)]
+    torch.manual_seed(0)
+    gan = build_gan(registry, config, images.shape, images.num_classes)
+    generator = gan.generator.to(DEVICE)
+    first = Scorer(registry, config, images, root=root, device=DEVICE).score_generator(generator, gan.z_dim)
+    started = time.perf_counter()
+    scorer = Scorer(registry, config, images, root=root, device=DEVICE)
+    ready = time.perf_counter() - started
+    score = scorer.score_generator(generator, gan.z_dim)
+    assert score.values == first.values
+    return [
+        row(
+            "10,000 Fashion-MNIST images, all metrics",
+            f"{score.seconds:.1f} s, of which sampling {10_000 / score.sample_img_per_s:.1f} s",
+            f"first time, reference statistics to be computed: {first.seconds:.1f} s",
+            "at most 30 s on two cores",
+            score.seconds <= 30,
+        ),
+        row("opening a scorer with cached reference features", f"{ready:.1f} s", "", "", None),
+    ]
+
+
+def prdc_memory() -> list[dict[str, Any]]:
+    """Precision, recall, density, coverage of 10,000 by 10,000 by 2,048 in a process of its own."""
+    output = subprocess.run([sys.executable, "-c", PRDC_MEMORY], capture_output=True, text=True, check=True).stdout
+    peak, before, taken = map(float, output.split())
+    gib = (peak - before) / 2**20
+    return [
+        row(
+            "PRDC, 10,000 x 10,000 x 2,048",
+            f"{gib:.2f} GiB beyond its inputs, {taken:.0f} s",
+            "one matrix of distances in float64 alone: 0.75 GiB",
+            "under 2 GiB",
+            gib < 2,
+        )
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of which the median is taken")
+    parser.add_argument("--data-root", type=Path, default=Path("~/.cache/ganzoo").expanduser(), metavar="DIR")
+    options = parser.parse_args()
+    rows = [
+        *frechet(options.rounds),
+        *inception(options.rounds),
+        *fashion_mnist(options.data_root),
+        *prdc_memory(),
+    ]
+    conditions = {"device": device_name(DEVICE), "torch": torch.__version__, "rounds": options.rounds}
+    with contextlib.suppress(BrokenPipeError):
+        if options.json:
+            print(json.dumps({**conditions, "rows": rows}, indent=1))
+        else:
+            print("| what | ours | against | bound | holds |\n|---|---|---|---|---|")
+            for entry in rows:
+                verdict = {True: "yes", False: "no", None: "-"}[entry["holds"]]
+                print(f"| {entry['what']} | {entry['ours']} | {entry['against']} | {entry['bound']} | {verdict} |")
+            print(f"\n{conditions['device']}, torch {conditions['torch']}, median of {conditions['rounds']} rounds")
+    return 1 if any(entry["holds"] is False for entry in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

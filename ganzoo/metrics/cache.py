@@ -1,0 +1,55 @@
+"""Tensors kept in files between runs: features of real images, and what was computed from them."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ganzoo.errors import UserError
+from ganzoo.files import write_atomic
+
+
+class TensorCache:
+    """Named tensors of one `key`, each name in a safetensors file of its own below `folder`.
+
+    A file that is missing, damaged or of another key reads as None. A file that cannot be written is a warning: the
+    tensors are there, only the next run pays.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder = folder
+        self._key = key
+
+    def read(self, name: str) -> dict[str, Tensor] | None:
+        """What was written under `name`, or None. All floating values are finite."""
+        key = self._full(name)
+        try:
+            with safe_open(self._path(key), framework="pt") as file:
+                if (file.metadata() or {}).get("key") != key:
+                    return None
+                tensors = {tensor: file.get_tensor(tensor) for tensor in file.keys()}  # noqa: SIM118 (not a dict)
+        except (OSError, SafetensorError):
+            return None
+        return tensors if all(bool(values.isfinite().all()) for values in tensors.values()) else None
+
+    def write(self, name: str, tensors: dict[str, Tensor]) -> None:
+        key = self._full(name)
+        try:
+            write_atomic(self._path(key), lambda temporary: save_file(tensors, temporary, metadata={"key": key}))
+        except (OSError, SafetensorError, UserError) as error:
+            warnings.warn(f"{name} of real images are not cached: {error}", RuntimeWarning, stacklevel=3)
+
+    def below(self, part: str) -> TensorCache:
+        """The cache of a part of these images."""
+        return TensorCache(self._folder, f"{part} {self._key}")
+
+    def _full(self, name: str) -> str:
+        return f"{name} {self._key}"
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"

@@ -1,0 +1,173 @@
+"""What the page shows: the leaderboards, and of each run its pictures, curves, scores, settings and environment."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import importlib.resources
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ganzoo import __version__
+from ganzoo.columns import Number
+from ganzoo.config import flatten
+from ganzoo.leaderboard import Row, Table, read_tables
+from ganzoo.protocol import explain
+from ganzoo.render import label, notes, show, used_columns
+from ganzoo.report.chart import line_chart
+from ganzoo.runs import RunDirectory, kimg_of
+
+KIMG = "real images shown to D (kimg)"
+
+
+def make_report(paths: Sequence[Path], sort: str = "fid") -> str:
+    """Every run under `paths` as one HTML page that needs no other file, no script and no network.
+
+    Args:
+        paths: folders of runs.
+        sort: key of the column that ranks.
+
+    Raises:
+        RunError: no run is found, a path is no folder, or a record is damaged.
+        UnknownName: `sort` is no column.
+    """
+    import jinja2
+
+    tables = read_tables(paths, sort)
+    template = importlib.resources.files(__package__).joinpath("template.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    roots = [Path(os.path.realpath(path)) for path in paths]
+    return environment.from_string(template).render(
+        tables=[table_view(table, number, roots) for number, table in enumerate(tables, start=1)],
+        version=__version__,
+        date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+    )
+
+
+def table_view(table: Table, number: int, roots: Sequence[Path] = ()) -> dict[str, Any]:
+    """One leaderboard and its runs, as the template takes them. `roots`: folders that paths are shown relative to."""
+    columns = used_columns(table)
+    runs: list[dict[str, Any]] = []
+    rows = []
+    for row in table.rows:
+        views = [run_view(table, row, RunDirectory(Path(path)), roots) for path in row.runs]
+        for view in views:
+            runs.append(view | {"anchor": f"run-{number}-{len(runs) + 1}"})
+        rows.append(
+            {
+                "cells": [str(row.rank or "-"), label(row), row.objective, str(len(row.results) or "-")],
+                "numbers": [show(column, row.numbers.get(column.key)) for column in columns],
+                "kind": row.kind,
+                "bad": bool(row.status),
+                "anchor": runs[-len(views)]["anchor"] if views else "",
+            }
+        )
+    result = next((result for row in table.rows for result in row.results), None)
+    return {
+        "dataset": table.dataset,
+        "columns": [column.title for column in columns],
+        "rows": rows,
+        "notes": notes(table),
+        "ingredients": list(explain(result["protocol"])) if result else [],
+        "runs": runs,
+    }
+
+
+def run_view(table: Table, row: Row, run: RunDirectory, roots: Sequence[Path] = ()) -> dict[str, Any]:
+    """One run, as the template takes it; what its directory does not hold is left out."""
+    result = run.read_result()
+    config = (result or {}).get("config") or run.read_config()
+    scores = []
+    for column in used_columns(table):
+        value = column.value(result) if result else None
+        if value is not None:
+            scores.append((column.title, show(column, Number(mean=value, half=None, n=1))))
+    status = "not finished" if result is None else str(result.get("diverged") or "")
+    if result is None and row.failures:
+        status = "; ".join(dict.fromkeys(row.failures))
+    return {
+        "title": f"{label(row)}, {row.objective}, seed {config.get('seed')}",
+        "path": shown_path(run.path, roots),
+        "status": status,
+        "pictures": list(pictures(run)),
+        "charts": [chart for chart in (loss_chart(run.stats()), fid_chart(run.metrics())) if chart],
+        "scores": scores,
+        "settings": pairs(config),
+        "environment": pairs(environment_of(run, result)),
+    }
+
+
+def environment_of(run: RunDirectory, result: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Content of env.json; what result.json keeps of it where the file is missing or damaged."""
+    try:
+        document = json.loads(run.env_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        document = None
+    if not isinstance(document, dict):
+        return (result or {}).get("environment") or {}
+    doctor = document.get("doctor")
+    if isinstance(doctor, dict):  # its versions are the run's own, or "stale" says that they are not
+        document["doctor"] = {key: value for key, value in doctor.items() if key not in ("python", "packages")}
+    return document
+
+
+def shown_path(path: Path, roots: Sequence[Path]) -> str:
+    """The path of a run from the folder that was asked for: where that folder lies is nobody's business."""
+    for root in roots:
+        if path.is_relative_to(root):
+            return str(Path(root.name) / path.relative_to(root))
+    return path.name
+
+
+def pictures(run: RunDirectory) -> Iterable[tuple[str, str]]:
+    """(caption, data URI) of what there is: the real images, the last samples, the nearest training images."""
+    samples, neighbours = run.samples(), sorted(run.neighbours_dir.glob("[0-9]*.png"))
+    real = run.path / "real.png"
+    if samples:
+        yield f"generated, after {kimg_of(samples[-1]):g} kimg", data_uri(samples[-1])
+    if real.is_file():
+        yield "real", data_uri(real)
+    if neighbours:
+        caption = "rows of generated images, each above the training images they are nearest to"
+        yield f"{caption}; after {kimg_of(neighbours[-1]):g} kimg", data_uri(neighbours[-1])
+
+
+def data_uri(path: Path) -> str:
+    """A PNG file as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def loss_chart(stats: Sequence[Mapping[str, Any]]) -> str:
+    """The losses and penalties of stats.jsonl over kimg, as SVG; "" where there are none."""
+    names = dict.fromkeys(key for line in stats for key in line if key.endswith("loss") or key == "penalty")
+    series = {name.replace("_", " "): points(stats, name) for name in names}
+    return line_chart(series, title="Losses", x_label=KIMG, y_label="loss, mean of a tick")
+
+
+def fid_chart(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """The FID of the snapshots that were scored over kimg, as SVG; "" where there is none."""
+    series = {"FID": points([{**line, **(line.get("values") or {})} for line in metrics], "fid")}
+    return line_chart(series, title="FID", x_label=KIMG, y_label="FID, lower is better")
+
+
+def points(lines: Iterable[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    """(kimg, value of `key`) of the lines where both are numbers; what is not finite is null in the files."""
+    found = ((line.get("kimg"), line.get(key)) for line in lines)
+    return [(float(x), float(y)) for x, y in found if isinstance(x, (int, float)) and isinstance(y, (int, float))]
+
+
+def pairs(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A record as (dotted key, text), in its own order; what is empty or null is left out."""
+    return [(key, text(value)) for key, value in flatten(document).items() if value not in (None, "", [])]
+
+
+def text(value: Any) -> str:
+    """A value as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(text, value)) if isinstance(value, list) else str(value)

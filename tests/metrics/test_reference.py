@@ -1,0 +1,114 @@
+"""The real side is computed once: features, moments, radii and distances, in memory and in files."""
+
+import pytest
+import torch
+
+from ganzoo.data import make_images
+from ganzoo.metrics import neighbours, reference, statistics
+from ganzoo.metrics.cache import TensorCache
+from ganzoo.metrics.fid import FrechetDistance
+from ganzoo.metrics.memorisation import Memorisation
+from ganzoo.metrics.per_class import ClassRecall
+from ganzoo.metrics.prdc import PrecisionRecallDensityCoverage
+from ganzoo.metrics.reference import Reference, reference_features
+
+CPU = torch.device("cpu")
+
+
+def images(n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (n, 1, 2, 3), generator=generator, dtype=torch.uint8)
+    return make_images(pixels, torch.arange(n) % 3, num_classes=3)
+
+
+def network(pixels):
+    network.seen += len(pixels)
+    return {"pool": pixels.flatten(1).float() / 255}
+
+
+def make_reference(folder):
+    test = reference_features(images(60, 1), network, cache_dir=folder, key="a", device=CPU)
+    return reference_features(images(90, 0), network, cache_dir=folder, key="a", device=CPU, test=test)
+
+
+def scores(folder):
+    """All that asks for statistics of the real images, as two jobs of a bench would."""
+    real, values = make_reference(folder), {}
+    generated = images(80, 2)
+    for metric in (
+        FrechetDistance(),
+        PrecisionRecallDensityCoverage(nearest_k=3),
+        PrecisionRecallDensityCoverage(nearest_k=3, max_images=50),
+        ClassRecall(nearest_k=3, max_images=20),
+        Memorisation(),
+    ):
+        metric.update({"pool": generated.pixels.flatten(1).float() / 255}, generated.labels)
+        values[f"{type(metric).__name__}{len(values)}"] = metric.compute(real)
+    return values
+
+
+def test_a_second_use_computes_nothing_of_the_real_images(tmp_path, monkeypatch):
+    network.seen = 0
+    passes = []
+
+    def counted(function, name):
+        def wrapper(features, *arguments, **settings):
+            passes.append(name)
+            return function(features, *arguments, **settings)
+
+        return wrapper
+
+    for name in ("moments", "squared_radii", "nearest"):
+        monkeypatch.setattr(reference, name, counted(getattr(reference, name), name))
+    first = scores(tmp_path)
+    assert network.seen == 150
+    assert passes == ["moments", *["squared_radii"] * 5, "nearest"]  # all, a subset, three classes
+    passes.clear()
+    assert scores(tmp_path) == first
+    assert network.seen == 150
+    assert passes == []
+
+
+def test_statistics_belong_to_their_images_and_settings(tmp_path):
+    real = make_reference(tmp_path)
+    assert torch.equal(real.squared_radii(3, CPU), neighbours.squared_radii(real.pool, 3))
+    assert torch.equal(real.squared_radii(4, CPU), neighbours.squared_radii(real.pool, 4))
+    part = real.subset(50)
+    assert torch.equal(part.squared_radii(3, CPU), neighbours.squared_radii(part.pool, 3))
+    of_class = real.of_class(2)
+    assert torch.equal(of_class.pool, real.pool[real.labels == 2])
+    assert torch.equal(of_class.squared_radii(3, CPU), neighbours.squared_radii(of_class.pool, 3))
+    again = make_reference(tmp_path)
+    assert torch.equal(again.subset(50).squared_radii(3, CPU), part.squared_radii(3, CPU))
+    assert torch.equal(again.moments.covariance, statistics.moments(real.pool).covariance)
+    assert again.moments.count == 90
+
+
+def test_fresh_distances_are_of_the_test_split_or_of_others(tmp_path):
+    real = make_reference(tmp_path)
+    expected, _ = neighbours.nearest(real.test.pool, real.pool)
+    assert torch.equal(real.fresh_distances(CPU), expected)
+    alone = Reference(pool=real.pool)
+    assert (alone.fresh_distances(CPU) > 0).all()
+    assert len(alone.fresh_distances(CPU)) == 90
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 300])
+def test_damaged_statistics_are_computed_again(tmp_path, damage):
+    good = make_reference(tmp_path).moments
+    for path in tmp_path.iterdir():
+        path.write_bytes(damage)
+    network.seen = 0
+    assert torch.equal(make_reference(tmp_path).moments.covariance, good.covariance)
+    assert network.seen == 150
+
+
+def test_a_cache_keeps_names_and_keys_apart(tmp_path):
+    cache = TensorCache(tmp_path, "a")
+    cache.write("x", {"t": torch.ones(2)})
+    assert torch.equal(cache.read("x")["t"], torch.ones(2))
+    assert cache.read("y") is None
+    assert TensorCache(tmp_path, "b").read("x") is None
+    assert cache.below("x").read("x") is None
+    cache.write("bad", {"t": torch.tensor([float("nan")])})
+    assert cache.read("bad") is None
