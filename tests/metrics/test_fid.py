@@ -87,3 +87,20 @@ def test_covariance_is_that_of_numpy():
     roots = np.sqrt(np.linalg.eigvals(s @ t).real).sum()
     mean = x.double().mean(0) - y.double().mean(0)
     assert score(x, y) == pytest.approx(float(mean @ mean) + np.trace(s) + np.trace(t) - 2 * roots, rel=1e-10)
+
+
+@pytest.mark.parametrize("smallest", [1e-2, 1e-8, 1e-16, 0.0])
+def test_small_and_missing_variances_keep_their_digits(smallest, monkeypatch):
+    """Diagonal covariances, for which the distance is sum (sqrt a_i - sqrt b_i)^2; both ways of summing are used."""
+    spread = torch.logspace(0, -2, 40, dtype=torch.float64)
+    a = torch.cat([spread, torch.full((400,), smallest, dtype=torch.float64)])
+    b = torch.cat([2 * spread, torch.full((400,), 4 * smallest, dtype=torch.float64)])
+    turn, _ = torch.linalg.qr(torch.randn(440, 440, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    zero = torch.zeros(440, dtype=torch.float64)
+    one, other = (Moments(count=1000, mean=zero, covariance=turn @ values.diag() @ turn.T) for values in (a, b))
+    exact = float((a.sqrt() - b.sqrt()).square().sum())
+    decomposed = []
+    original = torch.linalg.svdvals
+    monkeypatch.setattr(torch.linalg, "svdvals", lambda m: decomposed.append(1) or original(m))
+    assert frechet_distance(one, other) == pytest.approx(exact, abs=3e-7 if smallest else 1e-6)
+    assert bool(decomposed) == (smallest < 1e-7)
