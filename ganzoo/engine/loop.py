@@ -12,13 +12,9 @@ import torch
 from torch import nn
 
 from ganzoo.config import Train
-from ganzoo.data import to_float
 from ganzoo.data.sampler import Sampler
 from ganzoo.engine.device import Precision, synchronize
-from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
-from ganzoo.engine.phases import Batch, make_phases, run_phase
-from ganzoo.engine.state import TrainState
-from ganzoo.engine.statistics import Statistics
+from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
 from ganzoo.runs import RunDirectory
@@ -100,11 +96,16 @@ def train(
     peak_memory: Callable[[], int] = lambda: 0,  # bytes, since the last reset
 ) -> Outcome:
     """Train until the budget is spent, continuing from the run directory's state where there is one."""
-    statistics = Statistics(device)
-    for module in (gan.generator, gan.discriminator):
-        module.to(device, memory_format=torch.channels_last).train().requires_grad_(False)  # type: ignore[call-overload]
-    phases = make_phases(gan, losses, config, precision, statistics)
-    state = TrainState(gan=gan, ema=ema_copy(gan.generator), phases=phases, device=device)
+    step = Step(
+        gan=gan,
+        losses=losses,
+        sampler=sampler,
+        config=config,
+        conditional=conditional,
+        device=device,
+        precision=precision,
+    )
+    state = step.state
 
     batch_size, n_snapshots = config.batch_size, config.snapshots
     total_steps = math.ceil(config.kimg * 1000 / batch_size) if config.kimg is not None else None
@@ -137,28 +138,14 @@ def train(
     saved_at = state.seconds
     started = time.perf_counter() - state.seconds  # perf_counter() - started = seconds of training
     while state.snapshot < n_snapshots:
-        pixels, labels = sampler.batch(state.step)
-        real = to_float(pixels).contiguous(
-            memory_format=torch.channels_last
-        )  # as convolutions like it, on every device
-        batch = Batch(real=real, labels=labels if conditional else None)
-        for phase in phases:
-            if (state.step + 1) % phase.interval == 0:
-                run_phase(phase, batch)
-        state.step += 1
-        if state.step % config.d_steps == 0:
-            decay = ema_decay(
-                batch_size * config.d_steps, state.step * batch_size, config.ema_kimg * 1000, config.ema_rampup
-            )
-            ema_update(state.ema, gan.generator, decay)
-
+        step()
         state.seconds = time.perf_counter() - started
         reached = int(progress(state.seconds) * n_snapshots + 1e-9)
         if state.step % tick_steps and reached == state.snapshot:
             continue
 
         # Tick. Reading the statistics waits for the device.
-        values = statistics.read()
+        values = step.statistics.read()
         synchronize(device)
         state.seconds = time.perf_counter() - started
         done = progress(state.seconds)
