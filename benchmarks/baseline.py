@@ -23,12 +23,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from ganzoo.config import RunConfig, build_config
+from ganzoo.config import RunConfig
 from ganzoo.data import make_images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.device import resolve_device, resolve_precision, synchronize
 from ganzoo.engine.step import Step
 from ganzoo.environment import device_name
+from ganzoo.layers import build_config
 from ganzoo.registry import Registry
 from ganzoo.snapshots import build_gan
 

@@ -22,10 +22,10 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import build_config
 from ganzoo.engine.device import resolve_device, synchronize
 from ganzoo.environment import device_name
 from ganzoo.errors import UserError
+from ganzoo.layers import build_config
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.statistics import Moments, moments
 from ganzoo.registry import Registry

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.config import RunConfig, from_dict
+from ganzoo.config import RunConfig
 from ganzoo.errors import FitError, UserError
+from ganzoo.layers import from_dict
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.source import source_sha256

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganzoo.config import RunConfig, check_fit, dataset_label
+from ganzoo.config import RunConfig, dataset_label
 from ganzoo.data import Images, to_uint8
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.device import resolve_device, resolve_precision
@@ -22,6 +22,7 @@ from ganzoo.files import exclusive, write_json
 from ganzoo.floors import floors
 from ganzoo.gan import GAN
 from ganzoo.grid import grid_inputs, make_grid, save_png
+from ganzoo.layers import check_fit
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.scoring import Scorer, load_images

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from ganzoo.config import RunConfig, build_config
+from ganzoo.config import RunConfig
 from ganzoo.data import Images, load_dataset, to_uint8
 from ganzoo.engine.device import resolve_device
 from ganzoo.errors import DataError, RunError, SettingError, UserError
 from ganzoo.floors import floors
 from ganzoo.grid import make_grid, save_png
+from ganzoo.layers import build_config
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory, find_run, kimg_of
 from ganzoo.scoring import Scorer, load_images

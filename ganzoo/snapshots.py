@@ -11,10 +11,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from ganzoo.config import RunConfig, from_dict
+from ganzoo.config import RunConfig
 from ganzoo.errors import RunError
 from ganzoo.files import write_bytes
 from ganzoo.gan import GAN, VariantConfig
+from ganzoo.layers import from_dict
 from ganzoo.registry import Registry
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ganzoo.config import build_config
+from ganzoo.layers import build_config
 from ganzoo.registry import Registry
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ganzoo import Dataset, Objective, Setting, Variant
-from ganzoo.config import RunConfig, build_config, check_fit, difference, flatten, from_dict, read_document
+from ganzoo.config import RunConfig, difference, flatten
 from ganzoo.errors import SettingError, UnknownName, UserError
+from ganzoo.layers import build_config, check_fit, from_dict, read_document
 from ganzoo.plugins import Plugin
 from ganzoo.presets import PRESETS, Preset
 from ganzoo.registry import Registry

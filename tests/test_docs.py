@@ -15,7 +15,7 @@ from PIL import Image
 
 import ganzoo.bench
 from ganzoo.cli import cli
-from ganzoo.config import from_dict
+from ganzoo.layers import from_dict
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory, find_runs
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import floors as floors_module
-from ganzoo.config import RunConfig, build_config
+from ganzoo.config import RunConfig
 from ganzoo.data import to_float
 from ganzoo.errors import UserError
 from ganzoo.floors import floors
 from ganzoo.generation import generate
+from ganzoo.layers import build_config
 from ganzoo.registry import Registry
 from ganzoo.scoring import SCORE_SEED, Scorer, load_images
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ganzoo.bench import plan_jobs
-from ganzoo.config import build_config
 from ganzoo.errors import DuplicateName, UserError
+from ganzoo.layers import build_config
 from ganzoo.plugins import load_plugins
 from ganzoo.registry import Registry
 

@@ -78,7 +78,7 @@ def cache_root(data_root: Path | None) -> Path:
 def make_config(
     registry: Registry, variant: str | None, options: dict[str, Any], extra: dict[str, Any] | None = None
 ) -> RunConfig:
-    from ganzoo.config import build_config, read_document
+    from ganzoo.layers import build_config, read_document
 
     overrides = dict(extra or {})
     for option, key in (

@@ -71,9 +71,9 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
 def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, as_json: bool, **options: Any) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
     from ganzoo.bench import choose_configs, plan_jobs, run_jobs
-    from ganzoo.config import check_fit
     from ganzoo.display import print_tables
     from ganzoo.engine.device import resolve_device
+    from ganzoo.layers import check_fit
     from ganzoo.leaderboard import make_tables
     from ganzoo.render import to_json
     from ganzoo.scoring import load_images

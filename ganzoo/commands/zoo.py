@@ -48,8 +48,9 @@ def show(name: str, runs: Path, plugin_files: tuple[Path, ...], as_json: bool) -
     """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
     the id of a PROTOCOL, as leaderboards print it, stands for.
     """
-    from ganzoo.config import Eval, Train, dataset_settings
+    from ganzoo.config import Eval, Train
     from ganzoo.describe import facts, setting_json, spec_json, text
+    from ganzoo.layers import dataset_settings
     from ganzoo.presets import PRESETS
     from ganzoo.protocol import looks_like_id
     from ganzoo.settings import settings_of

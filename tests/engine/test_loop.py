@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from ganzoo import Objective, Variant
-from ganzoo.config import RunConfig, build_config
+from ganzoo.config import RunConfig
 from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
 from ganzoo.job import run_job
+from ganzoo.layers import build_config
 from ganzoo.objectives import Losses
 from ganzoo.plugins import Plugin
 from ganzoo.registry import Registry

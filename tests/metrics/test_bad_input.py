@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import build_config
 from ganzoo.data import make_images, to_uint8
 from ganzoo.errors import SettingError, UserError
 from ganzoo.features import classifiers
 from ganzoo.generation import generate
+from ganzoo.layers import build_config
 from ganzoo.metrics.conditional import ClassBalance
 from ganzoo.metrics.evaluate import Extractor, Reference, evaluate, reference_features
 from ganzoo.metrics.fid import FrechetDistance
