@@ -67,6 +67,12 @@ def _diverged(result: dict[str, Any]) -> float | None:
     return (100.0 if result["diverged"] else 0.0) if "diverged" in result else None
 
 
+def _time_to(result: dict[str, Any]) -> float | None:
+    """Seconds of training until the target was reached."""
+    until = result.get("until") or {}
+    return until.get("seconds") if until.get("reached") else None
+
+
 def _count(value: float) -> str:
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
@@ -124,6 +130,14 @@ COLUMNS: tuple[Column, ...] = (
         interval=False,
     ),
     Column(
+        key="time_to",
+        title="s to target",
+        value=_time_to,
+        show=_digits(1),
+        higher_is_better=False,
+        group="speed",
+    ),
+    Column(
         key="kimg",
         title="kimg",
         value=lambda result: result.get("kimg"),
@@ -149,6 +163,14 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(key="parameters", title="params", value=_parameters, show=_count, higher_is_better=False, group="cost"),
     Column(key="peak_memory", title="peak mem.", value=_memory, show=_bytes, higher_is_better=False, group="speed"),
+    Column(
+        key="joules",
+        title="energy",
+        value=lambda result: result.get("joules"),
+        show=lambda value: f"{value / 1000:,.3g} kJ",
+        higher_is_better=False,
+        group="speed",
+    ),
     Column(
         key="seconds",
         title="seconds",

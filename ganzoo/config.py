@@ -51,6 +51,9 @@ class Train:
         0.05, "the half-life is at most this share of the images seen so far", minimum=0.0, maximum=1.0
     )
     tick_kimg: float = knob(1.0, "kimg between two readings of the statistics", minimum=0.001)
+    until: str | None = knob(
+        None, "stop at the first scored snapshot this good, e.g. fid=10; none: train to the end", type=str
+    )
     snapshots: int = knob(8, "snapshots, evenly spaced over the run, beside the one before training", minimum=1)
 
 

@@ -22,12 +22,13 @@ from ganzoo.files import exclusive, write_json
 from ganzoo.floors import floors
 from ganzoo.gan import GAN
 from ganzoo.grid import grid_inputs, make_grid, save_png
-from ganzoo.layers import check_fit
+from ganzoo.layers import check_fit, scores_of
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.scoring import Scorer, load_images
 from ganzoo.snapshots import build_gan, check_gan, save_snapshot
 from ganzoo.source import source_sha256
+from ganzoo.target import parse_target
 
 RESULT_SCHEMA = 1
 
@@ -110,6 +111,7 @@ def _run(
     watchers = [*_callbacks(registry, run, config), *observers]
     take_snapshot = _SnapshotTaker(run, config, gan, images, scorer, variant.conditional, watchers)
     _save_real_grid(run, images, variant.conditional)
+    target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
     outcome = train(
         gan=gan,
         losses=losses,
@@ -120,6 +122,7 @@ def _run(
         precision=precision,
         run=run,
         take_snapshot=take_snapshot,
+        target=target,
         observers=watchers,
         reset_peak_memory=lambda: reset_peak_memory(device),
         peak_memory=lambda: peak_memory(device),
@@ -127,8 +130,14 @@ def _run(
     sampler.close()
     result = _result(config, run, gan, scorer, real, outcome, environment, device, time.perf_counter() - started)
     result["source"] = source
-    result["higher_is_better"] = {
-        key: better for name in config.metric_names for key, better in registry.metric(name).higher_is_better.items()
+    result["higher_is_better"] = scores_of(registry, config)
+    result["until"] = target and {
+        "metric": target.metric,
+        "value": target.value,
+        "reached": outcome.reached,
+        "seconds": outcome.seconds,
+        "kimg": outcome.images / 1000,
+        "joules": outcome.joules,
     }
     write_json(run.result_file, result)
     for watcher in watchers:
@@ -170,7 +179,7 @@ class _SnapshotTaker:
         self._scorer, self._observers = scorer, observers
         self._z, self._labels, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
 
-    def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> None:
+    def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         run, config = self._run, self._config
         save_snapshot(
             run.snapshot_file(images),
@@ -208,6 +217,7 @@ class _SnapshotTaker:
         )
         for observer in self._observers:
             observer.on_snapshot(snapshot)
+        return snapshot.metrics
 
     def _save_neighbours(self, path: Path, generator: nn.Module, pairs: torch.Tensor) -> None:
         """Rows of ten generated images, each above a row of the training images they are nearest to; nearest first."""
@@ -267,6 +277,7 @@ def _result(
             "discriminator": sum(parameter.numel() for parameter in gan.discriminator.parameters()),
         },
         "peak_memory": outcome.peak_memory,
+        "joules": outcome.joules,
         "seconds": {"train": outcome.seconds, "score": sum(score["seconds"] for score in scores), "wall": wall_seconds},
         "environment": {
             "device": device_name(device),

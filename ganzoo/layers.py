@@ -18,6 +18,7 @@ from ganzoo.presets import PRESETS
 from ganzoo.registry import Registry
 from ganzoo.settings import check, resolve, settings_of
 from ganzoo.specs import Dataset, Objective, Setting, Spec, Variant
+from ganzoo.target import parse_target
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -178,12 +179,21 @@ def build_config(
     used = tuple(f"{registry.metric(name).name}." for name in config.metric_names)
     metrics = {key: value for key, value in values["metrics"].items() if key.startswith(used)}
     config = dataclasses.replace(config, metrics=metrics)
+    if train.until is not None:
+        parse_target(train.until, scores_of(registry, config))
     for name in config.callbacks:
         registry.callback(name)
     size = config.dataset.settings["size"] or dataset_spec.size
     classes = dataset_spec.num_classes if dataset_spec.labelled else (0 if dataset_spec.labelled is False else None)
     check_fit(variant_spec, objective_spec, dataset_spec.name, size if isinstance(size, int) else None, None, classes)
     return config
+
+
+def scores_of(registry: Registry, config: RunConfig) -> dict[str, bool]:
+    """Every score that the config's metrics compute and of which they say what is better -> higher is better."""
+    return {
+        key: better for name in config.metric_names for key, better in registry.metric(name).higher_is_better.items()
+    }
 
 
 def _metric_settings(registry: Registry) -> tuple[Setting, ...]:

@@ -113,11 +113,18 @@ def label(row: Row) -> str:
     return f"{row.variant} [{row.settings}]" if row.settings else row.variant
 
 
+def _targets(table: Table) -> list[str]:
+    """What the times to a target are times to."""
+    found = (result["until"] for row in table.rows for result in row.results if result.get("until"))
+    return sorted({f"{until['metric']}={until['value']:g}" for until in found})
+
+
 def notes(table: Table) -> list[str]:
     """What a reader has to know to believe the table."""
     lines = [f"real images: {table.dataset}"] if ":" in table.dataset else []
     lines += [f"protocol: {table.protocol}", *(f"made on: {environment}" for environment in table.environments)]
     lines += [f"{name}: {what}" for name, what in table.floors.items()]
+    lines += [f"target: {target}" for target in _targets(table)]
     lines += [f"left out: {metrics}: {reason}" for reason, metrics in table.left_out.items()]
     lines += [f"{label(row)}: {row.status}" for row in table.rows if row.status]
     if any(row.stopped for row in table.rows):

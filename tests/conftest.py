@@ -104,7 +104,7 @@ def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
             "objective": config["objective"]["name"], "dataset": "digits", "seed": seed, "config": config,
             "protocol": {"id": protocol}, "label_law": "none", "kimg": 1.0, "last": score, "best": score,
             "untrained": score,
-            "floors": [], "left_out": {},
+            "floors": [], "left_out": {}, "until": None, "joules": None,
             "train_img_per_s": 1000.0, "sample_img_per_s": 500.0,
             "parameters": {"generator": 1500, "discriminator": 1000}, "peak_memory": 2**20,
             "seconds": {"train": 1.0, "score": 1.0, "wall": 3.0},

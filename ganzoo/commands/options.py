@@ -49,6 +49,7 @@ run_options = with_options(
     click.option("--size", type=int, metavar="PIXELS", help="Bring images to this square size."),
     click.option("--kimg", type=float, metavar="N", help="Train for this many thousand real images."),
     click.option("--minutes", type=float, metavar="M", help="Train for this many minutes."),
+    click.option("--until", metavar="METRIC=VALUE", help="Stop at the first snapshot this good, e.g. fid=10."),
     click.option("--seed", type=int, metavar="S", help="Seed of the (first) run."),
     device_option,
     click.option("--precision", metavar="NAME", help="auto, fp32 or bf16."),
@@ -84,6 +85,7 @@ def make_config(
     for option, key in (
         ("kimg", "train.kimg"),
         ("minutes", "train.minutes"),
+        ("until", "train.until"),
         ("size", "dataset.size"),
         ("seed", "seed"),
         ("device", "device"),
@@ -95,6 +97,8 @@ def make_config(
     kimg_is_set = options["kimg"] is not None or any(text.startswith("train.kimg=") for text in options["sets"])
     if options["minutes"] is not None and not kimg_is_set:
         overrides["train.kimg"] = None
+    if options["until"] is not None and not any(text.startswith("eval.every=") for text in options["sets"]):
+        overrides["eval.every"] = 1
     document = read_document(options["config_file"]) if options["config_file"] else None
     return build_config(
         registry,

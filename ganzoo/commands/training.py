@@ -102,7 +102,7 @@ def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, a
     started = [run for run in runs if run.config_file.exists()]
     if not started:
         sys.exit(1)
-    tables = make_tables(started)
+    tables = make_tables(started, "fid" if configs[0].train.until is None else "time_to")
     if as_json:
         click.echo(to_json(tables))
     else:

@@ -14,10 +14,12 @@ from torch import nn
 from ganzoo.config import Train
 from ganzoo.data.sampler import Sampler
 from ganzoo.engine.device import Precision, synchronize
+from ganzoo.engine.energy import EnergyMeter
 from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
 from ganzoo.runs import RunDirectory
+from ganzoo.target import Target
 
 SAVE_SECONDS = 60.0
 """Seconds of training between two savings of the state, beside the one at each snapshot."""
@@ -66,9 +68,11 @@ class Snapshot:
 
 
 class SnapshotTaker(Protocol):
-    """Stores, pictures and scores a snapshot; must leave weights and random state as they are."""
+    """Stores, pictures and, where it is due, scores a snapshot; must leave weights and random state as they are.
+    Returns the scores, none where it was not scored.
+    """
 
-    def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> None: ...
+    def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +82,8 @@ class Outcome:
     diverged: str | None  # why, or None
     values: dict[str, float]  # statistics of the last tick
     peak_memory: int  # bytes, while training
+    reached: bool  # whether the run ended because its target was reached
+    joules: float | None  # used while training; None where the device does not tell, or did for a part of the run only
 
 
 def train(
@@ -91,6 +97,7 @@ def train(
     precision: Precision,
     run: RunDirectory,
     take_snapshot: SnapshotTaker,
+    target: Target | None = None,  # None: train to the end of the budget
     observers: Sequence[Observer] = (),
     reset_peak_memory: Callable[[], object] = lambda: None,
     peak_memory: Callable[[], int] = lambda: 0,  # bytes, since the last reset
@@ -117,16 +124,19 @@ def train(
         return min(1.0, max(by_images, by_time))
 
     values: dict[str, float] = {}
-    if state.load(run):
+    hit = False  # the target
+    continued = state.load(run)
+    if continued:
         run.rewind(state.step * batch_size)
         values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
         if state.step == state.snapshot_step:  # the run may have been stopped while it was stored or scored
-            take_snapshot(
+            scores = take_snapshot(
                 images=state.step * batch_size,
                 index=state.snapshot,
                 last=state.snapshot == n_snapshots,
                 generator=state.ema,
             )
+            hit = target is not None and target.reached(scores)
     else:
         run.rewind(-1)
         take_snapshot(images=0, index=0, last=False, generator=state.ema)
@@ -137,7 +147,9 @@ def train(
     tick_step, tick_seconds = state.step, state.seconds
     saved_at = state.seconds
     started = time.perf_counter() - state.seconds  # perf_counter() - started = seconds of training
-    while state.snapshot < n_snapshots:
+    energy = EnergyMeter(device)
+    energy.start()
+    while state.snapshot < n_snapshots and not hit:
         step()
         state.seconds = time.perf_counter() - started
         reached = int(progress(state.seconds) * n_snapshots + 1e-9)
@@ -184,7 +196,12 @@ def train(
         if reached > state.snapshot:
             state.snapshot, state.snapshot_step = reached, state.step
             state.save(run)
-            take_snapshot(images=status.images, index=reached, last=reached == n_snapshots, generator=state.ema)
+            energy.stop()
+            scores = take_snapshot(
+                images=status.images, index=reached, last=reached == n_snapshots, generator=state.ema
+            )
+            hit = target is not None and target.reached(scores)
+            energy.start()
             reset_peak_memory()
             saved_at = state.seconds
         elif state.seconds - saved_at >= SAVE_SECONDS:
@@ -193,10 +210,17 @@ def train(
         tick_step, tick_seconds = state.step, state.seconds
         started = time.perf_counter() - state.seconds  # what the tick cost is not training
 
+    energy.stop()
     if diverged is None and values.get("diversity", 1.0) < COLLAPSE_STD:
         diverged = f"collapsed: generated images differ by {values['diversity']:.4f} on average"
     return Outcome(
-        images=state.step * batch_size, seconds=state.seconds, diverged=diverged, values=values, peak_memory=peak
+        images=state.step * batch_size,
+        seconds=state.seconds,
+        diverged=diverged,
+        values=values,
+        peak_memory=peak,
+        reached=hit,
+        joules=None if energy.joules is None or continued else energy.joules,
     )
 
 
