@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import nn
 from ganzoo.config import RunConfig, dataset_label
 from ganzoo.data import Images, to_uint8
 from ganzoo.data.sampler import make_sampler
-from ganzoo.engine.device import resolve_device, resolve_precision
+from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
 from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
 from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
 from ganzoo.errors import UserError
@@ -33,19 +32,7 @@ from ganzoo.target import parse_target
 RESULT_SCHEMA = 1
 
 
-@contextlib.contextmanager
-def _denormals_flushed() -> Iterator[None]:
-    """Adam's moments decay into denormal floats, on which processors are many times slower. To be entered before the
-    first parallel operation: torch's threads take the mode over when they are started, and keep it.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
-@_denormals_flushed()
+@denormals_flushed()
 def run_job(
     registry: Registry,
     config: RunConfig,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.commands.options import cache_root, json_option, load_registry, make_config, run_options
+from ganzoo.commands.speed import Percent, report_speed
 from ganzoo.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,9 +67,28 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
 @run_options
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Training seeds per variant.")
 @click.option("--num-images", type=int, metavar="N", help="Generated images per score.")
+@click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
+@click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds of --speed-only.")
+@click.option(
+    "--compare", type=click.Path(path_type=Path), metavar="FILE", help="With --speed-only: an earlier speed.json."
+)
+@click.option(
+    "--fail-on", type=Percent(), default="10%", show_default=True, metavar="P%", help="Exit 1 if slower by more."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/bench"), show_default=True, metavar="DIR")
 @json_option
-def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, as_json: bool, **options: Any) -> None:
+def bench(
+    variants: str | None,
+    seeds: int,
+    num_images: int | None,
+    speed_only: bool,
+    rounds: int,
+    compare: Path | None,
+    fail_on: float,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
     from ganzoo.bench import choose_configs, plan_jobs, run_jobs
     from ganzoo.display import print_tables
@@ -97,6 +117,11 @@ def bench(variants: str | None, seeds: int, num_images: int | None, out: Path, a
     configs, more = choose_configs(list(by_name), fits_images, strict)
     for line in (*left_out, *more):
         click.echo(line, err=True)
+    if speed_only or compare is not None:
+        report_speed(
+            registry, configs, root=root, rounds=rounds, out=out, compare=compare, fail_on=fail_on, as_json=as_json
+        )
+        return
     jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"])
     runs = run_jobs(jobs, lambda line: click.echo(line, err=True))
     started = [run for run in runs if run.config_file.exists()]

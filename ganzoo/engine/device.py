@@ -95,3 +95,15 @@ def preserved_random_state(device: torch.device) -> Iterator[None]:
         yield
     finally:
         set_random_state(state, device)
+
+
+@contextlib.contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Adam's moments decay into denormal floats, on which processors are many times slower. To be entered before the
+    first parallel operation: torch's threads take the mode over when they are started, and keep it.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)

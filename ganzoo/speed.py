@@ -1,0 +1,183 @@
+"""Throughput alone: `ganzoo bench --speed-only`, and the comparison of two such measurements."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo.config import RunConfig
+from ganzoo.data.sampler import make_sampler
+from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision, synchronize
+from ganzoo.engine.step import Step
+from ganzoo.environment import describe_environment
+from ganzoo.errors import RunError
+from ganzoo.generation import generate
+from ganzoo.registry import Registry
+from ganzoo.scoring import load_images
+from ganzoo.snapshots import build_gan
+
+SCHEMA = 1
+KINDS = ("train_img_per_s", "sample_img_per_s")
+
+
+def fast_quarter(seconds: Sequence[float]) -> float:
+    """The lower quartile of durations: other work on a machine makes some rounds longer, never shorter, and the very
+    fastest is luck.
+    """
+    return statistics.quantiles(seconds, n=4, method="inclusive")[0] if len(seconds) > 1 else seconds[0]
+
+
+@denormals_flushed()  # as when a job trains
+def measure_speed(
+    registry: Registry,
+    configs: Sequence[RunConfig],
+    *,
+    root: Path,
+    rounds: int,
+    seconds: float,
+    announce: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Real images per second of training (batch, every phase, statistics, EMA) and generated ones of sampling.
+
+    Every variant's turn comes once in each of `rounds` rounds, for about `seconds` each of training and of sampling, so
+    that a change of the machine's load meets them all; a figure is of the lower quartile of a round's durations.
+
+    Returns:
+        JSON-ready: "schema", "environment", "rounds", "seconds", and "rows" of "variant", "objective", "dataset",
+        "batch_size", "parameters", "train_img_per_s", "sample_img_per_s", and "spread", the relative distance of the
+        quartiles of the training rounds.
+
+    Raises:
+        UserError: data that cannot be had, or that do not fit.
+    """
+    device = resolve_device(configs[0].device)
+    timed = [_Timed(registry, config, root, device, seconds, announce) for config in configs]
+    for index in range(rounds):
+        announce(f"round {index + 1} of {rounds}")
+        for one in timed:
+            one.round()
+    environment = describe_environment(device, resolve_precision(configs[0].precision, device).name, registry.plugins)
+    return {
+        "schema": SCHEMA,
+        "environment": environment,
+        "rounds": rounds,
+        "seconds": seconds,
+        "rows": [one.row() for one in timed],
+    }
+
+
+class _Timed:
+    """One config: a step and a sampler that are called as often as fills `seconds`."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        config: RunConfig,
+        root: Path,
+        device: torch.device,
+        seconds: float,
+        announce: Callable[[str], None],
+    ) -> None:
+        announce(f"warming up {config.variant.name}")
+        images = load_images(registry, config, root, "train")
+        conditional = registry.variant(config.variant.name).conditional
+        torch.manual_seed(config.seed)
+        self._config, self._device, self._seconds = config, device, seconds
+        self._gan = build_gan(registry, config, images.shape, images.num_classes)
+        self._step = Step(
+            gan=self._gan,
+            losses=registry.objective(config.objective.name).load()(config.objective.settings),
+            sampler=make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed),
+            config=config.train,
+            conditional=conditional,
+            device=device,
+            precision=resolve_precision(config.precision, device),
+        )
+        self._labels = torch.arange(config.eval.batch_size) % images.num_classes if conditional else None
+        self._times: dict[str, list[float]] = {kind: [] for kind in KINDS}  # seconds per image
+        self._train(config.train.d_steps)
+        self._sample(1)
+        # A whole number of generator steps, so that no round has more of them than another.
+        self._steps = config.train.d_steps * self._enough(lambda: self._train(config.train.d_steps))
+        self._batches = self._enough(lambda: self._sample(1))
+
+    def _enough(self, work: Callable[[], None]) -> int:
+        started = time.perf_counter()
+        work()
+        return max(1, round(self._seconds / max(time.perf_counter() - started, 1e-6)))
+
+    def _train(self, steps: int) -> None:
+        for _ in range(steps):
+            self._step()
+        synchronize(self._device)  # deliberate: this is a timing
+
+    def _sample(self, batches: int) -> None:
+        size = self._config.eval.batch_size
+        labels = None if self._labels is None else self._labels.repeat(batches)
+        for _ in generate(
+            self._step.state.ema,
+            self._gan.z_dim,
+            size * batches,
+            labels=labels,
+            seed=0,
+            batch_size=size,
+            device=self._device,
+        ):
+            pass
+        synchronize(self._device)  # deliberate: this is a timing
+
+    def round(self) -> None:
+        train, evaluation = self._config.train, self._config.eval
+        for kind, work, amount, images in (
+            ("train_img_per_s", self._train, self._steps, self._steps * train.batch_size),
+            ("sample_img_per_s", self._sample, self._batches, self._batches * evaluation.batch_size),
+        ):
+            started = time.perf_counter()
+            work(amount)
+            self._times[kind].append((time.perf_counter() - started) / images)
+
+    def row(self) -> dict[str, Any]:
+        config, gan = self._config, self._gan
+        training = self._times["train_img_per_s"]
+        low, _, high = statistics.quantiles(training, n=4, method="inclusive") if len(training) > 1 else training * 3
+        return {
+            "variant": config.variant.name,
+            "objective": config.objective.name,
+            "dataset": config.dataset.name,
+            "batch_size": config.train.batch_size,
+            "parameters": sum(p.numel() for net in (gan.generator, gan.discriminator) for p in net.parameters()),
+            **{kind: 1 / fast_quarter(times) for kind, times in self._times.items()},
+            "spread": (high - low) / low,
+        }
+
+
+def compare_speed(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of both measurements, with "train_ratio" and "sample_ratio": now over before, above 1 where it is faster.
+
+    Raises:
+        RunError: `before` is no such measurement, or has no row in common.
+    """
+
+    def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(row.get(name) for name in ("variant", "objective", "dataset", "batch_size", "parameters"))
+
+    if before.get("schema") != SCHEMA or not isinstance(before.get("rows"), list):
+        raise RunError("this is no file of `ganzoo bench --speed-only`", "give its speed.json")
+    known = {key(row): row for row in before["rows"]}
+    rows = [
+        {
+            "variant": row["variant"],
+            "objective": row["objective"],
+            **{kind.replace("_img_per_s", "_ratio"): row[kind] / known[key(row)][kind] for kind in KINDS},
+        }
+        for row in now["rows"]
+        if key(row) in known
+    ]
+    if not rows:
+        raise RunError("the two measurements have no variant, batch and size in common", "measure the same ones")
+    return rows

@@ -1,0 +1,104 @@
+"""Throughput alone: what is measured, what is compared, when a comparison fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganzoo import speed
+from ganzoo.cli import cli
+from ganzoo.errors import RunError
+from ganzoo.layers import build_config
+from ganzoo.registry import Registry
+from ganzoo.speed import compare_speed, fast_quarter, measure_speed
+
+SETS = ["variant.gan.width=8", "variant.cdcgan.channels=4", "variant.wgan-gp.channels=4", "train.batch_size=16"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("root")
+
+
+def test_every_variant_takes_its_turn_and_all_of_a_step_is_timed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry.load(environ={})
+    configs = [build_config(registry, variant=name, sets=SETS) for name in ("gan", "cdcgan", "wgan-gp")]
+    steps: dict[int, list[int]] = {}
+    original = speed.Step.__call__
+
+    def counted(self: Any) -> None:
+        original(self)
+        steps.setdefault(id(self), []).append(self.state.step)
+
+    monkeypatch.setattr(speed.Step, "__call__", counted)
+    lines: list[str] = []
+    document = measure_speed(registry, configs, root=root, rounds=3, seconds=0.01, announce=lines.append)
+    assert [row["variant"] for row in document["rows"]] == ["gan", "cdcgan", "wgan-gp"]
+    assert lines[-3:] == ["round 1 of 3", "round 2 of 3", "round 3 of 3"]
+    assert all(row["train_img_per_s"] > 0 < row["sample_img_per_s"] and row["spread"] >= 0 for row in document["rows"])
+    assert len(steps) == 3
+    wgan = list(steps.values())[2]
+    assert wgan[-1] % 2 == 0  # whole generator steps: the preset for digits takes two critic steps for each
+    assert document["rows"][2]["objective"] == "wgan-gp"
+    assert json.loads(json.dumps(document)) == document
+
+
+def test_a_round_that_was_disturbed_does_not_count() -> None:
+    assert fast_quarter([1.0, 1.0, 1.1, 9.0, 1.0, 7.0]) == pytest.approx(1.0)
+    assert fast_quarter([3.0]) == 3.0
+
+
+def document(**speeds: float) -> dict[str, Any]:
+    rows = [
+        {"variant": name, "objective": "o", "dataset": "d", "batch_size": 8, "parameters": 9, "train_img_per_s": value,
+         "sample_img_per_s": 10.0, "spread": 0.0}
+        for name, value in speeds.items()
+    ]  # fmt: skip
+    environment = {"device_name": "a CPU", "precision": "fp32", "packages": {"torch": "2"}}
+    return {"schema": 1, "environment": environment, "rounds": 1, "seconds": 1.0, "rows": rows}
+
+
+def test_ratios_are_now_over_before() -> None:
+    (row,) = compare_speed(document(a=50.0, new=1.0), document(a=100.0, old=1.0))
+    assert (row["variant"], row["train_ratio"], row["sample_ratio"]) == ("a", 0.5, 1.0)
+    other = document(a=1.0)
+    other["rows"][0]["batch_size"] = 16
+    for before in (other, document(b=1.0), {"rows": []}, {}):
+        with pytest.raises(RunError):
+            compare_speed(document(a=1.0), before)
+
+
+@pytest.mark.parametrize(
+    ("before", "fail_on", "fails"), [(100.0, "10%", False), (120.0, "10%", True), (120.0, "20", False)]
+)
+def test_a_slower_variant_fails_the_comparison(
+    before: float, fail_on: str, fails: bool, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(speed, "measure_speed", lambda *arguments, **settings: document(gan=100.0))
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(document(gan=before)))
+    command = ["bench", "--variants", "gan", "--data-root", str(root), "--out", str(tmp_path / "out")]
+    command += ["--speed-only", "--compare", str(earlier), "--fail-on", fail_on]
+    if fails:
+        with pytest.raises(SystemExit) as stopped:
+            cli.main(command, standalone_mode=False)
+        assert stopped.value.code == 1
+    else:
+        cli.main(command, standalone_mode=False)
+    printed = capsys.readouterr()
+    assert [f"{100 / before:.2f}x", "1.00x"] == printed.out.splitlines()[1].split()[-2:]
+    assert ("slower than in" in printed.err) == fails
+    assert json.loads((tmp_path / "out" / "speed.json").read_text()) == document(gan=100.0)
+
+
+def test_what_cannot_be_compared_is_refused_before_it_is_measured(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "measure_speed", lambda *arguments, **settings: pytest.fail("measured"))
+    command = ["bench", "--variants", "gan", "--data-root", str(root), "--compare", str(tmp_path / "nothing.json")]
+    with pytest.raises(RunError, match="cannot read"):
+        cli.main(command, standalone_mode=False)
