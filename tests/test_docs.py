@@ -63,6 +63,7 @@ def cut(arguments: list[str]) -> list[str]:
     arguments = list(arguments)
     if "--kimg" in arguments:
         del arguments[arguments.index("--kimg") : arguments.index("--kimg") + 2]
+    arguments = [argument.replace("fid=", "kid=") for argument in arguments]  # the one score of a few images
     return [*arguments, *CUT.get(arguments[0], [])]
 
 
