@@ -304,6 +304,7 @@ def register_metrics() -> list[Metric]:
         Metric(
             name="memorisation",
             target="ganzoo.metrics.memorisation:Memorisation",
+            needs=("pool", "fresh"),
             keys=("memorised", "nn_closer"),
             higher_is_better={"memorised": False, "nn_closer": False},
             settings=(
@@ -316,7 +317,7 @@ def register_metrics() -> list[Metric]:
                 ),
                 Setting(name="max_images", default=10_000, minimum=1, doc="generated images looked at, at most"),
             ),
-            summary="percent of images nearer to a training image than 99 % of fresh real images are",
+            summary="percent of images as near to a training image as the nearest 1 % of fresh real images",
             paper="after Meehan et al., A Three Sample Test to Detect Data Copying, 2020, arXiv:2004.05675",
         ),
         Metric(

@@ -24,17 +24,9 @@ def writing(path: Path) -> Iterator[None]:
             raise UserError(
                 f"the disk is full: cannot write {path}", "free some space; the same command continues"
             ) from error
-        if error.errno in (
-            errno.EACCES,
-            errno.EPERM,
-            errno.EROFS,
-            errno.ENOTDIR,
-            errno.EEXIST,
-            errno.EISDIR,
-            errno.ENAMETOOLONG,
-        ):
-            raise UserError(f"cannot write {path}: {error.strerror}", "choose another --out") from error
-        raise
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}", "choose another place for it, such as another --out"
+        ) from error
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:

@@ -19,9 +19,11 @@ from ganzoo.source import package_sha256, source_sha256
 
 
 def floors(scorer: Scorer) -> list[dict[str, Any]]:
-    """JSON-ready rows `name`, `what`, `images`, `reference`, `values`, each scored as if it had been generated:
+    """JSON-ready rows `name`, `what`, `images`, `reference`, `values`, `left_out` (names of metrics): real images that
+    are scored as if they had been generated.
 
-        test split          the test split against train: what a perfect generator would get, were it to draw as many
+        test split          the test split against train: what a perfect generator would get, were it to draw as many;
+                            without memorisation, which the test split is the measure of
         half of train       where there is no test split: one half of train against the other, drawn at random
         train resample      as many images as generators are asked for, drawn from train with replacement: the bias of
                             the metrics at that number, and what a generator gets that has learned train by heart
@@ -57,6 +59,8 @@ def _floor(
                 # The test split cannot be judged by the test split; pixels are known of training images only.
                 if index is None and ("test" in needs or "pixels" in needs):
                     continue
+                if generated is reference.test and "fresh" in needs:
+                    continue
                 features = {"pool": generated.pool}
                 if generated.logits is not None:
                     features["logits"] = generated.logits
@@ -69,12 +73,14 @@ def _floor(
         return {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
 
     kept = scorer.reference.keep(f"floor {name} {_conditions(scorer)}", compute)
+    specs = [scorer.registry.metric(metric) for metric in scorer.config.metric_names]
     return {
         "name": name,
         "what": what,
         "images": len(generated),
         "reference": len(reference),
         "values": {key: float(value) for key, value in kept.items()},
+        "left_out": [spec.name for spec in specs if spec.keys and not kept.keys() & set(spec.keys)],
     }
 
 

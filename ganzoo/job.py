@@ -13,7 +13,7 @@ from torch import nn
 from ganzoo.config import RunConfig, dataset_label
 from ganzoo.data import Images, to_uint8
 from ganzoo.data.sampler import make_sampler
-from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
+from ganzoo.engine.device import denormals_flushed, preserved_random_state, resolve_device, resolve_precision
 from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
 from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
 from ganzoo.errors import UserError
@@ -23,13 +23,11 @@ from ganzoo.gan import GAN
 from ganzoo.grid import grid_inputs, make_grid, save_png
 from ganzoo.layers import check_fit, scores_of
 from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory
+from ganzoo.runs import RESULT_SCHEMA, RunDirectory
 from ganzoo.scoring import Scorer, load_images
 from ganzoo.snapshots import build_gan, check_gan, save_snapshot
 from ganzoo.source import source_sha256
 from ganzoo.target import parse_target
-
-RESULT_SCHEMA = 1
 
 
 @denormals_flushed()
@@ -167,6 +165,11 @@ class _SnapshotTaker:
         self._z, self._labels, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
+        """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
+        with preserved_random_state(self._scorer.device):
+            return self._take(images=images, index=index, last=last, generator=generator)
+
+    def _take(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         run, config = self._run, self._config
         save_snapshot(
             run.snapshot_file(images),
@@ -178,7 +181,9 @@ class _SnapshotTaker:
         )
         grid = self._grid(generator)
         save_png(run.sample_file(images), grid)
-        record = next((record for record in run.metrics() if record["images"] == images), None)
+        protocol = self._scorer.protocol.id  # a run taken up by another version is scored anew
+        records = (record for record in run.metrics() if record["images"] == images)
+        record = next((record for record in records if record["protocol"] == protocol), None)
         due = index % config.eval.every == 0 or last
         if due and record is None:
             score = self._scorer.score_generator(generator, self._gan.z_dim)
@@ -191,7 +196,7 @@ class _SnapshotTaker:
                 "left_out": score.left_out,
                 "seconds": round(score.seconds, 3),
                 "sample_img_per_s": round(score.sample_img_per_s, 1),
-                "protocol": self._scorer.protocol.id,
+                "protocol": protocol,
             }
             run.add_metrics(record)
         snapshot = Snapshot(
@@ -209,8 +214,10 @@ class _SnapshotTaker:
     def _save_neighbours(self, path: Path, generator: nn.Module, pairs: torch.Tensor) -> None:
         """Rows of ten generated images, each above a row of the training images they are nearest to; nearest first."""
         made, real = self._scorer.neighbours(generator, self._gan.z_dim, pairs)
-        rows = zip(made.split(10), real.split(10), strict=True)
-        save_png(path, make_grid(torch.cat([row for pair in rows for row in pair if len(pair[0]) == 10]), 10))
+        columns = min(10, len(made))
+        whole = len(made) // columns * columns
+        rows = zip(made[:whole].split(columns), real[:whole].split(columns), strict=True)
+        save_png(path, make_grid(torch.cat([row for pair in rows for row in pair]), columns))
 
     @torch.no_grad()
     def _grid(self, generator: nn.Module) -> torch.Tensor:
@@ -237,7 +244,7 @@ def _result(
     """The row for the leaderboard. `best` is the trained snapshot of lowest FID among those scored. `last` is None if
     the run diverged before its end: an earlier snapshot is not what the protocol names.
     """
-    scores = run.metrics()
+    scores = [score for score in run.metrics() if score["protocol"] == scorer.protocol.id]
     trained = [score for score in scores if score["images"] > 0]
     ranked = [score for score in trained if score["values"].get("fid") is not None]
     return {

@@ -176,6 +176,9 @@ def build_config(
         metrics={},
         **_top_values(top),
     )
+    if not config.metric_names:
+        names = ", ".join(spec.name for spec in registry.all("metrics"))
+        raise SettingError("eval.metrics is empty", f"name at least one of: {names}")
     used = tuple(f"{registry.metric(name).name}." for name in config.metric_names)
     metrics = {key: value for key, value in values["metrics"].items() if key.startswith(used)}
     config = dataclasses.replace(config, metrics=metrics)

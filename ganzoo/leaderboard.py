@@ -11,6 +11,7 @@ from typing import Any
 from ganzoo.columns import COLUMNS, Column, Number, extra_columns, summarize
 from ganzoo.config import dataset_label, flatten
 from ganzoo.errors import RunError, UnknownName
+from ganzoo.results import check_result
 from ganzoo.runs import RunDirectory, find_runs
 from ganzoo.significance import INTERVAL_METHOD, RANK_METHOD, shared_ranks
 
@@ -48,7 +49,7 @@ class Row:
         diverged = [str(result["diverged"]) for result in self.results if result.get("diverged")]
         total = len(self.results) + len(self.failures)
         notes = [f"{len(diverged)}/{len(self.results)} diverged: {diverged[0]}"] if diverged else []
-        notes += [f"{len(self.failures)}/{total} failed: {self.failures[0]}"] if self.failures else []
+        notes += [f"{len(self.failures)}/{total} without a result: {self.failures[0]}"] if self.failures else []
         notes += [f"{self.repeats} left out: their seeds are counted already"] if self.repeats else []
         return "; ".join(notes)
 
@@ -101,7 +102,7 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
             if all(isinstance(config.get(part), dict) for part in ("variant", "objective", "dataset")):
                 failed.append((run, config, _failure(run)))  # else: some other program's config.json
             continue
-        _check_result(run, result)
+        check_result(run, result)
         rows = finished.setdefault(result["protocol"]["id"], {})
         row = rows.setdefault(_key(result["config"], result.get("source")), _row(result["config"]))
         row.runs.append(str(run.path))
@@ -126,21 +127,15 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     return [_table(protocol, list(rows.values()), columns, column) for protocol, rows in sorted(finished.items())]
 
 
-def _check_result(run: RunDirectory, result: dict[str, Any]) -> None:
-    """Raises RunError where the record lacks what a row is made of."""
-    needed = {"config": dict, "protocol": dict, "environment": dict, "dataset": str, "seed": int}
-    damaged = [key for key, kind in needed.items() if not isinstance(result.get(key), kind)]
-    if damaged or "id" not in result["protocol"]:
-        raise RunError(
-            f"{run.result_file} is no result of this version: {', '.join(damaged) or 'protocol.id'} missing",
-            "delete the file, or the run, and start again",
-        )
-
-
 def _key(config: dict[str, Any], source: str | None) -> str:
     """Equal for runs that differ only in their seed."""
-    flat = {key: value for key, value in flatten(config).items() if key not in _PLACES}
+    flat = {key: value for key, value in flatten(config).items() if not _elsewhere(key)}
     return json.dumps(flat, sort_keys=True) + (source or "")
+
+
+def _elsewhere(key: str) -> bool:
+    """Whether a setting says where a run was made, or how it was scored, which is the protocol's to say."""
+    return key in _PLACES or key.startswith(("eval.", "metrics."))
 
 
 def _row(config: dict[str, Any]) -> Row:
@@ -232,12 +227,13 @@ def _why_unranked(row: Row, sort: Column) -> str:
 
 
 def _floors(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """What the results say of real data, once by name: runs of one protocol computed the same."""
+    """What the results say of real data, once by name: runs of one protocol agree, but may have other metrics."""
     floors: dict[str, dict[str, Any]] = {}
     for row in rows:
         for result in row.results:
             for floor in result.get("floors") or []:
-                floors.setdefault(floor["name"], floor)
+                known = floors.setdefault(floor["name"], floor | {"values": {}})
+                known["values"] = floor["values"] | known["values"]
     return list(floors.values())
 
 
@@ -275,7 +271,7 @@ def _tell_apart(rows: list[Row]) -> None:
         flats = [
             flatten(row.results[0]["config"]) | {"source": (row.results[0].get("source") or "")[:8]} for row in same
         ]
-        keys = sorted({key for flat in flats for key in flat} - set(_PLACES))
+        keys = sorted(key for key in {key for flat in flats for key in flat} if not _elsewhere(key))
         differing = [key for key in keys if len({json.dumps(flat.get(key)) for flat in flats}) > 1]
         for row, flat in zip(same, flats, strict=True):
             row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing)
@@ -289,7 +285,8 @@ def _environment(result: dict[str, Any]) -> str:
     environment = result["environment"]
     packages = environment["packages"]
     return (
-        f"{environment['device']}, {environment['precision']}, torch {packages['torch']}, ganzoo {packages['ganzoo']}, "
+        f"{environment['device']}, {environment['precision']}, torch {packages.get('torch')}, ganzoo "
+        f"{packages.get('ganzoo')}, "
         f"Python {environment['python']}"
     )
 

@@ -25,6 +25,7 @@ class Protocol:
     features_sha256: str
     resizer: str
     features_settings: tuple[str, ...] = ()  # "SETTING=VALUE"; weights are named by their hash instead
+    plugin_code: tuple[str, ...] = ()  # "NAME=HASH" of the code of plugins' feature networks and metrics
     metric_settings: tuple[str, ...] = ()  # "NAME.SETTING=VALUE" where it is not the default
     quantiser: str = "round"  # ganzoo.data.to_uint8, real and generated alike
     ema: bool = True
@@ -37,6 +38,7 @@ class Protocol:
         return asdict(self) | {
             "shape": list(self.shape),
             "features_settings": list(self.features_settings),
+            "plugin_code": list(self.plugin_code),
             "metric_settings": list(self.metric_settings),
         }
 
@@ -64,6 +66,7 @@ MEANINGS: dict[str, str] = {
     "features_sha256": "of its weights",
     "resizer": "how images are brought to the network's size",
     "features_settings": "settings of that network",
+    "plugin_code": "code of feature networks and metrics that are not ganzoo's own",
     "metric_settings": "settings of metrics that are not the default",
     "quantiser": "how real and generated images become uint8",
     "ema": "whether the averaged generator is scored",

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from ganzoo.config import RunConfig
 
 
+RESULT_SCHEMA = 2
+"""Version of result.json. A file with another number is refused."""
+
+
 class RunDirectory:
     """Paths and records of one run; layout in docs/architecture.md. Torch-free."""
 
@@ -172,6 +176,8 @@ def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
         return RunDirectory(Path(name))
     if Path(name).exists():
         return RunDirectory.existing(Path(name))
+    if os.sep in name or name.endswith(".npz"):
+        raise RunError(f"{name} does not exist", "give a run directory, a folder of images or a .npz file")
     runs = [run for run in find_runs([under]) if run.snapshots() and run.config_file.exists()] if under.is_dir() else []
     ours = [run for run in runs if run.read_config().get("variant", {}).get("name") == name]
     if not ours:

@@ -9,15 +9,16 @@ from typing import Any
 
 import torch
 
-from ganzoo.config import RunConfig
+from ganzoo.config import RunConfig, dataset_label
 from ganzoo.data import Images, load_dataset, to_uint8
 from ganzoo.engine.device import resolve_device
 from ganzoo.errors import DataError, RunError, SettingError, UserError
 from ganzoo.floors import floors
 from ganzoo.grid import make_grid, save_png
 from ganzoo.layers import build_config
+from ganzoo.metrics.neighbours import subset_index
 from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory, find_run, kimg_of
+from ganzoo.runs import RunDirectory, find_run, find_runs, kimg_of
 from ganzoo.scoring import Scorer, load_images
 from ganzoo.snapshots import load_snapshot
 
@@ -111,12 +112,12 @@ def evaluate_source(
         config = _config_for_images(registry, dataset or "digits", features, sets, overrides)
         train = load_images(registry, config, root, "train")
         images = _images_at(registry, path, root, train)
-        if num_images is not None and num_images < len(images):
-            images = replace(
-                images,
-                pixels=images.pixels[:num_images],
-                labels=None if images.labels is None else images.labels[:num_images],
-            )
+        images = _with_labels_of(train, images)
+        found = len(images)
+        if num_images is not None and num_images < found:
+            index = subset_index(found, num_images)  # drawn at random: a folder is sorted, often by class
+            labels = None if images.labels is None else images.labels[index]
+            images = replace(images, pixels=images.pixels[index], labels=labels)
         scorer = Scorer(
             registry,
             config,
@@ -149,13 +150,18 @@ def evaluate_source(
                 "use the run's own dataset, or --size",
             )
         scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
+        path, found = run.path, scorer.generated_count
         score = scorer.score_generator(snapshot.generator, snapshot.z_dim)
     return {
         "source": str(path),
+        "images": scorer.generated_count,
+        "of": found,
+        "dataset": dataset_label(config.dataset.name, config.dataset.settings),
         "values": score.values,
         "left_out": score.left_out,
         "floors": floors(scorer),
         "protocol": scorer.protocol.id,
+        "ingredients": scorer.protocol.ingredients(),
         "seconds": score.seconds,
     }
 
@@ -171,7 +177,14 @@ def _config_for_images(
 
 
 def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Images:
-    """Images of a folder or npz, brought to the size and colour of the dataset they are compared with."""
+    """Images of a folder or npz, brought to the size and colour of the dataset they are compared with.
+
+    Raises:
+        RunError: the folder holds runs.
+    """
+    runs = find_runs([path]) if path.is_dir() else []
+    if runs:
+        raise RunError(f"{path} holds runs, not images", f"give one of them, such as {runs[0].path}")
     name = "folder" if path.is_dir() else "npz"
     return load_dataset(
         registry.dataset(name).load(),
@@ -181,6 +194,21 @@ def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Imag
         size=like.shape[1],
         color="gray" if like.shape[0] == 1 else "rgb",
     )
+
+
+def _with_labels_of(like: Images, images: Images) -> Images:
+    """`images` with the class numbers of `like`: by the names of their classes, or as they are where `images` have no
+    names and as many classes. Without labels where they do not match.
+    """
+    labels = None
+    if images.labels is not None and images.class_names and like.class_names:
+        numbers = {name: number for number, name in enumerate(like.class_names)}
+        if set(images.class_names) <= numbers.keys():
+            labels = torch.tensor([numbers[name] for name in images.class_names])[images.labels]
+    elif images.labels is not None and not images.class_names and images.num_classes == like.num_classes:
+        labels = images.labels
+    classes, names = (0, None) if labels is None else (like.num_classes, like.class_names)
+    return replace(images, labels=labels, num_classes=classes, class_names=names)
 
 
 def _shape(shape: tuple[int, int, int]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import RunConfig, dataset_label
+from ganzoo.config import Eval, RunConfig, dataset_label
 from ganzoo.data import Images, NoTestSplit, label_law, load_dataset
 from ganzoo.engine.device import preserved_random_state, synchronize
 from ganzoo.errors import Unavailable, UserError
@@ -23,6 +23,7 @@ from ganzoo.metrics.neighbours import subset_index
 from ganzoo.metrics.reference import Reference, reference_features
 from ganzoo.protocol import Protocol
 from ganzoo.registry import Registry
+from ganzoo.source import source_sha256
 from ganzoo.specs import Features
 
 
@@ -69,11 +70,11 @@ class Scorer:
         self._root, self._announce = root, announce
         self.spec: Features = registry.features(config.features.name)
         self.generated_count = generated_count or config.eval.num_images
+        train_images = _at_most(train_images, config.eval.num_reference)
         self._check_counts(min(self.generated_count, len(train_images)))
         with preserved_random_state(device):
             self.extractor = self.spec.load()(device, **config.features.settings)
         self.weights_sha256 = str(self.spec.weights_sha256 or getattr(self.extractor, "weights_sha256", "unhashed"))
-        train_images = _at_most(train_images, config.eval.num_reference)
         if generated_labels is None:
             generated_labels = registry.variant(config.variant.name).conditional
         self.labels, law = None, "none"
@@ -100,6 +101,7 @@ class Scorer:
             features_settings=tuple(
                 f"{key}={value}" for key, value in sorted(config.features.settings.items()) if key != "weights"
             ),
+            plugin_code=self._plugin_code(),
             metric_settings=self._changed_metric_settings(),
             ema=config.train.ema_kimg > 0,
             label_law=_data_law(train_images),
@@ -113,13 +115,14 @@ class Scorer:
                 raise UserError(
                     f"{name} needs more images than the {self.spec.dim} dimensions of {self.spec.name}, real and "
                     f"generated; there are {fewest}",
-                    f"use more images, leave it out (--set eval.metrics=kid,prdc), or --set metrics.{name}."
-                    "allow_rank_deficient=true",
+                    f"use at least {self.spec.dim + 1}, ask for other metrics (--set eval.metrics=kid,prdc), or --set "
+                    f"metrics.{name}.allow_rank_deficient=true",
                 )
 
     def metrics(self, labelled: bool) -> tuple[dict[str, Any], dict[str, str]]:
         """Fresh metric objects by name; and, of those that need what these data or features do not have, the reason.
-        Metrics of conditional generators are left out without a word where images have no labels.
+        Metrics of conditional generators are left out without a word where images have no labels, unless someone asked
+        for other metrics than the default ones.
         """
         dataset = dataset_label(self.config.dataset.name, self.config.dataset.settings)
         aligned = self.spec.classes_of == self.config.dataset.name and self.reference.labels is not None
@@ -128,10 +131,13 @@ class Scorer:
             "classes": "" if aligned else f"{self.spec.name} does not tell the classes of {dataset}",
             "test": "" if self.reference.test is not None else f"{dataset} has no test split",
         }
+        asked = self.config.eval.metrics != Eval().metrics
         metrics, left_out = {}, {}
         for name in self.config.metric_names:
             spec = self.registry.metric(name)
             if "labels" in spec.needs and not labelled:
+                if asked:
+                    left_out[name] = "these images were not asked for by class"
                 continue
             missing = [reasons[need] for need in spec.needs if reasons.get(need)]
             if missing:
@@ -140,6 +146,12 @@ class Scorer:
                 settings = {s.name: self.config.metrics[f"{name}.{s.name}"] for s in spec.settings}
                 metrics[name] = spec.load()(**settings)
         return metrics, left_out
+
+    def _plugin_code(self) -> tuple[str, ...]:
+        """What ganzoo's own version does not tell."""
+        specs = [("features", self.spec), *(("metrics", self.registry.metric(n)) for n in self.config.metric_names)]
+        theirs = [spec for kind, spec in specs if self.registry.owner(kind, spec.name).name != "core"]
+        return tuple(f"{spec.name}={source_sha256(spec)[:8]}" for spec in theirs)
 
     def _changed_metric_settings(self) -> tuple[str, ...]:
         defaults = {
@@ -169,7 +181,10 @@ class Scorer:
         return self._features_of(test, None)
 
     def _features_of(self, images: Images, test: Reference | None) -> Reference:
-        key = f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)}"
+        key = (
+            f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)} "
+            f"{source_sha256(self.spec)}"
+        )
         return reference_features(
             images,
             self.extractor,

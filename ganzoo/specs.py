@@ -106,9 +106,9 @@ class Metric(Spec):
 
     keys: tuple[str, ...] = ()  # names of the numbers it computes
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
-    needs: tuple[str, ...] = (
-        "pool",
-    )  # also "logits", "labels", "pixels", "test" (split), "classes" (logits of the dataset), "full-rank" (N > D)
+    # Of "pool", "logits", "labels", "pixels", "test" (a test split), "fresh" (images the test split is not the measure
+    # of), "classes" (logits of the dataset's own classes), "full-rank" (more images than features).
+    needs: tuple[str, ...] = ("pool",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,7 +100,7 @@ def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
             "sample_img_per_s": 500.0, "left_out": {}, "protocol": protocol,
         }  # fmt: skip
         result: dict[str, Any] = {
-            "schema": 1, "status": "done", "diverged": None, "variant": variant,
+            "schema": 2, "status": "done", "diverged": None, "variant": variant,
             "objective": config["objective"]["name"], "dataset": "digits", "seed": seed, "config": config,
             "protocol": {"id": protocol}, "label_law": "none", "kimg": 1.0, "last": score, "best": score,
             "untrained": score,

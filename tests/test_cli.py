@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +266,7 @@ def make_png_folder(path: Path, count: int, size: tuple[int, int]) -> Path:
         (["show", "dcgam"], "unknown name", "dcgan"),
         (["leaderboard", "/nowhere"], "no folder", ""),
         (["sample", "dcgan-of-yore"], "no run directory", "train"),
-        (["film", "/nowhere"], "no run directory", ""),
+        (["film", "/nowhere"], "does not exist", ""),
     ],
 )
 def test_bad_input_is_one_line_of_cause_and_one_of_cure(
@@ -484,3 +485,64 @@ def test_too_few_images_for_fid_are_refused_before_any_features(
     monkeypatch.setattr("ganzoo.scoring.reference_features", no_features)
     command = ["train", "gan", *TINY, "--set", "eval.num_images=64", "--data-root", root, "--out", tmp_path / "run"]
     refused(command, "fid needs more images than the 64 dimensions of digits", "allow_rank_deficient")
+
+
+def test_a_folder_is_scored_on_a_random_part_and_by_the_names_of_its_classes(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Folders are sorted, often by class; class 0 of a folder need not be class 0 of the dataset."""
+    from sklearn.datasets import load_digits
+
+    source = load_digits()
+    for label in (3, 7):
+        (tmp_path / "images" / str(label)).mkdir(parents=True)
+        for index, image in enumerate(source.images[source.target == label][:90]):
+            picture = Image.fromarray((image * 15.9).astype("uint8")).resize((32, 32), Image.Resampling.BICUBIC)
+            picture.save(tmp_path / "images" / str(label) / f"{index}.png")
+    command = ["eval", str(tmp_path / "images"), "--data-root", str(root), "--json", "--num-images", "120"]
+    cli.main([*command, "--metrics", "conditional,classes"], standalone_mode=False)
+    document = json.loads(capsys.readouterr().out)
+    assert document["values"]["cond_acc"] > 90
+    assert document["values"]["modes"] == 2
+    assert (document["images"], document["of"], document["dataset"]) == (120, 180, "digits")
+    (tmp_path / "images" / "7").rename(tmp_path / "images" / "seven")
+    with pytest.raises(UserError, match="not asked for by class"):
+        cli.main([*command, "--metrics", "conditional"], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause"),
+    [
+        (["--set", "eval.metrics="], "eval.metrics is empty"),
+        (["--set", "eval.metrics=cas"], "not asked for by class"),
+        (["--set", "eval.num_reference=50"], "needs more images than the 64 dimensions"),
+    ],
+)
+def test_a_run_without_a_score_is_refused(arguments: list[str], cause: str, root: Path, tmp_path: Path) -> None:
+    refused(["train", "gan", *arguments, "--data-root", root, "--out", tmp_path / "run"], cause)
+    assert not (tmp_path / "run" / "snapshots").exists() or "cas" in arguments[1]
+
+
+def test_a_folder_of_runs_is_not_scored_as_images(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "config.json").write_text("{}")
+    refused(["eval", tmp_path / "runs", "--data-root", root], "holds runs")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"schema": 99},
+        {"last": {"values": {"fid": "abc"}}},
+        {"floors": "x"},
+        {"floors": [{}]},
+        {"environment": {}},
+        {"seed": "0"},
+    ],
+)
+def test_damaged_results_are_named(
+    damage: dict[str, Any], tmp_path: Path, write_run: Callable[..., dict[str, Any]]
+) -> None:
+    result = write_run(tmp_path / "run")
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result | damage))
+    refused(["leaderboard", tmp_path], "result.json is no result of this version")

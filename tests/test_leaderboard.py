@@ -138,12 +138,12 @@ def test_failed_and_unfinished_seeds_stay_in_sight(tmp_path: Path, write_run: Wr
     table = only_table(tmp_path)
     gan, dcgan = generated(table)
     assert (gan.variant, len(gan.results), gan.rank) == ("gan", 3, None)
-    assert gan.status == "2/5 failed: MemoryError: too big"
+    assert gan.status == "2/5 without a result: MemoryError: too big"
     assert gan.failures[1] == "not finished; the same command continues it"
     assert (dcgan.variant, dcgan.results, dcgan.rank, dcgan.failures) == ("dcgan", [], None, ["no message"])
     text = to_markdown([table])
-    assert "gan: 2/5 failed: MemoryError: too big" in text
-    assert "dcgan: 1/1 failed: no message" in text
+    assert "gan: 2/5 without a result: MemoryError: too big" in text
+    assert "dcgan: 1/1 without a result: no message" in text
 
 
 def test_a_failure_stands_beside_its_own_seeds(tmp_path: Path, write_run: Write) -> None:
@@ -161,7 +161,7 @@ def test_when_nothing_finished_there_is_still_a_table(tmp_path: Path, write_run:
     unfinished(tmp_path / "b", result, "boom")
     table = only_table(tmp_path)
     assert table.protocol == "no result"
-    assert table.rows[0].status == "1/1 failed: boom"
+    assert table.rows[0].status == "1/1 without a result: boom"
     for render in (to_json, to_csv, to_markdown):
         assert "boom" in render([table])
 

@@ -60,7 +60,7 @@ def test_bench_with_the_example_and_a_broken_file(
     made_up = write_run(tmp_path / "made-up")
     assert made_up.keys() == result.keys()
     assert made_up["last"].keys() == result["last"].keys()
-    assert set(result["floors"][0]) == {"name", "what", "images", "reference", "values"}
+    assert set(result["floors"][0]) == {"name", "what", "images", "reference", "values", "left_out"}
     assert made_up["environment"].keys() == result["environment"].keys()
 
 

@@ -33,6 +33,7 @@ OTHER: dict[str, Any] = {
     "features_sha256": "d" * 64,
     "resizer": "bilinear",
     "features_settings": ("layer=3",),
+    "plugin_code": ("mine=1a2b3c4d",),
     "metric_settings": ("kid.subsets=5",),
     "quantiser": "floor",
     "ema": False,

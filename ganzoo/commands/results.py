@@ -83,7 +83,7 @@ def sample(
 @click.argument("source", metavar="RUN|FOLDER|NPZ")
 @click.option("--dataset", metavar="NAME[:PATH]", help="Real images to compare with.  [default: the run's, or digits]")
 @click.option("--features", metavar="NAME", help="Feature network.  [default: the dataset's]")
-@click.option("--metrics", metavar="A,B", help="Metrics.  [default: all]")
+@click.option("--metrics", metavar="A,B", help="Metrics.  [default: all but cas]")
 @click.option("--num-images", type=int, metavar="N", help="Generated images, or at most this many of a folder's.")
 @click.option("--size", type=int, metavar="PIXELS", help="Bring the dataset's images to this size.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting.")
@@ -102,10 +102,12 @@ def eval_command(
         print_json(document)
         return
     floors = document["floors"]
+    of = "" if document["images"] == document["of"] else f" of {document['of']}, drawn at random"
+    click.echo(f"{document['source']} ({document['images']} images{of}) against {document['dataset']}, train split")
     click.echo("".join(f"{title:>16}" for title in ("", "generated", *(floor["name"] for floor in floors))))
     for name, value in document["values"].items():
-        real = (f"{floor['values'][name]:>16.4f}" if name in floor["values"] else f"{'-':>16}" for floor in floors)
-        click.echo(f"{name:<16}{value:>16.4f}{''.join(real)}")
+        real = (f"{floor['values'][name]:>16.5g}" if name in floor["values"] else f"{'-':>16}" for floor in floors)
+        click.echo(f"{name:<16}{value:>16.5g}{''.join(real)}")
     click.echo(f"protocol: {document['protocol']}")
     for floor in floors:
         click.echo(f"{floor['name']}: {floor['what']}, {floor['images']} images")

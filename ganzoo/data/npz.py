@@ -68,16 +68,15 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise
     except Exception as error:  # a damaged file can raise nearly anything in zipfile, its decompressors and NumPy
         raise DataError(
-            f"cannot read {path}: {str(error) or type(error).__name__}".splitlines()[0],
-            "write it again with np.savez, with numeric arrays only",
+            f"{path} is no readable .npz file of numeric arrays ({type(error).__name__})",
+            "write it again with np.savez(PATH, images=...)",
         ) from error
 
 
 def _to_nchw(array: np.ndarray, where: str) -> np.ndarray:
     """uint8 `[N,H,W]`, `[N,H,W,C]` or `[N,C,H,W]` -> contiguous uint8 `[N,C,H,W]`; C last is tried first."""
     if array.dtype != np.uint8:
-        cure = "save pixels as uint8 0..255, for example (images * 255).round().astype(np.uint8)"
-        raise DataError(f"{where} is {array.dtype} instead of uint8", cure)
+        raise DataError(f"{where} is {array.dtype}{_range(array)} instead of uint8 0 to 255", _to_levels(array))
     if array.ndim == 3:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[3] in (1, 3):
@@ -86,6 +85,28 @@ def _to_nchw(array: np.ndarray, where: str) -> np.ndarray:
         cure = "save images as [N,H,W], [N,H,W,C] or [N,C,H,W] with C = 1 or 3 and N of at least 1"
         raise DataError(f"{where} has shape {list(array.shape)}", cure)
     return np.ascontiguousarray(array)
+
+
+def _range(array: np.ndarray) -> str:
+    if array.size == 0 or array.dtype.kind not in "buif":
+        return ""
+    return f" from {array.min():g} to {array.max():g}"
+
+
+def _to_levels(array: np.ndarray) -> str:
+    """How to make levels of it, by its range; only where that is plain."""
+    if array.size == 0 or array.dtype.kind not in "buif":
+        return "save pixels as uint8"
+    low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "it holds NaN or infinity: mend the images first"
+    if low >= 0 and high <= 1:
+        return "save them as (images * 255).round().astype(np.uint8)"
+    if low >= -1 and high <= 1:
+        return "save them as ((images + 1) * 127.5).round().astype(np.uint8)"
+    if low >= 0 and high <= 255:
+        return "save them as images.round().astype(np.uint8)"
+    return "bring them to 0..255, and save them as uint8"
 
 
 def _labels(arrays: dict[str, np.ndarray], keys: tuple[str, ...], n: int | None, path: Path) -> np.ndarray | None:

@@ -40,12 +40,13 @@ class TensorCache:
     def write(self, name: str, tensors: dict[str, Tensor]) -> None:
         key = self._full(name)
         try:
-            write_atomic(self._path(key), lambda temporary: save_file(tensors, temporary, metadata={"key": key}))
+            ready = {part: values.contiguous() for part, values in tensors.items()}
+            write_atomic(self._path(key), lambda temporary: save_file(ready, temporary, metadata={"key": key}))
         except (OSError, SafetensorError, UserError) as error:
             warnings.warn(f"{name} of real images are not cached: {error}", RuntimeWarning, stacklevel=3)
 
     def below(self, part: str) -> TensorCache:
-        """The cache of a part of these images."""
+        """The cache of a part of these images, or of one way to compute from them."""
         return TensorCache(self._folder, f"{part} {self._key}")
 
     def _full(self, name: str) -> str:

@@ -64,6 +64,14 @@ def evaluate(
     count = 0
     values: dict[str, float] = {}
     owners: dict[str, str] = {}
+    going = dict(metrics)
+
+    def leave_out(name: str, error: Unavailable) -> None:
+        if on_unavailable is None:
+            raise error
+        on_unavailable(name, error)
+        del going[name]
+
     with scoring(extractor, device):
         for pixels, labels in batches:
             if labels is not None and labels.shape != pixels.shape[:1]:
@@ -77,20 +85,21 @@ def evaluate(
                     f"{found} features per generated image, {expected} per reference image",
                     "take both with the same feature network",
                 )
-            for metric in metrics.values():
-                metric.update({**features, "pixels": pixels}, labels)
+            for name in list(going):
+                try:
+                    going[name].update({**features, "pixels": pixels}, labels)
+                except Unavailable as error:
+                    leave_out(name, error)
             count += len(pixels)
             if on_batch is not None:
                 on_batch(len(pixels))
         if count == 0:
             raise UserError("there are no generated images to score", "generate at least one")
-        for name, metric in metrics.items():
+        for name, metric in list(going.items()):
             try:
                 computed = metric.compute(reference)
             except Unavailable as error:
-                if on_unavailable is None:
-                    raise
-                on_unavailable(name, error)
+                leave_out(name, error)
                 continue
             for key, value in computed.items():
                 if key in owners:

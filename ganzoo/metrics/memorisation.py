@@ -32,9 +32,9 @@ def closer_share(generated: Tensor, fresh: Tensor) -> float:
 class Memorisation:
     """How near generated images come to training images, against real images that are not among these: those of the
     test split or, without one, training images measured to their nearest other. Distances are Euclidean, between "pool"
-    features. Lower is better. Keys: "memorised", the percentage of generated images that are nearer to a training image
-    than all but `quantile` of the fresh real ones are: 100 times `quantile` for a generator that copies nothing and
-    draws from the right distribution, less for one whose images are off; "nn_closer", the percentage of pairs of a
+    features. Lower is better. Keys: "memorised", the percentage of generated images that are at least as near to a
+    training image as the nearest `quantile` of the fresh real ones: about 100 times `quantile` for a generator that
+    copies nothing and draws from the right distribution, less for one whose images are off; "nn_closer", of pairs of a
     generated and a fresh real image in which the generated one is nearer.
 
     `quantile`: from 0 to 1. `max_images`: at most this many generated images are looked at, the same positions each
@@ -66,8 +66,9 @@ class Memorisation:
         fresh = reference.fresh_distances(pool.device)
         order = distances.argsort(stable=True)[: self.keep]
         self.pairs = torch.stack([looked_at[order], index[order]], dim=1)
-        limit = fresh.quantile(self.quantile)
+        # One of the distances, and ties count: where duplicates put it at 0, copies are at 0, too.
+        limit = fresh.sort().values[min(int(self.quantile * len(fresh)), len(fresh) - 1)]
         return {
-            "memorised": 100.0 * float((distances < limit).double().mean()),
+            "memorised": 100.0 * float((distances <= limit).double().mean()),
             "nn_closer": closer_share(distances, fresh),
         }

@@ -54,8 +54,8 @@ def nearest(x: Tensor, y: Tensor, *, exclude: Tensor | None = None) -> tuple[Ten
         y: float `[m,D]`, on the same device.
         exclude: int64 `[n]`, an element of y each feature of x may not take, such as itself; None: all may be taken.
     """
-    centre = to_float64(y).mean(dim=0)
-    near, far = (to_float64(x) - centre).to(torch.float32), (to_float64(y) - centre).to(torch.float32)
+    centre = y.to(torch.float32).mean(dim=0)  # distances do not change, their rounding errors shrink
+    near, far = x.to(torch.float32) - centre, y.to(torch.float32) - centre
     index = []
     for rows, d2 in distance_blocks(near, far):
         if exclude is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganzoo.errors import Unavailable
 from ganzoo.metrics.fid import frechet_distance
+from ganzoo.metrics.neighbours import subset_index
 from ganzoo.metrics.prdc import prdc
 from ganzoo.metrics.statistics import gather, moments
 
@@ -117,6 +118,7 @@ class ClassRecall:
         for label, pool, real in self._images.pairs(reference, least=self.nearest_k + 1):
             real = real.subset(self.max_images)
             radii = real.squared_radii(self.nearest_k, pool.device)
-            found = prdc(pool[: self.max_images], real.pool, nearest_k=self.nearest_k, reference_radii=radii)
+            pool = pool[subset_index(len(pool), self.max_images).to(pool.device)]
+            found = prdc(pool, real.pool, nearest_k=self.nearest_k, reference_radii=radii)
             recalls[f"class_recall.{label}"] = found["recall"]
         return {"class_recall": fmean(recalls.values()), **recalls}

@@ -14,6 +14,7 @@ from ganzoo.metrics.cache import TensorCache
 from ganzoo.metrics.extract import Extractor, extract_features
 from ganzoo.metrics.neighbours import nearest, squared_radii, subset_index
 from ganzoo.metrics.statistics import Moments, moments
+from ganzoo.source import package_sha256
 
 NEIGHBOUR_IMAGES = 10_000
 """At most this many images are asked how far their nearest training image is."""
@@ -24,8 +25,8 @@ class Reference:
     """Features of real images, on the CPU. Statistics are computed on first use and kept, in the cache if there is one.
 
     `pool`: float32 `[N,D]`; `logits`: float32 `[N,K]`, or None without a classifier; `labels`: int64 `[N]` or None;
-    `num_classes`: of the dataset, 0 when it is unlabelled; `images`: the images themselves, or None; `test`: the same
-    of the dataset's test split, or None; `cache`: where statistics are kept between runs, or None.
+    `num_classes`: of the dataset, 0 when it is unlabelled; `images`: the images themselves, or None; `sha256`: of them;
+    `test`: the same of the dataset's test split, or None; `cache`: where statistics are kept between runs, or None.
     """
 
     pool: Tensor
@@ -33,6 +34,7 @@ class Reference:
     labels: Tensor | None = None
     num_classes: int = 0
     images: Images | None = None
+    sha256: str = ""
     test: Reference | None = None
     cache: TensorCache | None = field(default=None, repr=False)
     _kept: dict[str, dict[str, Tensor]] = field(default_factory=dict, repr=False)
@@ -93,7 +95,7 @@ class Reference:
             distances, _ = nearest(fresh[index].to(device), self.pool.to(device), exclude=own)
             return {"distances": distances.cpu()}
 
-        fresh = "train" if self.test is None else f"test-{len(self.test)}"
+        fresh = "train" if self.test is None else f"test-{self.test.sha256}"
         return self.keep(f"fresh-{fresh}-{NEIGHBOUR_IMAGES}", make)["distances"]
 
     def subset(self, most: int) -> Reference:
@@ -145,9 +147,9 @@ def reference_features(
         images: the real images.
         extractor: the feature network.
         cache_dir: folder of the cache, made when missing; None: neither read nor written.
-        key: names the feature network, its weights' SHA-256, its resizer and its settings. The images' own SHA-256 is
-            added here. A cache file that is damaged or belongs to something else is computed again; a cache that cannot
-            be written is a warning.
+        key: names the feature network, its weights' SHA-256, its resizer, its settings and its code. The images' own
+            SHA-256 is added here and, for what is computed from features, the code of `ganzoo.metrics`. A file that is
+            damaged or belongs to something else is computed again; one that cannot be written is a warning.
         device: where the network is.
         batch_size: images per call.
         on_batch: called with the number of images just done; not called for a cache hit.
@@ -168,8 +170,9 @@ def reference_features(
         labels=images.labels,
         num_classes=images.num_classes,
         images=images,
+        sha256=images.sha256,
         test=test,
-        cache=cache,
+        cache=None if cache is None else cache.below(package_sha256("ganzoo.metrics")),
     )
 
 

@@ -20,6 +20,7 @@ from ganzoo.objectives import Losses
 from ganzoo.plugins import Plugin
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
+from ganzoo.scoring import Scorer
 from ganzoo.snapshots import load_snapshot
 
 TINY = [
@@ -377,3 +378,44 @@ def test_tied_weights_can_be_stored(registry: Registry, root: Path, tmp_path: Pa
     config = build_config(ours, variant="odd", dataset="digits", sets=[*ODD, "eval.metrics=kid"])
     run_job(ours, config, tmp_path, root=root)
     load_snapshot(RunDirectory(tmp_path).snapshots()[-1], ours, torch.device("cpu"))
+
+
+def test_what_a_snapshot_draws_does_not_change_the_training(
+    registry: Registry, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A generator may draw noise in its forward pass, which scoring and picturing call."""
+    config = config_of(registry, "upsample-dcgan", "eval.metrics=fid,memorisation")
+    run_job(registry, config, tmp_path / "plain", root=root)
+    original = Scorer.neighbours
+
+    def drawing(self: Scorer, *arguments: Any) -> Any:
+        torch.randn(3)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Scorer, "neighbours", drawing)
+    run_job(registry, config, tmp_path / "drawing", root=root)
+    assert last_snapshot(tmp_path / "plain") == last_snapshot(tmp_path / "drawing")
+
+
+def test_scores_of_another_protocol_are_not_taken_over(registry: Registry, root: Path, tmp_path: Path) -> None:
+    """A run that is taken up by another version of ganzoo, or with other test images."""
+    config = config_of(registry)
+    whole = run_job(registry, config, tmp_path / "run", root=root)
+    run = RunDirectory(tmp_path / "run")
+    run.result_file.unlink()
+    records = run.metrics()
+    for record in records:
+        record["protocol"] = "another"
+        record["values"]["fid"] = -99.0
+    run.metrics_file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    result = run_job(registry, config, tmp_path / "run", root=root)
+    assert result["last"]["values"] == whole["last"]["values"]
+    assert result["best"]["protocol"] == result["protocol"]["id"]
+    assert result["untrained"] is None
+
+
+def test_a_handful_of_images_has_a_picture_of_neighbours(registry: Registry, root: Path, tmp_path: Path) -> None:
+    config = config_of(registry, "upsample-dcgan", "eval.num_images=5", "eval.metrics=kid,memorisation")
+    result = run_job(registry, config, tmp_path / "run", root=root)
+    assert result["last"]["values"]["memorised"] >= 0
+    assert len(list((tmp_path / "run" / "neighbours").iterdir())) == 2

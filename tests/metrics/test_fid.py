@@ -59,7 +59,8 @@ def test_rank_deficient_against_the_exact_value():
     x, y = features(20, 64, 1).double(), features(20, 64, 2).double()
     basis = torch.linalg.qr(torch.cat([x, y]).T).Q
     expected = frechet_distance(moments(x @ basis), moments(y @ basis))
-    assert score(x, y, allow_rank_deficient=True) == pytest.approx(expected, rel=1e-9)
+    # Half the digits: where the covariance is singular, rounding decides about directions that have no variance.
+    assert score(x, y, allow_rank_deficient=True) == pytest.approx(expected, rel=1e-7)
 
 
 @pytest.mark.parametrize("counts", [(64, 100), (100, 64)])

@@ -79,3 +79,13 @@ def test_neighbours_are_the_nearest_and_exclude_what_they_are_told():
     _, others = nearest(y, y, exclude=torch.arange(400))
     assert (others != torch.arange(400)).all()
     assert torch.equal(nearest(y, y)[0], torch.zeros(400).double())
+
+
+def test_copies_are_found_where_real_images_repeat():
+    """Duplicates put the nearest fresh images at 0, where copies are, too."""
+    train = points(200, 0)
+    train[:10] = train[10:20]
+    values, _ = score(train[30:130], Reference(pool=train))
+    assert values["memorised"] == 100
+    values, _ = score(points(500, 5), Reference(pool=train))
+    assert values["memorised"] == 0

@@ -112,3 +112,22 @@ def test_a_cache_keeps_names_and_keys_apart(tmp_path):
     assert cache.below("x").read("x") is None
     cache.write("bad", {"t": torch.tensor([float("nan")])})
     assert cache.read("bad") is None
+
+
+def test_other_test_images_are_other_distances(tmp_path):
+    """As many as before, so that only their contents tell."""
+    found = []
+    for seed in (1, 2):
+        test = reference_features(images(60, seed), network, cache_dir=tmp_path, key="a", device=CPU)
+        real = reference_features(images(90, 0), network, cache_dir=tmp_path, key="a", device=CPU, test=test)
+        found.append(real.fresh_distances(CPU))
+    assert not torch.equal(*found)
+    expected, _ = neighbours.nearest(test.pool, real.pool)
+    assert torch.equal(found[1], expected)
+
+
+def test_edited_metrics_do_not_get_old_statistics(tmp_path, monkeypatch):
+    make_reference(tmp_path).squared_radii(3, CPU)
+    monkeypatch.setattr(reference, "package_sha256", lambda package: "edited")
+    monkeypatch.setattr(reference, "squared_radii", lambda features, k: torch.zeros(len(features)))
+    assert not make_reference(tmp_path).squared_radii(3, CPU).any()
