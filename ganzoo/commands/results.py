@@ -106,6 +106,8 @@ def eval_command(
     click.echo(f"{document['source']} ({document['images']} images{of}) against {document['dataset']}, train split")
     click.echo("".join(f"{title:>16}" for title in ("", "generated", *(floor["name"] for floor in floors))))
     for name, value in document["values"].items():
+        if "." in name:  # of one class, or at one number of images: with --json
+            continue
         real = (f"{floor['values'][name]:>16.5g}" if name in floor["values"] else f"{'-':>16}" for floor in floors)
         click.echo(f"{name:<16}{value:>16.5g}{''.join(real)}")
     click.echo(f"protocol: {document['protocol']}")

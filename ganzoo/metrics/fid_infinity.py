@@ -24,13 +24,9 @@ def smallest_count(count: int, dim: int) -> int:
     return max(2 * dim, count // 10)
 
 
-def fid_infinity(generated: Tensor, reference: Moments, *, points: int = 15, seed: int = 2020) -> float:
-    """The value at 1/N = 0 of the line  FID(N) = FID_inf + b / N  through FIDs of `points` numbers of images.
-
-    The bias of FID at N images depends on the generator, so that two of them may swap places at another N; the
-    intercept does not have it. What the finite reference adds stays. N runs from `smallest_count` to all in equal
-    steps; each FID is of a random subset (`numpy.random.RandomState(seed)`), and the fit is by least squares. May come
-    out slightly below 0 where the distance is 0.
+def fid_at_counts(generated: Tensor, reference: Moments, *, points: int = 15, seed: int = 2020) -> dict[int, float]:
+    """FIDs of `points` numbers of images, from `smallest_count` to all of them in equal steps, each of a random subset
+    (`numpy.random.RandomState(seed)`).
 
     Args:
         generated: float `[N,D]`, N >= 4 D.
@@ -48,18 +44,28 @@ def fid_infinity(generated: Tensor, reference: Moments, *, points: int = 15, see
             f"score at least {4 * dim} images",
         )
     rng = np.random.RandomState(seed)
-    counts = np.linspace(smallest_count(n, dim), n, points).astype(int)
     known = factor(reference.covariance)
-    fids = []
-    for count in counts:
+    fids = {}
+    for count in np.linspace(smallest_count(n, dim), n, points).astype(int).tolist():
         chosen = torch.from_numpy(rng.permutation(n)[:count]).to(generated.device)
-        fids.append(factored_distance(moments(generated[chosen]), reference, known))
-    _, intercept = np.polyfit(1 / counts, fids, 1)
+        fids[count] = factored_distance(moments(generated[chosen]), reference, known)
+    return fids
+
+
+def fid_infinity(fids: Mapping[int, float]) -> float:
+    """The value at 1/N = 0 of the line  FID(N) = FID_inf + b / N  through FIDs at several numbers of images N.
+
+    The bias of FID at N images depends on the generator, so that two of them may swap places at another N; the
+    intercept does not have it. What the finite reference adds stays. The fit is by least squares; it may come out
+    slightly below 0 where the distance is 0.
+    """
+    _, intercept = np.polyfit([1 / count for count in fids], list(fids.values()), 1)
     return float(intercept)
 
 
 class FrechetDistanceInfinity:
-    """FID of "pool" features at infinitely many generated images, lower is better. Key: "fid_inf".
+    """FID of "pool" features at infinitely many generated images, lower is better. Keys: "fid_inf" and "fid.N", the FID
+    at each number N of images that the line is fitted to.
 
     `points`: numbers of images the line is fitted to.
     """
@@ -84,4 +90,5 @@ class FrechetDistanceInfinity:
                 f"FID at infinity needs more reference images than the {reference.pool.shape[1]} feature dimensions",
                 "use more reference images, or kid",
             )
-        return {"fid_inf": fid_infinity(gather(self._pool, "features"), reference.moments, points=self.points)}
+        fids = fid_at_counts(gather(self._pool, "features"), reference.moments, points=self.points)
+        return {"fid_inf": fid_infinity(fids), **{f"fid.{count}": value for count, value in fids.items()}}
