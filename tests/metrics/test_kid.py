@@ -2,6 +2,7 @@
 
 import statistics
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,3 +85,31 @@ def test_nan_features_are_refused():
     x[0, 0] = float("nan")
     with pytest.raises(UserError, match="NaN"):
         score(x, features(60, 8, 2))
+
+
+def test_the_standard_error_by_hand():
+    """The parts by least squares on the kernel matrices: effects of rows, and what is left of pairs."""
+    n = m = 13
+    x, y = (features(count, 6, seed).double().numpy() for count, seed in ((n, 1), (m, 2)))
+
+    def kernel(a, b):
+        return (a @ b.T / 6 + 1) ** 3
+
+    def pairs(k):
+        i, j = np.triu_indices(len(k), 1)
+        design = np.zeros((len(i), len(k)))
+        design[np.arange(len(i)), i] = design[np.arange(len(i)), j] = 1
+        left = k[i, j] - design @ np.linalg.lstsq(design, k[i, j], rcond=None)[0]
+        return (left**2).sum() / (len(i) - len(k))
+
+    across = kernel(x, y)
+    left = across - across.mean(1)[:, None] - across.mean(0)[None] + across.mean()
+    s_xy = (left**2).sum() / ((n - 1) * (m - 1))
+    total = 4 * s_xy / (n * m)
+    for z, cross, others in ((x, across.mean(1), m), (y, across.mean(0), n)):
+        k, count = kernel(z, z), len(z)
+        within = (k.sum(1) - k.diagonal()) / (count - 1)
+        h = np.var(within - cross, ddof=1) - pairs(k) / (count - 1) - s_xy / others
+        total += 4 * max(h, 0) / count + 2 * pairs(k) / (count * (count - 1))
+    estimate = kernel_distance(torch.from_numpy(x), torch.from_numpy(y))
+    assert estimate.standard_error == pytest.approx(total**0.5, rel=1e-6)
