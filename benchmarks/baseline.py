@@ -157,7 +157,7 @@ def engine(registry: Registry, config: RunConfig, device: torch.device) -> Calla
         losses=registry.objective(config.objective.name).load()(config.objective.settings),
         sampler=make_sampler(make_images(pixels, None), batch_size=config.train.batch_size, device=device, seed=0),
         config=config.train,
-        conditional=False,
+        num_classes=0,
         device=device,
         precision=resolve_precision(config.precision, device),
     )

@@ -102,7 +102,7 @@ def _run(
         losses=losses,
         sampler=sampler,
         config=config.train,
-        conditional=variant.conditional,
+        num_classes=images.num_classes if variant.conditional else 0,
         device=device,
         precision=precision,
         run=run,

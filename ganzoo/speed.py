@@ -94,7 +94,7 @@ class _Timed:
             losses=registry.objective(config.objective.name).load()(config.objective.settings),
             sampler=make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed),
             config=config.train,
-            conditional=conditional,
+            num_classes=images.num_classes if conditional else 0,
             device=device,
             precision=resolve_precision(config.precision, device),
         )

@@ -63,6 +63,8 @@ def permutation(seed: int, epoch: int, n: int) -> Tensor:
 class Sampler(ABC):
     """Gives batches by number. Both implementations give the same batches for the same images, size and seed."""
 
+    shape: tuple[int, int, int]  # (C, H, W)
+
     @abstractmethod
     def batch(self, index: int) -> Batch:
         """Batch number `index` >= 0: pixels uint8 `[B,C,H,W]`, labels int64 `[B]` or None, on the device.
@@ -80,6 +82,7 @@ class ResidentSampler(Sampler):
     """The whole dataset lies on the device; a batch is one gather there and never makes the host wait."""
 
     def __init__(self, images: Images, *, batch_size: int, device: torch.device, seed: int) -> None:
+        self.shape = images.shape
         self._order = Order(num_images=len(images), batch_size=batch_size, seed=seed, device=device)
         self._pixels = images.pixels.to(device)
         self._labels = None if images.labels is None else images.labels.to(device)
@@ -101,6 +104,7 @@ class StreamingSampler(Sampler):
     """
 
     def __init__(self, images: Images, *, batch_size: int, device: torch.device, seed: int) -> None:
+        self.shape = images.shape
         cpu = torch.device("cpu")
         self._order = Order(num_images=len(images), batch_size=batch_size, seed=seed, device=cpu)
         self._images = images

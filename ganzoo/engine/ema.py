@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def ema_copy(module: nn.Module) -> nn.Module:
@@ -23,9 +23,19 @@ def ema_decay(images_per_update: int, images_seen: int, half_life: float, rampup
 
 
 @torch.no_grad()
-def ema_update(average: nn.Module, module: nn.Module, decay: float) -> None:
-    """Parameters move towards the module's; buffers (batch-norm statistics) are copied."""
-    torch._foreach_lerp_(list(average.parameters()), list(module.parameters()), 1.0 - decay)
+def ema_update(average: nn.Module, module: nn.Module, decay: float | Tensor) -> None:
+    """Parameters move towards the module's; buffers (batch-norm statistics) are copied.
+
+    `decay` may be a tensor `[]` on the device: a CUDA graph that is replayed reads the value of the moment from it.
+    """
+    averages: list[Tensor] = list(average.parameters())
+    parameters: list[Tensor] = list(module.parameters())
+    if isinstance(decay, Tensor):
+        moves = torch._foreach_sub(parameters, averages)
+        torch._foreach_mul_(moves, 1.0 - decay)
+        torch._foreach_add_(averages, moves)
+    else:
+        torch._foreach_lerp_(averages, parameters, 1.0 - decay)
     buffers = list(average.buffers())
     if buffers:
         torch._foreach_copy_(buffers, list(module.buffers()))

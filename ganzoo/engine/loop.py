@@ -92,7 +92,7 @@ def train(
     losses: Losses,
     sampler: Sampler,
     config: Train,
-    conditional: bool,
+    num_classes: int,  # 0: the networks get no labels
     device: torch.device,
     precision: Precision,
     run: RunDirectory,
@@ -108,7 +108,7 @@ def train(
         losses=losses,
         sampler=sampler,
         config=config,
-        conditional=conditional,
+        num_classes=num_classes,
         device=device,
         precision=precision,
     )

@@ -17,7 +17,12 @@ from ganzoo.objectives import Losses
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
+    """What all phases of a step see. Fakes carry the labels of the real images, so that labels follow the data's own
+    law in every phase; they are made once per step and serve D and G alike, as in PyTorch's DCGAN tutorial.
+    """
+
     real: Tensor  # [N,C,H,W] float32 in [-1, 1]
+    fake: Tensor  # [N,C,H,W] float32 in [-1, 1]; with G's graph in steps that train G
     labels: Tensor | None  # [N] int64, or None where the variant is unconditional
 
 
@@ -33,29 +38,35 @@ class Phase:
     weight_clip: float | None = None  # after the step, every parameter is clamped to [-c, c]
 
 
-def make_phases(gan: GAN, losses: Losses, train: Train, precision: Precision, statistics: Statistics) -> list[Phase]:
-    """D at every step, G at every `train.d_steps`th.
-
-    Fakes carry the labels of the real batch, so labels follow the data's own law in both phases.
-    """
+def make_phases(
+    gan: GAN,
+    losses: Losses,
+    train: Train,
+    precision: Precision,
+    statistics: Statistics,
+    *,
+    joint: bool,  # D judges real and fake images in one pass: only where it does not mix samples
+    plain: bool = False,  # optimizers parameter by parameter
+    capturable: bool = False,  # optimizers whose steps a CUDA graph may hold
+) -> list[Phase]:
+    """D at every step, G at every `train.d_steps`th."""
     generator, discriminator = gan.generator, gan.discriminator
-
-    def generate(batch: Batch) -> Tensor:
-        z = torch.randn(batch.real.shape[0], gan.z_dim, device=batch.real.device)
-        with precision.autocast():
-            images: Tensor = generator(z, batch.labels)
-        return images.float()
 
     def judge(images: Tensor, labels: Tensor | None) -> Tensor:
         with precision.autocast():
             logits: Tensor = discriminator(images, labels)
         return logits.float()
 
+    def judge_both(real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        if not joint:
+            return judge(real, labels), judge(fake, labels)
+        both = torch.cat([real, fake])
+        real_logits, fake_logits = judge(both, None if labels is None else torch.cat([labels, labels])).chunk(2)
+        return real_logits, fake_logits
+
     def d_loss(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            fake = generate(batch)
-        real_logits = judge(batch.real, batch.labels)
-        fake_logits = judge(fake, batch.labels)
+        fake = batch.fake.detach()
+        real_logits, fake_logits = judge_both(batch.real, fake, batch.labels)
         loss = losses.d_loss(real_logits, fake_logits)
         statistics.add("d_loss", loss)
         statistics.add("d_accuracy", torch.cat([real_logits > 0, fake_logits <= 0]))
@@ -67,36 +78,49 @@ def make_phases(gan: GAN, losses: Losses, train: Train, precision: Precision, st
         return loss
 
     def g_loss(batch: Batch) -> Tensor:
-        fake_logits = judge(generate(batch), batch.labels)
-        real_logits = judge(batch.real, batch.labels) if losses.g_uses_real else None
-        loss = losses.g_loss(fake_logits, real_logits)
+        if losses.g_uses_real:
+            real_logits, fake_logits = judge_both(batch.real, batch.fake, batch.labels)
+            loss = losses.g_loss(fake_logits, real_logits)
+        else:
+            loss = losses.g_loss(judge(batch.fake, batch.labels), None)
         statistics.add("g_loss", loss)
         return loss
+
+    def optimizer(module: nn.Module, lr: float) -> torch.optim.Optimizer:
+        return make_optimizer(module.parameters(), train, lr, plain=plain, capturable=capturable)
 
     return [
         Phase(
             name="D",
             module=discriminator,
-            optimizer=make_optimizer(discriminator.parameters(), train, train.d_lr),
+            optimizer=optimizer(discriminator, train.d_lr),
             interval=1,
             loss=d_loss,
             weight_clip=losses.weight_clip,
         ),
         Phase(
-            name="G",
-            module=generator,
-            optimizer=make_optimizer(generator.parameters(), train, train.g_lr),
-            interval=train.d_steps,
-            loss=g_loss,
+            name="G", module=generator, optimizer=optimizer(generator, train.g_lr), interval=train.d_steps, loss=g_loss
         ),
     ]
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], train: Train, lr: float) -> torch.optim.Optimizer:
-    """Adam is fused: one kernel for all parameters, on CPU and GPU alike."""
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], train: Train, lr: float, *, plain: bool = False, capturable: bool = False
+) -> torch.optim.Optimizer:
+    """Adam is fused: one kernel for all parameters, on CPU and GPU alike. `plain`: one parameter after another."""
     if train.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=lr, alpha=train.beta2, foreach=True)
-    return torch.optim.Adam(parameters, lr=lr, betas=(train.beta1, train.beta2), fused=True)
+        return torch.optim.RMSprop(parameters, lr=lr, alpha=train.beta2, foreach=not plain, capturable=capturable)
+    betas = (train.beta1, train.beta2)
+    if plain:
+        return torch.optim.Adam(parameters, lr=lr, betas=betas, foreach=False, fused=False)
+    return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True, capturable=capturable)
+
+
+def generate(generator: nn.Module, z: Tensor, labels: Tensor | None, precision: Precision) -> Tensor:
+    """z float32 `[N, z_dim]`, labels int64 `[N]` or None -> float32 `[N,C,H,W]`."""
+    with precision.autocast():
+        images: Tensor = generator(z, labels)
+    return images.float()
 
 
 def run_phase(phase: Phase, batch: Batch) -> None:

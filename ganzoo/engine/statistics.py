@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 
 class Statistics:
-    """Sums on the device, counts on the host. `add` never waits for the device; `read` does, once."""
+    """Sums on the device, each in one tensor for good, counts on the host. `add` never waits for the device; `read`
+    does, once.
+
+    A CUDA graph adds to the sums again at each replay, but runs no Python: `counted` and `count` let its owner keep the
+    counts in step.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self.counted: Counter[str] = Counter()  # values added since the last read, by name
 
     def add(self, name: str, values: Tensor) -> None:
         """`values`: any shape, any real or bool dtype."""
-        total = values.detach().sum(dtype=torch.float32)
-        if name in self._sums:
-            self._sums[name] += total
-            self._counts[name] += values.numel()
-        else:
-            self._sums[name] = total
-            self._counts[name] = values.numel()
+        if name not in self._sums:
+            self._sums[name] = torch.zeros((), dtype=torch.float32, device=self._device)
+        self._sums[name] += values.detach().sum(dtype=torch.float32)
+        self.counted[name] += values.numel()
+
+    def count(self, more: Mapping[str, int]) -> None:
+        """Values that were added to the sums without `add`."""
+        self.counted.update(more)
 
     def read(self) -> dict[str, float]:
         """Mean of everything added since the last read, by name. One device-to-host copy: a deliberate sync."""
-        if not self._sums:
+        names = [name for name in self._sums if self.counted[name]]
+        if not names:
             return {}
-        means = dict(zip(self._sums, torch.stack(list(self._sums.values())).tolist(), strict=True))
-        result = {name: means[name] / self._counts[name] for name in means}
-        self._sums.clear()
-        self._counts.clear()
+        sums = torch.stack([self._sums[name] for name in names]).tolist()
+        result = {name: total / self.counted[name] for name, total in zip(names, sums, strict=True)}
+        for total in self._sums.values():
+            total.zero_()
+        self.counted.clear()
         return result

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from ganzoo.config import Train
 from ganzoo.data import to_float
 from ganzoo.data.sampler import Sampler
 from ganzoo.engine.device import Precision
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
-from ganzoo.engine.phases import Batch, make_phases, run_phase
+from ganzoo.engine.mixing import mixes_samples
+from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN
@@ -26,29 +30,53 @@ class Step:
         losses: Losses,
         sampler: Sampler,
         config: Train,
-        conditional: bool,
+        num_classes: int,  # 0: the networks get no labels
         device: torch.device,
         precision: Precision,
+        plain: bool = False,  # each operation as torch does it: what the fast paths are tested against
     ) -> None:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
+        self._layout = torch.contiguous_format if plain else torch.channels_last
         for module in (gan.generator, gan.discriminator):
-            module.to(device, memory_format=torch.channels_last).train().requires_grad_(False)  # type: ignore[call-overload]
+            module.to(device, memory_format=self._layout).train().requires_grad_(False)  # type: ignore[call-overload]
         self.statistics = Statistics(device)
-        phases = make_phases(gan, losses, config, precision, self.statistics)
+        shape = sampler.shape
+        phases = make_phases(
+            gan,
+            losses,
+            config,
+            precision,
+            self.statistics,
+            joint=not mixes_samples(gan.discriminator, shape, num_classes, device),
+            plain=plain,
+        )
         self.state = TrainState(gan=gan, ema=ema_copy(gan.generator), phases=phases, device=device)
-        self._sampler, self._config, self._conditional = sampler, config, conditional
+        self._sampler, self._config, self._conditional = sampler, config, num_classes > 0
+        self._precision = precision
 
     def __call__(self) -> None:
         state, config = self.state, self._config
         pixels, labels = self._sampler.batch(state.step)
-        real = to_float(pixels).contiguous(memory_format=torch.channels_last)
-        batch = Batch(real=real, labels=labels if self._conditional else None)
-        for phase in state.phases:
-            if (state.step + 1) % phase.interval == 0:
-                run_phase(phase, batch)
         state.step += 1
-        if state.step % config.d_steps == 0:
-            images = config.batch_size * config.d_steps
-            seen = state.step * config.batch_size
-            decay = ema_decay(images, seen, config.ema_kimg * 1000, config.ema_rampup)
-            ema_update(state.ema, state.gan.generator, decay)
+        due = [phase for phase in state.phases if state.step % phase.interval == 0]
+        images, seen = config.batch_size * config.d_steps, state.step * config.batch_size
+        decay = ema_decay(images, seen, config.ema_kimg * 1000, config.ema_rampup)
+        self._iterate(pixels, labels, due, decay)
+
+    def _iterate(self, pixels: Tensor, labels: Tensor | None, due: Sequence[Phase], decay: float | Tensor) -> None:
+        """The work on the device. pixels uint8 `[B,C,H,W]`, labels int64 `[B]` or None. `decay`: of the EMA, which
+        follows each update of G.
+        """
+        state = self.state
+        gan = state.gan
+        labels = labels if self._conditional else None
+        trains_g = any(phase.module is gan.generator for phase in due)
+        gan.generator.requires_grad_(trains_g)
+        z = torch.randn(len(pixels), gan.z_dim, device=state.device)
+        with torch.set_grad_enabled(trains_g):
+            fake = generate(gan.generator, z, labels, self._precision)
+        batch = Batch(real=to_float(pixels).contiguous(memory_format=self._layout), fake=fake, labels=labels)
+        for phase in due:
+            run_phase(phase, batch)
+        if trains_g:
+            ema_update(state.ema, gan.generator, decay)

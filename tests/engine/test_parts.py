@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.config import Train
+from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.device import (
     Precision,
     preserved_random_state,
@@ -19,6 +20,7 @@ from ganzoo.engine.device import (
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
 from ganzoo.engine.phases import Batch, make_phases, run_phase
 from ganzoo.engine.statistics import Statistics
+from ganzoo.engine.step import Step
 from ganzoo.errors import UserError
 from ganzoo.gan import GAN, VariantConfig
 from ganzoo.objectives import Losses
@@ -57,7 +59,14 @@ def phases_of(losses: Losses = LOSSES, **train: Any) -> tuple[GAN, list[Any], St
     gan.generator.requires_grad_(False)
     gan.discriminator.requires_grad_(False)
     statistics = Statistics(CPU)
-    return gan, make_phases(gan, losses, Train(**train), FP32, statistics), statistics
+    return gan, make_phases(gan, losses, Train(**train), FP32, statistics, joint=False), statistics
+
+
+def batch_for(gan: GAN, labels: Tensor | None = None) -> Batch:
+    gan.generator.requires_grad_(True)
+    fake = gan.generator(torch.randn(5, 3), labels)
+    gan.generator.requires_grad_(False)
+    return Batch(real=torch.rand(5, 1, 2, 2), fake=fake, labels=labels)
 
 
 def weights(module: nn.Module) -> list[Tensor]:
@@ -73,7 +82,7 @@ def test_a_phase_moves_its_own_module_alone_and_leaves_no_gradient(index: int) -
     gan, phases, _ = phases_of()
     modules = [gan.discriminator, gan.generator]
     before = [weights(module) for module in modules]
-    run_phase(phases[index], Batch(real=torch.rand(5, 1, 2, 2), labels=None))
+    run_phase(phases[index], batch_for(gan))
     assert moved(before[index], modules[index])
     assert not moved(before[1 - index], modules[1 - index])
     for module in modules:
@@ -88,8 +97,9 @@ def test_the_generator_is_trained_every_d_steps() -> None:
 def test_real_and_generated_images_carry_the_same_labels() -> None:
     gan, phases, _ = phases_of()
     labels = torch.tensor([0, 1, 2, 1, 0])
+    batch = batch_for(gan, labels)
     for phase in phases:
-        run_phase(phase, Batch(real=torch.rand(5, 1, 2, 2), labels=labels))
+        run_phase(phase, batch)
     assert isinstance(gan.discriminator, D)
     assert len(gan.discriminator.labels) == 3  # real, generated; generated
     assert all(seen is labels for seen in gan.discriminator.labels)
@@ -98,7 +108,7 @@ def test_real_and_generated_images_carry_the_same_labels() -> None:
 def test_weights_are_clipped_after_the_step() -> None:
     losses = Losses(d_loss=LOSSES.d_loss, g_loss=LOSSES.g_loss, weight_clip=0.01)
     gan, phases, _ = phases_of(losses, d_lr=1.0)
-    run_phase(phases[0], Batch(real=torch.rand(5, 1, 2, 2), labels=None))
+    run_phase(phases[0], batch_for(gan))
     assert max(float(parameter.abs().max()) for parameter in gan.discriminator.parameters()) <= 0.01
     assert max(float(parameter.abs().max()) for parameter in gan.generator.parameters()) > 0.01
 
@@ -112,8 +122,8 @@ def test_relativistic_losses_get_real_logits_in_the_generators_phase() -> None:
 
     for uses in (True, False):
         losses = Losses(d_loss=LOSSES.d_loss, g_loss=g_loss, g_uses_real=uses)
-        _, phases, _ = phases_of(losses)
-        run_phase(phases[1], Batch(real=torch.rand(5, 1, 2, 2), labels=None))
+        gan, phases, _ = phases_of(losses)
+        run_phase(phases[1], batch_for(gan))
     assert seen[0] is not None
     assert seen[0].shape == (5,)
     assert seen[1] is None
@@ -140,9 +150,18 @@ def test_no_step_waits_for_the_device(name: str, objective: str, monkeypatch: py
     config = VariantConfig(settings=settings, per_sample_critic=target.per_sample_gradients)
     gan = spec.load()(config, (1, 32, 32), 10 if spec.conditional else 0)
     losses = target.load()({setting.name: setting.default for setting in target.settings})
-    phases = make_phases(gan, losses, Train(), FP32, Statistics(CPU))
-    labels = torch.arange(4) if spec.conditional else None
-    batch = Batch(real=torch.rand(4, 1, 32, 32) * 2 - 1, labels=labels)
+    pixels = torch.randint(0, 256, (16, 1, 32, 32), dtype=torch.uint8)
+    images = make_images(pixels, torch.arange(16) % 10)
+    step = Step(
+        gan=gan,
+        losses=losses,
+        sampler=make_sampler(images, batch_size=4, device=CPU, seed=0),
+        config=Train(batch_size=4),
+        num_classes=10 if spec.conditional else 0,
+        device=CPU,
+        precision=FP32,
+    )
+    step()  # the first one draws the order
 
     def sync(self: Tensor, *arguments: Any) -> Any:
         raise AssertionError("the step reads a tensor on the host")
@@ -150,9 +169,7 @@ def test_no_step_waits_for_the_device(name: str, objective: str, monkeypatch: py
     with monkeypatch.context() as patch:
         for method in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "nonzero"):
             patch.setattr(Tensor, method, sync)
-        for phase in phases:
-            run_phase(phase, batch)
-        ema_update(ema_copy(gan.generator), gan.generator, 0.5)
+        step()
 
 
 def test_statistics_are_means_since_the_last_read() -> None:
@@ -172,14 +189,15 @@ def test_ema_half_life_is_in_images() -> None:
     assert ema_decay(50, 2000, 0.0, 0.05) == 0.0
 
 
-def test_ema_averages_parameters_and_copies_buffers() -> None:
+@pytest.mark.parametrize("decay", [0.75, torch.tensor(0.75)], ids=["number", "tensor"])
+def test_ema_averages_parameters_and_copies_buffers(decay: float | Tensor) -> None:
     module = nn.BatchNorm1d(2)
     average = ema_copy(module)
     with torch.no_grad():
         module.weight.fill_(3.0)
         module.running_mean.fill_(5.0)  # type: ignore[union-attr]
         module.num_batches_tracked.fill_(7)  # type: ignore[union-attr]
-    ema_update(average, module, 0.75)
+    ema_update(average, module, decay)
     assert torch.equal(average.weight, torch.full((2,), 1.5))  # 0.75 * 1 + 0.25 * 3
     assert torch.equal(average.running_mean, torch.full((2,), 5.0))
     assert average.num_batches_tracked == 7
@@ -221,7 +239,7 @@ def test_bf16_autocasts_networks_and_keeps_losses_in_fp32() -> None:
 
     gan = GAN(generator=G(), discriminator=Spy(), z_dim=3)
     losses = Losses(d_loss=d_loss, g_loss=LOSSES.g_loss)
-    phases = make_phases(gan, losses, Train(), resolve_precision("bf16", CPU), Statistics(CPU))
-    run_phase(phases[0], Batch(real=torch.rand(5, 1, 2, 2), labels=None))
+    phases = make_phases(gan, losses, Train(), resolve_precision("bf16", CPU), Statistics(CPU), joint=False)
+    run_phase(phases[0], batch_for(gan))
     assert seen == [torch.bfloat16, torch.bfloat16, torch.float32]
     assert all(parameter.dtype == torch.float32 for parameter in gan.discriminator.parameters())
