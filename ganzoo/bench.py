@@ -99,28 +99,38 @@ def run_jobs(jobs: Sequence[Job], announce: Callable[[str], None]) -> list[RunDi
         if run.read_result() is not None:
             announce(f"{job.title}: done before")
             continue
-        worker = context.Process(target=work, args=(job,), name=job.title)
-        worker.start()
-        try:
-            worker.join()
-        except KeyboardInterrupt:
-            worker.join(timeout=10)
-            if worker.is_alive():
-                worker.kill()
-            raise
-        if worker.exitcode:
-            if worker.exitcode < 0:
-                _write_failure(run, f"the process was ended by signal {-worker.exitcode} (out of memory?)")
-            first = run.failure_file.read_text(encoding="utf-8").splitlines()[0] if run.failure_file.exists() else ""
-            announce(f"{job.title}: failed: {first or f'exit code {worker.exitcode}'}")
+        exitcode = join(context.Process(target=work, args=(job,), name=job.title))
+        if exitcode:
+            if exitcode < 0:
+                write_failure(run, f"the process was ended by signal {-exitcode} (out of memory?)")
+            announce(f"{job.title}: failed: {first_failure(run) or f'exit code {exitcode}'}")
     return [RunDirectory(Path(job.out)) for job in jobs]
+
+
+def join(worker: multiprocessing.process.BaseProcess) -> int:
+    """Start a process and wait for its end: the exit code, negative for a signal. An interrupt ends it, too."""
+    worker.start()
+    try:
+        worker.join()
+    except KeyboardInterrupt:
+        worker.join(timeout=10)
+        if worker.is_alive():
+            worker.kill()
+        raise
+    return worker.exitcode or 0
+
+
+def first_failure(run: RunDirectory) -> str:
+    """The first line of the run's failure.txt; "" if there is none."""
+    lines = run.failure_file.read_text(encoding="utf-8").splitlines() if run.failure_file.exists() else []
+    return lines[0] if lines else ""
 
 
 def work(job: Job) -> None:
     """What a worker process does. Exit code 0: result.json is there; 2: the user's error; 1: a bug, traceback in
     failure.txt; 130: interrupted.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     run = RunDirectory(Path(job.out))
     try:
         from ganzoo.display import TrainingDisplay
@@ -134,15 +144,20 @@ def work(job: Job) -> None:
             run_job(registry, config, run.path, root=Path(job.root), observers=observers, announce=display.announce)
     except KeyboardInterrupt:
         os._exit(130)  # without joining torch's threads, which may be in the middle of a step
-    except UserError as error:
-        _write_failure(run, f"{error.cause}; {error.cure}")
-        sys.exit(2)
     except Exception as error:
-        _write_failure(run, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
-        sys.exit(1)
+        record_failure(run, error)
+        sys.exit(2 if isinstance(error, UserError) else 1)
 
 
-def _end_with_parent() -> None:
+def record_failure(run: RunDirectory, error: BaseException) -> None:
+    """failure.txt: cause and cure of a user's error, the traceback of a bug."""
+    if isinstance(error, UserError):
+        write_failure(run, f"{error.cause}; {error.cure}")
+    else:
+        write_failure(run, "".join([f"{type(error).__name__}: {error}\n\n", *traceback.format_exception(error)]))
+
+
+def end_with_parent() -> None:
     """A bench that is killed must not leave a job behind that trains on."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -150,7 +165,7 @@ def _end_with_parent() -> None:
         os._exit(130)
 
 
-def _write_failure(run: RunDirectory, text: str) -> None:
+def write_failure(run: RunDirectory, text: str) -> None:
     """Best effort: when the disk is the trouble, the exit code still tells."""
     try:
         run.write_failure(text)

@@ -36,8 +36,9 @@ def wide_console(stderr: bool = False) -> Console:
 class TrainingDisplay:
     """An observer that shows a run on stderr: a live bar on a terminal, else one plain line per tick."""
 
-    def __init__(self, title: str) -> None:
-        self._title = title
+    def __init__(self, title: str, live: bool = True) -> None:
+        """`live`: a bar where there is a terminal; of several runs at once, only lines."""
+        self._title, self._live = title, live
         self._console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -86,7 +87,7 @@ class TrainingDisplay:
         )
         text = f"{status.kimg:.1f} kimg  {status.img_per_s:,.0f} img/s  {losses}  {self._metrics}"
         text += f"{_clock(status.seconds_left)} left"
-        if self._progress is None and self._console.is_terminal:
+        if self._progress is None and self._live and self._console.is_terminal:
             self._start()
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=status.progress, text=text)

@@ -13,6 +13,7 @@ from torch import nn
 from ganzoo.config import RunConfig, dataset_label
 from ganzoo.data import Images, to_uint8
 from ganzoo.data.sampler import make_sampler
+from ganzoo.engine.concurrent import ALONE, Turn
 from ganzoo.engine.device import denormals_flushed, preserved_random_state, resolve_device, resolve_precision
 from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
 from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
@@ -39,11 +40,13 @@ def run_job(
     root: Path,
     observers: Sequence[Observer] = (),
     announce: Callable[[str], None] = lambda text: None,
+    turn: Turn = ALONE,
 ) -> dict[str, Any]:
     """Train as `config` says into `out`, score, and return the content of result.json.
 
     A finished run is returned as it is; an interrupted one is continued. `root` is the folder of datasets and caches.
-    `announce` is told, in one line, what takes a while beside training, and how far it has come.
+    `announce` is told, in one line, what takes a while beside training, and how far it has come. `turn`: the run's own,
+    where it shares its process and device with others; memory and energy are then no single run's, and are not told.
 
     Raises:
         UserError: anything the user can mend; what has been computed so far is kept.
@@ -54,7 +57,7 @@ def run_job(
     if finished is not None:
         return finished
     with exclusive(run.path / ".lock"):
-        return _run(registry, config, run, root, observers, announce, started)
+        return _run(registry, config, run, root, observers, announce, started, turn)
 
 
 def _run(
@@ -65,6 +68,7 @@ def _run(
     observers: Sequence[Observer],
     announce: Callable[[str], None],
     started: float,
+    turn: Turn,
 ) -> dict[str, Any]:
     """What `run_job` does once the directory is its own. `started`: perf_counter() when the job began."""
     run.failure_file.unlink(missing_ok=True)
@@ -109,11 +113,14 @@ def _run(
         take_snapshot=take_snapshot,
         target=target,
         observers=watchers,
-        reset_peak_memory=lambda: reset_peak_memory(device),
-        peak_memory=lambda: peak_memory(device),
+        reset_peak_memory=lambda: None if turn.runs > 1 else reset_peak_memory(device),
+        peak_memory=lambda: 0 if turn.runs > 1 else peak_memory(device),
+        report=announce,
+        turn=turn,
     )
     sampler.close()
     result = _result(config, run, gan, scorer, real, outcome, environment, device, time.perf_counter() - started)
+    result["environment"] |= {"execution": outcome.execution, "concurrent": turn.runs}
     result["source"] = source
     result["higher_is_better"] = scores_of(registry, config)
     result["until"] = target and {

@@ -66,6 +66,9 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
 @click.option("--variants", metavar="A,B", help="Variants to compare.  [default: all that fit the dataset]")
 @run_options
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Training seeds per variant.")
+@click.option(
+    "--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs that share a GPU at a time.  [default: by rule]"
+)
 @click.option("--num-images", type=int, metavar="N", help="Generated images per score.")
 @click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
 @click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds of --speed-only.")
@@ -80,6 +83,7 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
 def bench(
     variants: str | None,
     seeds: int,
+    concurrent: int | None,
     num_images: int | None,
     speed_only: bool,
     rounds: int,
@@ -90,6 +94,7 @@ def bench(
     **options: Any,
 ) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
+    from ganzoo import together
     from ganzoo.bench import choose_configs, plan_jobs, run_jobs
     from ganzoo.display import print_tables
     from ganzoo.engine.device import resolve_device
@@ -105,7 +110,7 @@ def bench(
     names = names or [spec.name for spec in registry.variants()]
     extra = {"eval.num_images": num_images} if num_images is not None else {}
     configs, left_out = choose_configs(names, lambda name: make_config(registry, name, options, extra), strict)
-    resolve_device(configs[0].device)  # refused once, rather than in every job
+    device = resolve_device(configs[0].device)  # refused once, rather than in every job
     images = load_images(registry, configs[0], root, "train")  # decoded or downloaded once, before the jobs
     by_name = {config.variant.name: config for config in configs}
 
@@ -123,7 +128,11 @@ def bench(
         )
         return
     jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"])
-    runs = run_jobs(jobs, lambda line: click.echo(line, err=True))
+    at_once = concurrent or together.default_concurrent(device.type, configs, len(jobs))
+    if at_once > 1:
+        runs = together.run_groups(jobs, lambda line: click.echo(line, err=True), concurrent=at_once)
+    else:
+        runs = run_jobs(jobs, lambda line: click.echo(line, err=True))
     started = [run for run in runs if run.config_file.exists()]
     if not started:
         sys.exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -60,10 +61,42 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     return Precision(name=name, device_type=device.type)
 
 
+@contextlib.contextmanager
+def numerics(device: torch.device, precision: Precision, *, penalised: bool) -> Iterator[None]:
+    """What CUDA does with float32 products while training; torch's settings are given back. Elsewhere: nothing.
+
+    TF32 rounds the factors to 10 bits. Where precision is "fp32" there is none of it, in convolutions neither (torch
+    would use it there by default). Where it is "bf16", the networks' products have 8 bits anyway, and what autocast
+    leaves in float32 may be TF32; except under a penalty on gradients (`penalised`), which stays in IEEE float32 with
+    its double backward. A backward pass has no settings of its own: they hold for the whole iteration.
+
+    cuDNN is held to algorithms that add in the same order each time: the same seed gives the same weights.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn: Any = torch.backends.cudnn
+    places = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)  # the names of torch 2.9 and later
+    before = [place.fp32_precision for place in places]
+    deterministic = cudnn.deterministic
+    wanted = "tf32" if precision.name == "bf16" and not penalised else "ieee"
+    try:
+        for place in places:
+            place.fp32_precision = wanted
+        cudnn.deterministic = True
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.fp32_precision = value
+        cudnn.deterministic = deterministic
+
+
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was told. A deliberate sync: ticks and timings only."""
+    """Wait until the device has done all that this thread's current stream was told, and so not for other runs on the
+    same device. A deliberate sync: ticks and timings only.
+    """
     if device.type == "cuda":
-        torch.cuda.synchronize(device)
+        torch.cuda.current_stream(device).synchronize()
     elif device.type == "mps":
         torch.mps.synchronize()
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from ganzoo.config import Train
 from ganzoo.data.sampler import Sampler
+from ganzoo.engine.concurrent import ALONE, Turn
 from ganzoo.engine.device import Precision, synchronize
 from ganzoo.engine.energy import EnergyMeter
 from ganzoo.engine.step import Step
@@ -84,6 +85,7 @@ class Outcome:
     peak_memory: int  # bytes, while training
     reached: bool  # whether the run ended because its target was reached
     joules: float | None  # used while training; None where the device does not tell, or did for a part of the run only
+    execution: str  # "eager", "graphs", or "eager: " and why there were no graphs
 
 
 def train(
@@ -101,6 +103,8 @@ def train(
     observers: Sequence[Observer] = (),
     reset_peak_memory: Callable[[], object] = lambda: None,
     peak_memory: Callable[[], int] = lambda: 0,  # bytes, since the last reset
+    report: Callable[[str], None] = lambda text: None,  # told in a line what is slower than it could be, and why
+    turn: Turn = ALONE,  # where several runs of a process share the device
 ) -> Outcome:
     """Train until the budget is spent, continuing from the run directory's state where there is one."""
     step = Step(
@@ -111,6 +115,7 @@ def train(
         num_classes=num_classes,
         device=device,
         precision=precision,
+        report=report,
     )
     state = step.state
 
@@ -118,10 +123,17 @@ def train(
     total_steps = math.ceil(config.kimg * 1000 / batch_size) if config.kimg is not None else None
     tick_steps = max(1, round(config.tick_kimg * 1000 / batch_size))
 
-    def progress(seconds: float) -> float:  # 0 .. 1, of whichever budget is nearer its end
-        by_images = state.step / total_steps if total_steps else 0.0
+    def progress(seconds: float, ahead: int = 0) -> float:  # 0 .. 1, of whichever budget is nearer its end
+        by_images = (state.step + ahead) / total_steps if total_steps else 0.0
         by_time = seconds / (config.minutes * 60) if config.minutes else 0.0
         return min(1.0, max(by_images, by_time))
+
+    def due(seconds: float, ahead: int = 0) -> tuple[bool, int]:  # whether to tick, and the snapshots that are due
+        reached = int(progress(seconds, ahead) * n_snapshots + 1e-9)
+        return (state.step + ahead) % tick_steps == 0 or reached != state.snapshot, reached
+
+    def room() -> int:  # iterations until the next tick, as far as images decide it, or until the longest replay's end
+        return next((ahead for ahead in range(1, step.longest) if due(state.seconds, ahead)[0]), step.longest)
 
     values: dict[str, float] = {}
     hit = False  # the target
@@ -150,15 +162,17 @@ def train(
     energy = EnergyMeter(device)
     energy.start()
     while state.snapshot < n_snapshots and not hit:
-        step()
+        step.advance(room())
+        turn.pass_on()
         state.seconds = time.perf_counter() - started
-        reached = int(progress(state.seconds) * n_snapshots + 1e-9)
-        if state.step % tick_steps and reached == state.snapshot:
+        tick, reached = due(state.seconds)
+        if not tick:
             continue
 
         # Tick. Reading the statistics waits for the device.
+        with turn.away():
+            synchronize(device)
         values = step.statistics.read()
-        synchronize(device)
         state.seconds = time.perf_counter() - started
         done = progress(state.seconds)
         speed = (state.step - tick_step) * batch_size / max(state.seconds - tick_seconds, 1e-9)
@@ -220,7 +234,8 @@ def train(
         values=values,
         peak_memory=peak,
         reached=hit,
-        joules=None if energy.joules is None or continued else energy.joules,
+        joules=None if energy.joules is None or continued or turn.runs > 1 else energy.joules,
+        execution=step.execution,
     )
 
 

@@ -88,10 +88,21 @@ class TrainState:
         self.gan.discriminator.load_state_dict(document["discriminator"])
         self.ema.load_state_dict(document["ema"])
         for phase in self.phases:
-            phase.optimizer.load_state_dict(document["optimizers"][phase.name])
+            _restore_optimizer(phase.optimizer, document["optimizers"][phase.name])
         self.step, self.seconds = document["step"], document["seconds"]
         self.snapshot, self.snapshot_step = document["snapshot"], document["snapshot_step"]
         set_random_state(document["random"], self.device)
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """How the steps are computed is ours, whatever device or version wrote the state; with it goes where torch puts the
+    step counts, which a CUDA graph must find on the device.
+    """
+    groups = [
+        {**theirs, **{name: ours[name] for name in ("foreach", "fused", "capturable") if name in ours}}
+        for theirs, ours in zip(saved["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict({**saved, "param_groups": groups})
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,9 +12,12 @@ from torch import Tensor
 from ganzoo.config import Train
 from ganzoo.data import to_float
 from ganzoo.data.sampler import Sampler
-from ganzoo.engine.device import Precision
+from ganzoo.engine.allocator import keep_freed_memory
+from ganzoo.engine.convolutions import FastConvolutions
+from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
-from ganzoo.engine.mixing import mixes_samples
+from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations, cuda_graphs
+from ganzoo.engine.joint import mixes_halves
 from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
@@ -21,7 +26,10 @@ from ganzoo.objectives import Losses
 
 
 class Step:
-    """Called without arguments, does one iteration. `state` is what it changes, `statistics` what it adds up."""
+    """Called without arguments, does one iteration. `state` is what it changes, `statistics` what it adds up.
+
+    On CUDA, unless `plain`, iterations are replayed as graphs; where they cannot be, `report` is told once.
+    """
 
     def __init__(
         self,
@@ -34,8 +42,14 @@ class Step:
         device: torch.device,
         precision: Precision,
         plain: bool = False,  # each operation as torch does it: what the fast paths are tested against
+        graphs: Backend | Literal["auto"] | None = "auto",  # None: eager iterations
+        per_replay: int = ITERATIONS_PER_REPLAY,
+        report: Callable[[str], None] = lambda text: None,
     ) -> None:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
+        self._plain = plain or device.type != "cpu"
+        if not plain and device.type == "cpu":
+            keep_freed_memory()
         self._layout = torch.contiguous_format if plain else torch.channels_last
         for module in (gan.generator, gan.discriminator):
             module.to(device, memory_format=self._layout).train().requires_grad_(False)  # type: ignore[call-overload]
@@ -47,21 +61,60 @@ class Step:
             config,
             precision,
             self.statistics,
-            joint=not mixes_samples(gan.discriminator, shape, num_classes, device),
+            joint=not mixes_halves(gan.discriminator, shape, num_classes, device),
             plain=plain,
+            capturable=device.type == "cuda" and not plain,
         )
         self.state = TrainState(gan=gan, ema=ema_copy(gan.generator), phases=phases, device=device)
         self._sampler, self._config, self._conditional = sampler, config, num_classes > 0
         self._precision = precision
+        self._penalised = losses.penalty is not None
+        backend = cuda_graphs(device) if graphs == "auto" and not plain else None if graphs == "auto" else graphs
+        self._iterations: Iterations | None = None
+        if backend is not None or (device.type == "cuda" and not plain):
+            self._iterations = Iterations(
+                work=self._iterate,
+                state=self.state,
+                statistics=self.statistics,
+                backend=backend,
+                report=report,
+                per_replay=per_replay,
+            )
+
+    @property
+    def longest(self) -> int:
+        """The most iterations that `advance` may do in one call."""
+        return 1 if self._iterations is None else self._iterations.longest
+
+    @property
+    def execution(self) -> str:
+        """ "eager", "graphs", or "eager: " and why there are no graphs."""
+        if self._iterations is None or (not self._iterations.replays and self._iterations.failure is None):
+            return "eager"
+        return "graphs" if self._iterations.failure is None else f"eager: {self._iterations.failure}"
 
     def __call__(self) -> None:
+        self.advance(1)
+
+    def advance(self, room: int) -> None:
+        """Do at least one iteration, and at most `room` of them."""
+        fast = contextlib.nullcontext() if self._plain else FastConvolutions()
+        with fast, numerics(self.state.device, self._precision, penalised=self._penalised):
+            if self._iterations is None:
+                iteration = self._next()
+                self._iterate(iteration.pixels, iteration.labels, iteration.due, iteration.decay)
+            else:
+                count = self._iterations.reach(self.state.step, room)
+                self._iterations.run([self._next() for _ in range(count)])
+
+    def _next(self) -> Iteration:
         state, config = self.state, self._config
         pixels, labels = self._sampler.batch(state.step)
         state.step += 1
         due = [phase for phase in state.phases if state.step % phase.interval == 0]
         images, seen = config.batch_size * config.d_steps, state.step * config.batch_size
         decay = ema_decay(images, seen, config.ema_kimg * 1000, config.ema_rampup)
-        self._iterate(pixels, labels, due, decay)
+        return Iteration(pixels=pixels, labels=labels, due=due, decay=decay)
 
     def _iterate(self, pixels: Tensor, labels: Tensor | None, due: Sequence[Phase], decay: float | Tensor) -> None:
         """The work on the device. pixels uint8 `[B,C,H,W]`, labels int64 `[B]` or None. `decay`: of the EMA, which

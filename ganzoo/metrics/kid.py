@@ -15,6 +15,9 @@ from ganzoo.metrics.statistics import gather, require_finite, to_float64
 if TYPE_CHECKING:
     from ganzoo.metrics.reference import Reference
 
+_BLOCK = 4_000_000
+"""Entries of a kernel matrix that are in memory at a time."""
+
 
 class KernelEstimate(NamedTuple):
     """`mean` and population standard deviation `std` over subsets; `standard_error` of the mean as an estimate."""
@@ -35,42 +38,74 @@ def polynomial_mmd2(x: Tensor, y: Tensor) -> Tensor:
         x: `[m,D]` float64, m >= 2.
         y: `[n,D]` float64, n >= 2.
     """
-    return _mmd2_and_variances(x, y)[0]
+    whole = [torch.arange(len(z), device=z.device)[:, None] for z in (x, y)]
+    return _mmd2_and_variances(x, y, *whole)[0, 0]
 
 
-def _mmd2_and_variances(x: Tensor, y: Tensor) -> Tensor:
-    """`[6]`: the squared MMD; what single features add to it varies by var h_x, var h_y; what pairs of features add
-    beyond that by s_xx, s_yy, s_xy. With a_i the effect of row i of a kernel matrix (and a_i + a_j that of a pair),
+def _mmd2_and_variances(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> Tensor:
+    """`[6,S]`, of each of S subsets: the squared MMD; what single features add to it varies by var h_x, var h_y; what
+    pairs of features add beyond that by s_xx, s_yy, s_xy. With a_i the effect of row i of a kernel matrix (and a_i +
+    a_j that of a pair),
 
         h(x_i) = a_i of k(x,x) - a_i of k(x,y),     s = mean square of k - a_i - a_j.
+
+    Args:
+        x: `[N,D]` float64.
+        y: `[M,D]` float64.
+        chosen_x: int64 `[m,S]`, the rows of x that are in each subset, none twice.
+        chosen_y: int64 `[n,S]`, those of y.
     """
-    across = _kernel(x, y)
-    rows, columns = across.mean(dim=1), across.mean(dim=0)
-    mean = across.mean()
-    m, n = across.shape
-    total = across.square().sum() - m * n * mean**2
-    explained = n * (rows - mean).square().sum() + m * (columns - mean).square().sum()
+    m, n = len(chosen_x), len(chosen_y)
+    rows, columns, squares = _sums(x, y, chosen_x, chosen_y)
+    rows, columns = rows / n, columns / m
+    mean = rows.mean(dim=0)
+    total = squares - m * n * mean**2
+    explained = n * (rows - mean).square().sum(dim=0) + m * (columns - mean).square().sum(dim=0)
     s_across = (total - explained) / ((m - 1) * (n - 1))
     means, spreads, pairs = [], [], []
-    for z, cross, others in ((x, rows, n), (y, columns, m)):
-        count = z.shape[0]
-        kernel = _kernel(z, z).fill_diagonal_(0)
-        within = kernel.sum(dim=1) / (count - 1)
-        centred = within - within.mean()
+    for z, chosen, cross, others in ((x, chosen_x, rows, n), (y, chosen_y, columns, m)):
+        count = len(chosen)
+        sums, _, squares = _sums(z, z, chosen, chosen)
+        within = sums / (count - 1)
+        mean_within = within.mean(dim=0)
+        centred = within - mean_within
         free = max(count * (count - 3), 1)
-        effects = centred.square().sum() * (count - 1) ** 2 / max(count - 2, 1)
-        s = (kernel.square().sum() - count * (count - 1) * within.mean() ** 2 - 2 * effects) / free
+        effects = centred.square().sum(dim=0) * (count - 1) ** 2 / max(count - 2, 1)
+        s = (squares - count * (count - 1) * mean_within**2 - 2 * effects) / free
         noise = s / (count - 1) + s_across / others  # what finite rows add to the spread of their means
-        means.append(within.mean())
-        spreads.append((within - cross).var() - noise)
+        means.append(mean_within)
+        spreads.append((within - cross).var(dim=0) - noise)
         pairs.append(s)
     return torch.stack([means[0] + means[1] - 2 * mean, *spreads, *pairs, s_across])
 
 
+def _sums(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each subset's kernel matrix, `[m,n]`: sums of its rows `[m,S]`, of its columns `[n,S]`, and of all squares
+    `[S]`. A matrix of x with itself has zeros on its diagonal.
+
+    The matrix of all features is computed once, in blocks of rows, and a subset's sums are products with ones and
+    zeros: where subsets overlap, this is many times less work than a matrix for each.
+    """
+    in_x = torch.zeros(len(x), chosen_x.shape[1], dtype=x.dtype, device=x.device).scatter_(0, chosen_x, 1)
+    in_y = torch.zeros(len(y), chosen_y.shape[1], dtype=y.dtype, device=y.device).scatter_(0, chosen_y, 1)
+    rows = torch.empty_like(in_x)
+    columns, squares = torch.zeros_like(in_y), torch.zeros_like(in_x[0])
+    step = max(1, _BLOCK // len(y))
+    for start in range(0, len(x), step):
+        block = slice(start, start + step)
+        kernel = _kernel(x[block], y)
+        if x is y:
+            kernel.diagonal(start).zero_()
+        rows[block] = kernel @ in_y
+        columns += kernel.T @ in_x[block]
+        squares += (kernel.square_() @ in_y).mul_(in_x[block]).sum(dim=0)
+    return rows.gather(0, chosen_x), columns.gather(0, chosen_y), squares
+
+
 def _kernel(x: Tensor, y: Tensor) -> Tensor:
     """(x.y / D + 1)^3, `[m,n]`."""
-    inner = x @ y.T / x.shape[1] + 1
-    return inner * inner * inner  # faster than pow
+    inner = (x @ y.T).div_(x.shape[1]).add_(1)
+    return inner.square().mul_(inner)  # faster than pow
 
 
 def kernel_distance(
@@ -109,13 +144,17 @@ def kernel_distance(
     if size == n == m:
         subsets = 1
     rng = np.random.RandomState(seed)
-    reference = reference.to(generated.device)
-    estimates = []
-    for _ in range(subsets):
-        x = generated[torch.from_numpy(rng.choice(n, size, replace=False)).to(generated.device)]
-        y = reference[torch.from_numpy(rng.choice(m, size, replace=False)).to(generated.device)]
-        estimates.append(_mmd2_and_variances(to_float64(x), to_float64(y)))
-    drawn = torch.stack(estimates).cpu()
+    generated, reference = to_float64(generated), to_float64(reference.to(generated.device))
+    draws = [(rng.choice(n, size, replace=False), rng.choice(m, size, replace=False)) for _ in range(subsets)]
+    at = [torch.from_numpy(np.stack(drawn, axis=1)).to(generated.device) for drawn in zip(*draws, strict=True)]
+    if n * n + n * m + m * m <= 3 * subsets * size**2 / 2:
+        drawn = _mmd2_and_variances(generated, reference, *at).T.cpu()
+    else:  # subsets that hardly overlap: a matrix for each is less work
+        whole = torch.arange(size, device=generated.device)[:, None]
+        each = [
+            _mmd2_and_variances(generated[x], reference[y], whole, whole) for x, y in zip(at[0].T, at[1].T, strict=True)
+        ]
+        drawn = torch.cat(each, dim=1).T.cpu()
     require_finite(drawn, "kernel values of these features")
     std = float(drawn[:, 0].std(correction=0))
     mean, h_x, h_y, s_xx, s_yy, s_xy = drawn.mean(dim=0).tolist()

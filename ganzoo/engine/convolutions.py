@@ -1,0 +1,175 @@
+"""The convolutions of small GANs, computed as this processor likes them; which way is decided by their shapes alone.
+
+oneDNN's kernels are made for many channels on both sides and stride 1. Three kinds of layer that every DCGAN has are far
+from that: the strided and transposed 4x4 convolutions, those that have an image's one to four channels on one side, and
+the discriminator's last one, as large as its input. They are intercepted where torch is asked for them, so that it does
+not matter how a network is written, and computed by matrix products instead: see docs/performance.md for what that gains.
+The rule reads shapes, never a clock: the same run computes the same numbers wherever and whenever it is continued.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from ganzoo.engine.winograd import conv4x4, conv_transpose4x4, linear
+
+FEW = 4
+"""Channels, at most, of an image: a matrix product over 16 times as many columns is then cheaper than a convolution."""
+
+MANY = 32
+"""Channels, at least, on both sides for which transforming images and weights for Winograd pays."""
+
+Size = tuple[int, ...]
+
+
+class FastConvolutions(TorchFunctionMode):
+    """While entered, `conv2d` and `conv_transpose2d` of float32 tensors on the CPU take the fastest way that is known.
+
+    Results equal torch's to rounding, gradients of any order likewise. Under autocast nothing is intercepted.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.conv2d:
+            return convolve(*args, **kwargs)
+        if func is torch.conv_transpose2d:
+            return convolve_transposed(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def convolve(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """`torch.nn.functional.conv2d`."""
+    if groups == 1 and _plain(input, weight) and not isinstance(padding, str) and _pair(dilation) == (1, 1):
+        stride, padding = _pair(stride), _pair(padding)
+        way = way_of(tuple(input.shape), tuple(weight.shape), stride, padding)
+        if way is not None:
+            return _biased(way(input, weight, stride, padding), bias)
+    return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
+
+
+def convolve_transposed(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """`torch.nn.functional.conv_transpose2d`."""
+    simple = groups == 1 and _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
+    if simple and _plain(input, weight):
+        stride, padding = _pair(stride), _pair(padding)
+        way = way_of_transposed(tuple(input.shape), tuple(weight.shape), stride, padding)
+        if way is not None:
+            return _biased(way(input, weight, stride, padding), bias)
+    return torch.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+Way = Callable[[Tensor, Tensor, Size, Size], Tensor]
+
+
+@functools.lru_cache(maxsize=1024)
+def way_of(input: Size, weight: Size, stride: Size, padding: Size) -> Way | None:
+    """How a convolution of these shapes is computed; None: as torch does it."""
+    _, channels, height, width = input
+    if weight[2:] == (height, width) and padding == (0, 0):
+        return by_inner_product
+    if channels <= FEW < weight[0] and weight[2:] != (1, 1):
+        return by_columns
+    if _halves(weight, stride, padding) and height % 2 == width % 2 == 0 and min(weight[:2]) >= MANY:
+        return lambda x, w, *_: conv4x4(x, w)
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def way_of_transposed(input: Size, weight: Size, stride: Size, padding: Size) -> Way | None:
+    """How a transposed convolution of these shapes is computed; None: as torch does it."""
+    if weight[1] <= FEW < weight[0] and weight[2:] != (1, 1):
+        return transposed_by_columns
+    if _halves(weight, stride, padding) and min(weight[:2]) >= MANY:
+        return lambda x, w, *_: conv_transpose4x4(x, w)
+    return None
+
+
+def by_inner_product(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
+    """A kernel as large as its input: `[N,C,H,W]`, `[K,C,H,W]` -> `[N,K,1,1]`."""
+    left = x.permute(0, 2, 3, 1).reshape(len(x), -1)
+    right = weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
+    return (left @ right.T)[:, :, None, None]
+
+
+def by_columns(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
+    """`[N,C,H,W]`, `[K,C,h,w]` -> `[N,K,H',W']`: every output's window is a row of a matrix."""
+    windows = Windows(tuple(x.shape[2:]), tuple(weight.shape[2:]), stride, padding)
+    columns = linear(x, windows.unfold, windows.fold)
+    out = columns.mT @ weight.reshape(len(weight), -1).T  # [N, H' W', K]
+    return out.unflatten(1, windows.outputs).permute(0, 3, 1, 2)
+
+
+def transposed_by_columns(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
+    """`[N,K,H',W']`, `[K,C,h,w]` -> `[N,C,H,W]`: the adjoint of `by_columns`."""
+    height, width = ((x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + weight.shape[2 + i] for i in (0, 1))
+    windows = Windows((height, width), tuple(weight.shape[2:]), stride, padding)
+    rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # [N, H' W', K]
+    columns = weight.reshape(len(weight), -1).T @ rows.mT  # [N, C h w, H' W']
+    return linear(columns, windows.fold, windows.unfold)
+
+
+class Windows:
+    """The windows of a convolution: `unfold`, `[N,C,H,W]` -> `[N, C h w, H' W']`, and its adjoint `fold`."""
+
+    def __init__(self, size: Size, kernel: Size, stride: Size, padding: Size) -> None:
+        self.size, self.kernel, self.stride, self.padding = size, kernel, stride, padding
+        self.outputs = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in (0, 1)]
+
+    def unfold(self, x: Tensor) -> Tensor:
+        """As `torch.nn.functional.unfold`, in a quarter of its time: one copy of an overlapping view."""
+        down, across = self.padding
+        padded = F.pad(x.contiguous(), (across, across, down, down))
+        n, c, h, w = padded.stride()
+        strides = (n, c, h, w, h * self.stride[0], w * self.stride[1])
+        view = padded.as_strided((*x.shape[:2], *self.kernel, *self.outputs), strides)
+        return view.reshape(len(x), -1, self.outputs[0] * self.outputs[1])
+
+    def fold(self, columns: Tensor) -> Tensor:
+        return F.fold(columns, self.size, self.kernel, padding=self.padding, stride=self.stride)
+
+
+def _halves(weight: Size, stride: Size, padding: Size) -> bool:
+    return weight[2:] == (4, 4) and stride == (2, 2) and padding == (1, 1)
+
+
+def _plain(input: Tensor, weight: Tensor) -> bool:
+    return (
+        input.ndim == 4
+        and input.dtype == weight.dtype == torch.float32
+        and input.device.type == weight.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _pair(value: Any) -> Size:
+    return (int(value), int(value)) if isinstance(value, int) else tuple(value) * (2 // len(value))
+
+
+def _biased(y: Tensor, bias: Tensor | None) -> Tensor:
+    return y if bias is None else y + bias[:, None, None]

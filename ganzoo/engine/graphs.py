@@ -1,0 +1,321 @@
+"""Iterations as CUDA graphs: recorded once, replayed with one launch, with the results that eager iterations give.
+
+A small network's iteration is some hundred kernels of a few microseconds each, which Python launches more slowly than
+the device runs them. A graph holds all of them: every phase, double backward, optimizers, EMA and statistics.
+
+What makes a replay equal to an eager iteration:
+
+- It reads its inputs from buffers that stay where they are, and that are filled before each replay, on the same stream.
+- Random numbers: a captured kernel takes its seed and offset from device memory, which torch fills at each replay from
+  the state of the generator that was torch's default one at capture, and then moves that state on by what the graph
+  draws. Offsets within the graph grow as they do eagerly, so that a replay draws what an eager iteration would have
+  drawn, dropout included. `torch.cuda.get_rng_state` and `set_rng_state` read and write that same state between
+  replays: states may be saved and restored while graphs live.
+- Whatever Python does besides launching kernels is done once, at capture. Counts of statistics are added again at each
+  replay; gradients are made and dropped inside (they live in the graphs' memory pool); a network that replaces its
+  buffers instead of writing to them is noticed and trained eagerly. A network whose forward pass changes with a Python
+  value of its own (a counter, say) cannot be noticed and must not be replayed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.engine.phases import Phase
+from ganzoo.engine.state import TrainState
+from ganzoo.engine.statistics import Statistics
+
+WARM_UP = 3
+"""Eager iterations of each kind before it is captured: optimizers make their state in the first, libraries choose their
+kernels and allocate their workspaces in the first few.
+"""
+
+ITERATIONS_PER_REPLAY = 4
+"""Launching a graph and filling its buffers takes the host tens of microseconds, which several runs that share a device
+feel; more than a few iterations per replay save little of that, and take longer to capture.
+"""
+
+Pattern = tuple[str, ...]  # names of the phases of an iteration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Iteration:
+    """What one iteration is given."""
+
+    pixels: Tensor  # uint8 [B,C,H,W]
+    labels: Tensor | None  # int64 [B]
+    due: Sequence[Phase]
+    decay: float  # of the EMA
+
+    @property
+    def pattern(self) -> Pattern:
+        return tuple(phase.name for phase in self.due)
+
+
+class Work(Protocol):
+    """The device work of one iteration, with `decay` float32 `[]` on the device."""
+
+    def __call__(self, pixels: Tensor, labels: Tensor | None, due: Sequence[Phase], decay: Tensor, /) -> None: ...
+
+
+class Backend(Protocol):
+    """How work is recorded. Tests have one that needs no GPU."""
+
+    def warm_up(self, work: Callable[[], None]) -> None:
+        """Do `work` now, in order with the work before and after, where its capture will find what it allocates."""
+        ...
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Call `work` once without doing its device work; the result does that work, each time it is called.
+
+        Raises whatever `work` or the recording raises, the device's generator, stream and allocator left usable.
+        """
+        ...
+
+
+class Iterations:
+    """Runs iterations: the first few of each pattern eagerly, as training like any other, then from a graph.
+
+    An error while capturing is no error of the run, which goes on eagerly: `failure` says why, and so does `report`,
+    once. Without a backend every iteration is eager, from the same buffers and so with the same numbers.
+    """
+
+    def __init__(
+        self,
+        *,
+        work: Work,
+        state: TrainState,
+        statistics: Statistics,
+        backend: Backend | None,
+        report: Callable[[str], None] = lambda text: None,
+        per_replay: int = ITERATIONS_PER_REPLAY,  # rounded up to whole rounds of the phases' intervals
+    ) -> None:
+        self._work, self._state, self._statistics, self._report = work, state, statistics, report
+        self._backend = backend
+        self.failure: str | None = None
+        self._period = math.lcm(*(phase.interval for phase in state.phases))
+        self._per_replay = -(-per_replay // self._period) * self._period if per_replay > 1 else 1
+        self._buffers: list[_Buffers] = []
+        self._warm: dict[Pattern, int] = {}
+        self._counts: dict[Pattern, Counter[str]] = {}  # values an eager iteration adds to the statistics
+        self._graphs: dict[tuple[Pattern, ...], _Graph] = {}
+
+    @property
+    def longest(self) -> int:
+        """Iterations that one call of `run` may take."""
+        return 1 if self._backend is None else self._per_replay
+
+    @property
+    def replays(self) -> bool:
+        """Whether there is a graph."""
+        return bool(self._graphs)
+
+    def reach(self, step: int, room: int) -> int:
+        """How many iterations to run next, after `step` of them: 1, or a replay's where all of them fit in `room`."""
+        if self.longest == 1 or room < self.longest or step % self._period:
+            return 1
+        ahead = (self._pattern(step + 1 + index) for index in range(self._period))
+        return self.longest if all(self._warm.get(pattern, 0) >= WARM_UP for pattern in ahead) else 1
+
+    def _pattern(self, step: int) -> Pattern:
+        return tuple(phase.name for phase in self._state.phases if step % phase.interval == 0)
+
+    def run(self, iterations: Sequence[Iteration]) -> None:
+        """Do them, one after the other."""
+        self._fill(iterations)
+        key = tuple(iteration.pattern for iteration in iterations)
+        graph = self._graphs.get(key)
+        if (
+            graph is None
+            and self._backend is not None
+            and all(self._warm.get(pattern, 0) >= WARM_UP for pattern in key)
+        ):
+            graph = self._capture(key, iterations)
+        if graph is not None:
+            graph.replay()
+            self._statistics.count(graph.counts)
+            return
+        for index, iteration in enumerate(iterations):
+            before = Counter(self._statistics.counted)
+            if self._backend is None:
+                self._do(index, iteration)
+            else:
+                self._backend.warm_up(partial(self._do, index, iteration))
+            self._counts[iteration.pattern] = self._statistics.counted - before
+            self._warm[iteration.pattern] = self._warm.get(iteration.pattern, 0) + 1
+
+    def _do(self, index: int, iteration: Iteration) -> None:
+        buffers = self._buffers[index]
+        self._work(buffers.pixels, buffers.labels, iteration.due, buffers.decay)
+
+    def _fill(self, iterations: Sequence[Iteration]) -> None:
+        """Copies on the current stream: after the replay before, which reads the buffers, and before the next."""
+        while len(self._buffers) < len(iterations):
+            self._buffers.append(_Buffers(iterations[0]))
+        for buffers, iteration in zip(self._buffers, iterations, strict=False):
+            buffers.fill(iteration)
+
+    def _capture(self, key: tuple[Pattern, ...], iterations: Sequence[Iteration]) -> _Graph | None:
+        assert self._backend is not None
+        host = _HostState(self._state, self._statistics)
+        expected: Counter[str] = sum((self._counts[pattern] for pattern in key), Counter())
+
+        def work() -> None:
+            for index, iteration in enumerate(iterations):
+                self._do(index, iteration)
+
+        try:
+            replay = self._backend.capture(work)
+            counts = self._statistics.counted - host.counted
+            if replaced := host.replaced():
+                raise RuntimeError(f"{replaced} is replaced at each call, where it should be written to")
+            if counts != expected:
+                raise RuntimeError("the statistics differ from call to call")
+        except Exception as error:  # a plugin's network may do anything; whatever it is, eager iterations can do it
+            host.restore()
+            self._graphs.clear()
+            self._backend = None
+            self.failure = (str(error).strip() or type(error).__name__).splitlines()[0]
+            self._report(f"no CUDA graphs in this run, which is slower: {self.failure}")
+            return None
+        host.restore()  # capture has counted what it did not do
+        graph = self._graphs[key] = _Graph(replay=replay, counts=counts)
+        return graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Graph:
+    replay: Callable[[], None]
+    counts: Counter[str]  # values that a replay adds to the statistics
+
+
+class _Buffers:
+    """One iteration's inputs, at addresses that stay."""
+
+    def __init__(self, like: Iteration) -> None:
+        self.pixels = torch.empty_like(like.pixels)
+        self.labels = None if like.labels is None else torch.empty_like(like.labels)
+        self.decay = torch.zeros((), dtype=torch.float32, device=like.pixels.device)
+        self._decay = 0.0  # what `decay` holds: most of the time it need not be written
+
+    def fill(self, iteration: Iteration) -> None:
+        self.pixels.copy_(iteration.pixels)
+        if self.labels is not None and iteration.labels is not None:
+            self.labels.copy_(iteration.labels)
+        if iteration.decay != self._decay:
+            self.decay.fill_(iteration.decay)
+            self._decay = iteration.decay
+
+
+class _HostState:
+    """What an iteration's Python leaves behind beside its device work, to be undone after a capture."""
+
+    def __init__(self, state: TrainState, statistics: Statistics) -> None:
+        self.counted = Counter(statistics.counted)
+        self._statistics = statistics
+        modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema]
+        self._parameters = [parameter for module in modules for parameter in module.parameters()]
+        self._required = [parameter.requires_grad for parameter in self._parameters]
+        self._held: list[tuple[dict[str, Any], str, Any]] = [
+            (table, name, tensor)
+            for module in modules
+            for part in module.modules()
+            for table in (part._parameters, part._buffers)
+            for name, tensor in table.items()
+        ]
+        self._held += [
+            (values, name, value)
+            for phase in state.phases
+            for values in phase.optimizer.state.values()
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        ]
+
+    def replaced(self) -> str | None:
+        """The name of a parameter, a buffer or an optimizer's tensor that is another object now."""
+        return next((name for table, name, tensor in self._held if table.get(name) is not tensor), None)
+
+    def restore(self) -> None:
+        self._statistics.counted.clear()
+        self._statistics.counted.update(self.counted)
+        for table, name, tensor in self._held:
+            table[name] = tensor
+        for parameter, required in zip(self._parameters, self._required, strict=True):
+            parameter.requires_grad_(required)
+            parameter.grad = None  # an iteration that was cut short has left some, in the memory of a dead graph
+
+
+class CudaGraphs:
+    """The real backend: one memory pool for all graphs of a run, which are replayed one after the other.
+
+    Warm-up and capture are on one stream. It must be the run's own: libraries keep a workspace for each stream, and
+    graphs that were captured with the same one must not run at the same time, as those of concurrent runs do.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        current = torch.cuda.current_stream(device)
+        ours = current != torch.cuda.default_stream(device)  # which cannot be captured
+        self._stream = current if ours else torch.cuda.Stream(device)
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def warm_up(self, work: Callable[[], None]) -> None:
+        current = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            work()
+        current.wait_stream(self._stream)
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        current = torch.cuda.current_stream(self._device)
+        index = current.device.index
+        generator = torch.cuda.default_generators[index]
+        spare = generator.clone_state()
+        graph = torch.cuda.CUDAGraph()
+        cause: list[Exception] = []
+
+        def recorded() -> None:
+            try:
+                work()
+            except Exception as error:
+                cause.append(error)
+                raise
+
+        try:
+            # "thread_local": the thread that prefetches batches may wait for its copies meanwhile, and other runs of
+            # the process for their streams. By default that would end the capture.
+            with (
+                torch.cuda.device(self._device),
+                torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
+            ):
+                recorded()
+        except Exception as error:
+            # When the end of a capture fails, torch leaves behind: the stream set, the generator's state "capturing"
+            # (it would refuse to draw), and the allocator with a filter that refers to the graph.
+            torch.cuda.set_stream(current)
+            generator.graphsafe_set_state(spare)
+            _FAILED.append(graph)
+            with contextlib.suppress(Exception):
+                torch._C._cuda_endAllocateToPool(index, self._pool)
+            # The first error names the cause, the one at the end of the capture its consequence.
+            raise (cause[0] if cause else error) from None
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+
+_FAILED: list[Any] = []
+"""Graphs whose capture failed: the allocator may refer to them until the process ends."""
+
+
+def cuda_graphs(device: torch.device) -> Backend | None:
+    """The backend for `device`; None where there are no CUDA graphs."""
+    return CudaGraphs(device) if device.type == "cuda" else None

@@ -1,0 +1,114 @@
+"""Jobs of a benchmark that share a device: several at once in one process, where `ganzoo.bench` gives each its own."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.bench import Job, end_with_parent, first_failure, join, record_failure, run_jobs
+from ganzoo.config import RunConfig
+from ganzoo.layers import from_dict
+from ganzoo.registry import Registry
+from ganzoo.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from ganzoo.engine.concurrent import Turn
+
+AT_MOST = 8
+"""Runs at once, unless told otherwise: what a small network leaves of a large GPU, and what its memory holds."""
+
+BROKEN_DEVICE = 3
+"""Exit code of a process whose device refuses all further work: its other runs are taken up elsewhere."""
+
+
+def default_concurrent(device_type: str, configs: Sequence[RunConfig], jobs: int) -> int:
+    """How many of `jobs` to run at once: as many as there are, at most 8, where that changes nothing but the time they
+    take. 1 on processors, whose cores one run fills, and where time is a budget or is what is compared.
+    """
+    timed = any(config.train.minutes is not None or config.train.until is not None for config in configs)
+    return 1 if device_type != "cuda" or timed else min(AT_MOST, jobs)
+
+
+def run_groups(jobs: Sequence[Job], announce: Callable[[str], None], *, concurrent: int) -> list[RunDirectory]:
+    """As `run_jobs`, with up to `concurrent` jobs of a dataset and device at once, in one process. A job that fails
+    leaves the others running; one that finds no memory beside them, or that was in a process which ended, is run again
+    alone, from where its state was saved.
+
+    Raises:
+        KeyboardInterrupt: the user stopped; the same command continues.
+    """
+    context = multiprocessing.get_context("spawn")
+    for group in groups(jobs):
+        left: list[Job] = []
+        for job in group:
+            run = RunDirectory(Path(job.out))
+            if run.read_result() is not None:
+                announce(f"{job.title}: done before")
+            else:
+                run.failure_file.unlink(missing_ok=True)
+                left.append(job)
+        if len(left) > 1:
+            join(context.Process(target=work_together, args=(left, concurrent), name=f"{len(left)} runs"))
+        for job in left:
+            run = RunDirectory(Path(job.out))
+            if failure := first_failure(run):
+                announce(f"{job.title}: failed: {failure}")
+            elif run.read_result() is None:
+                run_jobs([job], announce)
+    return [RunDirectory(Path(job.out)) for job in jobs]
+
+
+def groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs of the same dataset and device, in the order of the first of each."""
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(f"{job.config['dataset']} {job.config['device']}", []).append(job)
+    return list(found.values())
+
+
+def work_together(jobs: Sequence[Job], concurrent: int) -> None:
+    """What the process of a group does: each job leaves its result.json, or failure.txt, or, where it may do better
+    alone, neither.
+    """
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        from ganzoo.engine.concurrent import run_together
+        from ganzoo.engine.device import resolve_device
+
+        registry = Registry.load([Path(file) for file in jobs[0].plugin_files])
+        device = resolve_device(jobs[0].config["device"])
+        work: list[Callable[[Turn], None]] = [functools.partial(_work, registry, job) for job in jobs]
+        run_together(work, device=device, at_once=concurrent)
+    except KeyboardInterrupt:
+        os._exit(130)  # without joining threads that may be in the middle of a step
+
+
+def _work(registry: Registry, job: Job, turn: Turn) -> None:
+    import torch
+
+    from ganzoo.display import TrainingDisplay
+    from ganzoo.job import run_job
+
+    run = RunDirectory(Path(job.out))
+    display = TrainingDisplay(job.title, live=False)
+    try:
+        config = from_dict(registry, job.config)
+        options: dict[str, Any] = {"observers": [display], "announce": display.announce, "turn": turn}
+        with display:
+            run_job(registry, config, run.path, root=Path(job.root), **options)
+    except torch.OutOfMemoryError:
+        display.announce("not enough memory beside the other runs: later, alone")
+    except Exception as error:
+        if torch.cuda.is_initialized():
+            try:
+                torch.cuda.synchronize()
+            except RuntimeError:
+                # The device itself has failed, which no run of this process can survive, and not always the one that
+                # hears of it first is to blame: all are taken up alone.
+                os._exit(BROKEN_DEVICE)
+        record_failure(run, error)

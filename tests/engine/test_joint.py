@@ -1,0 +1,99 @@
+"""Which discriminators may judge real and generated images in one pass."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganzoo.engine.joint import BatchNormByHalves, mixes_halves
+from ganzoo.gan import VariantConfig
+from ganzoo.registry import Registry
+
+CPU = torch.device("cpu")
+SHAPE = (1, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("name", "per_sample"),
+    [
+        ("gan", False),  # dropout, no norm
+        ("cgan", False),
+        ("dcgan", False),  # batch norm
+        ("dcgan", True),  # layer norm
+        ("cdcgan", False),
+        ("wgan-gp", False),
+        ("upsample-dcgan", False),
+    ],
+)
+def test_no_variant_of_the_zoo_mixes_the_halves(name: str, per_sample: bool) -> None:
+    spec = Registry.load(environ={}).variant(name)
+    settings = {setting.name: setting.default for setting in spec.settings}
+    settings |= {key: 8 for key in ("channels", "width") if key in settings}
+    classes = 10 if spec.conditional else 0
+    gan = spec.load()(VariantConfig(settings=settings, per_sample_critic=per_sample), SHAPE, classes)
+    before = {key: value.clone() for key, value in gan.discriminator.state_dict().items()}
+    random = torch.get_rng_state()
+    assert mixes_halves(gan.discriminator, SHAPE, classes, CPU) is False
+    assert torch.equal(torch.get_rng_state(), random)
+    after = gan.discriminator.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+class Spread(nn.Module):
+    """Minibatch standard deviation (Karras et al. 2018) without any norm layer to know it by."""
+
+    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        return x.mean((1, 2, 3)) + x.std(dim=0).mean()
+
+
+class Noisy(nn.Module):
+    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        return nn.functional.dropout(x, 0.5, training=True).mean((1, 2, 3))
+
+
+class Broken(nn.Module):
+    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        raise RuntimeError("needs 64x64")
+
+
+@pytest.mark.parametrize("network", [Spread(), Noisy(), Broken()])
+def test_whatever_cannot_be_told_is_taken_to_mix(network: nn.Module) -> None:
+    assert mixes_halves(network, SHAPE, 0, CPU)
+
+
+def test_batch_norm_by_halves_is_two_passes() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.LazyLinear(1)) for _ in range(2)]
+    a, b = torch.randn(4, 1, 5, 5), 3 * torch.randn(4, 1, 5, 5) + 1
+    for network in layers:
+        network(a)
+    one, two = layers
+    one.load_state_dict(two.state_dict())
+    expected = torch.cat([two(a), two(b)])
+    with BatchNormByHalves():
+        got = one(torch.cat([a, b]))
+    torch.testing.assert_close(got, expected)
+    mixed = one(torch.cat([a, b]))
+    assert not torch.allclose(mixed, expected, rtol=0.01)
+    for network, logits in ((one, got), (two, expected)):
+        logits.square().sum().backward()
+    for name, parameter in one.named_parameters():
+        torch.testing.assert_close(parameter.grad, two.get_parameter(name).grad, rtol=1e-4, atol=1e-5)
+
+
+def test_running_statistics_move_as_in_two_passes() -> None:
+    one, two = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+    a, b = torch.randn(4, 2, 3, 3), 3 * torch.randn(4, 2, 3, 3) + 1
+    two(a), two(b)
+    with BatchNormByHalves():
+        one(torch.cat([a, b]))
+    torch.testing.assert_close(one.running_mean, two.running_mean)
+    torch.testing.assert_close(one.running_var, two.running_var)
+
+
+def test_in_eval_mode_nothing_changes() -> None:
+    norm = nn.BatchNorm2d(2).eval()
+    x = torch.randn(4, 2, 3, 3)
+    with BatchNormByHalves():
+        assert torch.equal(norm(x), x / (1 + norm.eps) ** 0.5)
