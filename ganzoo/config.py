@@ -15,6 +15,7 @@ SCHEMA = 1
 """Version of config.json. A file with another number is refused."""
 
 PRECISIONS = ("auto", "fp32", "bf16")
+ENGINES = ("fast", "plain")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,7 @@ class RunConfig:
     metrics: Mapping[str, Value]  # "NAME.SETTING" of the metrics in eval.metrics
     seed: int = 0
     precision: str = "auto"  # of PRECISIONS; env.json says what auto became
+    engine: str = "fast"  # "plain": eager, each operation as torch does it; what the fast paths are tested against
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
     callbacks: tuple[str, ...] = ()
 
@@ -102,6 +104,7 @@ class RunConfig:
             "metrics": dict(self.metrics),
             "seed": self.seed,
             "precision": self.precision,
+            "engine": self.engine,
             "device": self.device,
             "callbacks": list(self.callbacks),
         }

@@ -109,6 +109,7 @@ def _run(
         num_classes=images.num_classes if variant.conditional else 0,
         device=device,
         precision=precision,
+        plain=config.engine == "plain",
         run=run,
         take_snapshot=take_snapshot,
         target=target,

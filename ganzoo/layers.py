@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganzoo.config import PRECISIONS, SCHEMA, Choice, Eval, RunConfig, Train
+from ganzoo.config import ENGINES, PRECISIONS, SCHEMA, Choice, Eval, RunConfig, Train
 from ganzoo.errors import FitError, SettingError, UnknownName, UserError
 from ganzoo.presets import PRESETS
 from ganzoo.registry import Registry
@@ -49,7 +49,7 @@ def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
 
 
 _SECTIONS = ("variant", "objective", "dataset", "features", "train", "eval", "metrics")
-_TOP = ("seed", "precision", "device", "callbacks", "preset")
+_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset")
 
 _GENERIC_DATASET = (
     Setting(
@@ -295,6 +295,11 @@ def _top_values(top: Mapping[str, Any]) -> dict[str, Any]:
         top.get("precision", "auto"),
         "precision",
     )
+    engine = check(
+        Setting(name="engine", default="fast", choices=ENGINES, doc="fast paths or none"),
+        top.get("engine", "fast"),
+        "engine",
+    )
     device = check(Setting(name="device", default="auto", doc="auto, cpu, cuda, cuda:1 or mps"),
                    top.get("device", "auto"), "device")  # fmt: skip
     callbacks = top.get("callbacks", ())
@@ -302,4 +307,10 @@ def _top_values(top: Mapping[str, Any]) -> dict[str, Any]:
         callbacks = [name.strip() for name in callbacks.split(",") if name.strip()]
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(name, str) for name in callbacks):
         raise SettingError(f"callbacks={callbacks!r} is not a list of names", 'write callbacks = ["tensorboard"]')
-    return {"seed": seed, "precision": precision, "device": device, "callbacks": tuple(callbacks)}
+    return {
+        "seed": seed,
+        "precision": precision,
+        "engine": engine,
+        "device": device,
+        "callbacks": tuple(callbacks),
+    }

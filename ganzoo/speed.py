@@ -97,6 +97,7 @@ class _Timed:
             num_classes=images.num_classes if conditional else 0,
             device=device,
             precision=resolve_precision(config.precision, device),
+            plain=config.engine == "plain",
         )
         self._labels = torch.arange(config.eval.batch_size) % images.num_classes if conditional else None
         self._times: dict[str, list[float]] = {kind: [] for kind in KINDS}  # seconds per image
@@ -112,8 +113,9 @@ class _Timed:
         return max(1, round(self._seconds / max(time.perf_counter() - started, 1e-6)))
 
     def _train(self, steps: int) -> None:
-        for _ in range(steps):
-            self._step()
+        end = self._step.state.step + steps
+        while self._step.state.step < end:
+            self._step.advance(min(self._step.longest, end - self._step.state.step))
         synchronize(self._device)  # deliberate: this is a timing
 
     def _sample(self, batches: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import multiprocessing
 import os
 import threading
@@ -112,3 +113,5 @@ def _work(registry: Registry, job: Job, turn: Turn) -> None:
                 # hears of it first is to blame: all are taken up alone.
                 os._exit(BROKEN_DEVICE)
         record_failure(run, error)
+    finally:
+        gc.collect()  # the run's graphs and their memory, now that no other run is capturing

@@ -1,49 +1,32 @@
-"""The convolutions of small GANs, computed as this processor likes them; which way is decided by their shapes alone.
+"""The convolutions of small GANs, computed as a CPU likes them; which way is decided by their shapes alone.
 
-oneDNN's kernels are made for many channels on both sides and stride 1. Three kinds of layer that every DCGAN has are far
-from that: the strided and transposed 4x4 convolutions, those that have an image's one to four channels on one side, and
-the discriminator's last one, as large as its input. They are intercepted where torch is asked for them, so that it does
-not matter how a network is written, and computed by matrix products instead: see docs/performance.md for what that gains.
-The rule reads shapes, never a clock: the same run computes the same numbers wherever and whenever it is continued.
+oneDNN's kernels are made for many channels on both sides and stride 1. Three kinds of layer that every DCGAN has are
+far from that: the strided and transposed 4x4 convolutions, those with an image's one to four channels on one side,
+and the discriminator's last one, as large as its input. They are computed by matrix products instead:
+docs/performance.md has what that gains. The rule reads shapes, never a clock, so that a run computes the same
+numbers whenever it is continued.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from ganzoo.engine.winograd import conv4x4, conv_transpose4x4, linear
 
 FEW = 4
 """Channels, at most, of an image: a matrix product over 16 times as many columns is then cheaper than a convolution."""
 
-MANY = 32
+MANY = 64
 """Channels, at least, on both sides for which transforming images and weights for Winograd pays."""
 
 Size = tuple[int, ...]
-
-
-class FastConvolutions(TorchFunctionMode):
-    """While entered, `conv2d` and `conv_transpose2d` of float32 tensors on the CPU take the fastest way that is known.
-
-    Results equal torch's to rounding, gradients of any order likewise. Under autocast nothing is intercepted.
-    """
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is torch.conv2d:
-            return convolve(*args, **kwargs)
-        if func is torch.conv_transpose2d:
-            return convolve_transposed(*args, **kwargs)
-        return func(*args, **kwargs)
+Way = Callable[[Tensor, Tensor, Size, Size], Tensor]
 
 
 def convolve(
@@ -55,7 +38,10 @@ def convolve(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """`torch.nn.functional.conv2d`."""
+    """`torch.nn.functional.conv2d`; results and gradients of any order equal its own to rounding.
+
+    What is not float32 on the CPU, or under autocast, or grouped, or dilated, is left to torch.
+    """
     if groups == 1 and _plain(input, weight) and not isinstance(padding, str) and _pair(dilation) == (1, 1):
         stride, padding = _pair(stride), _pair(padding)
         way = way_of(tuple(input.shape), tuple(weight.shape), stride, padding)
@@ -74,7 +60,7 @@ def convolve_transposed(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    """`torch.nn.functional.conv_transpose2d`."""
+    """`torch.nn.functional.conv_transpose2d`, as `convolve`."""
     simple = groups == 1 and _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
     if simple and _plain(input, weight):
         stride, padding = _pair(stride), _pair(padding)
@@ -82,9 +68,6 @@ def convolve_transposed(
         if way is not None:
             return _biased(way(input, weight, stride, padding), bias)
     return torch.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
-
-
-Way = Callable[[Tensor, Tensor, Size, Size], Tensor]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -20,8 +20,8 @@ change it by tens of per cent; the order of additions by 1e-6.
 
 
 class BatchNormByHalves(TorchFunctionMode):
-    """While entered, batch norm in train mode takes its statistics from each half of the batch, the first half first, and
-    moves its running statistics twice: as in two passes. All other layers can take both halves at once.
+    """While entered, batch norm in train mode takes its statistics from each half of the batch, the first half
+    first, and moves its running statistics twice: as in two passes. All other layers can take both halves at once.
     """
 
     def __torch_function__(
@@ -52,10 +52,10 @@ def _by_halves(
 def mixes_halves(discriminator: nn.Module, shape: tuple[int, int, int], num_classes: int, device: torch.device) -> bool:
     """True if in train mode and `BatchNormByHalves` a sample's logit depends on the batch's other half.
 
-    It does where a layer like minibatch standard deviation looks at the batch. The network itself is asked, so that it is
-    known of plugins' networks too: it is tried on noise of `shape` (C, H, W), and is left as it was. `num_classes` 0:
-    called without labels. Dropout is switched off for it. A network that draws random numbers by other means, or cannot be
-    copied, is taken to mix: that costs speed, not correctness.
+    It does where a layer like minibatch standard deviation looks at the batch. The network itself is asked, so that
+    it is known of plugins' networks too: it is tried on noise of `shape` (C, H, W), and is left as it was.
+    `num_classes` 0: called without labels. Dropout is switched off for it. A network that draws random numbers by
+    other means, or cannot be copied, is taken to mix: that costs speed, not correctness.
     """
     random = torch.Generator().manual_seed(0)
     a, b = (torch.randn(4, *shape, generator=random) for _ in range(2))

@@ -97,6 +97,7 @@ def train(
     num_classes: int,  # 0: the networks get no labels
     device: torch.device,
     precision: Precision,
+    plain: bool = False,  # no fast paths: see Step
     run: RunDirectory,
     take_snapshot: SnapshotTaker,
     target: Target | None = None,  # None: train to the end of the budget
@@ -115,6 +116,7 @@ def train(
         num_classes=num_classes,
         device=device,
         precision=precision,
+        plain=plain,
         report=report,
     )
     state = step.state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -13,11 +12,11 @@ from ganzoo.config import Train
 from ganzoo.data import to_float
 from ganzoo.data.sampler import Sampler
 from ganzoo.engine.allocator import keep_freed_memory
-from ganzoo.engine.convolutions import FastConvolutions
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
 from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations, cuda_graphs
 from ganzoo.engine.joint import mixes_halves
+from ganzoo.engine.operations import FastOperations
 from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
@@ -47,7 +46,7 @@ class Step:
         report: Callable[[str], None] = lambda text: None,
     ) -> None:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
-        self._plain = plain or device.type != "cpu"
+        self._plain = plain
         if not plain and device.type == "cpu":
             keep_freed_memory()
         self._layout = torch.contiguous_format if plain else torch.channels_last
@@ -98,7 +97,7 @@ class Step:
 
     def advance(self, room: int) -> None:
         """Do at least one iteration, and at most `room` of them."""
-        fast = contextlib.nullcontext() if self._plain else FastConvolutions()
+        fast = FastOperations(convolutions=not self._plain)  # plain runs draw the same random numbers
         with fast, numerics(self.state.device, self._precision, penalised=self._penalised):
             if self._iterations is None:
                 iteration = self._next()

@@ -1,17 +1,18 @@
 """Convolutions of 4x4 pixels and stride 2 by Winograd's minimal filtering: less than half of the multiplications.
 
 Padded by 1 and cut into cells of 2x2 pixels, an image of H x W pixels and C channels is one of (H/2 + 1) x (W/2 + 1)
-pixels and 4 C channels, and the convolution one of 2x2 pixels and stride 1. F(m x m, 2 x 2) computes m x m of its outputs
-from (m + 1)^2 products where the definition takes 4 m^2 (Winograd 1980; Lavin & Gray 2015, arXiv:1509.09308): 9 for 16
-with m = 2, 25 for 64 with m = 4. The products are matrix products over samples and channels. Everything else is linear:
+pixels and 4 C channels, and the convolution one of 2x2 pixels and stride 1. F(m x m, 2 x 2) computes m x m of its
+outputs from (m + 1)^2 products where the definition takes 4 m^2 (Winograd 1980; Lavin & Gray 2015,
+arXiv:1509.09308): 9 for 16 with m = 2, 25 for 64 with m = 4. The products are matrix products over samples and
+channels. Everything else is linear:
 
     U = T x    V = G w    M[k] = U[k] V[k]    y = S M
 
-Each of T, G and S is a pair of functions here, the map and its adjoint, so that derivatives of any order are made of the
-same six maps and of matrix products. A transposed convolution is the adjoint: x = T' (S' y  V').
+Each of T, G and S is a pair of functions here, the map and its adjoint, so that derivatives of any order are made of
+the same six maps and of matrix products. A transposed convolution is the adjoint: x = T' (S' y  V').
 
-Layouts, all contiguous: images `[N,H,W,C]`; U `[t, n^2, s N, 4 C]` and M `[t, n^2, s N, K]` for t x s tiles, n = m + 1, a
-tile's column and sample in one dimension; V `[n^2, K, 4 C]`.
+Layouts, all contiguous: images `[N,H,W,C]`; U `[t, n^2, s N, 4 C]` and M `[t, n^2, s N, K]` for t x s tiles, n =
+m + 1, a tile's column and sample in one dimension; V `[n^2, K, 4 C]`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ POINTS = (0.0, 1.0, -1.0, 2.0)
 def tile_size(samples: int, height: int, width: int) -> int:
     """m, of F(m x m, 2 x 2), for outputs of `height` x `width`: 2 or 4.
 
-    The work is (m + 1)^2 matrix products of one row per tile and sample, and as much again, whatever the number of rows, as
-    some fifty rows cost, to transform the weights there and their gradients back (measured: a Xeon of AVX-512, 128 to 256
-    channels). F(2), whose constants are 0 and 1, is more exact than the definition; F(4), some five times less.
+    The work is (m + 1)^2 matrix products of one row per tile and sample, and as much again, whatever the number of
+    rows, as some twenty-five rows cost, to transform the weights there and their gradients back (measured: a Xeon of
+    AVX-512, 128 to 256 channels). F(2), whose constants are 0 and 1, is more exact than the definition; F(4), some
+    five times less.
     """
 
     def cost(m: int) -> float:
@@ -93,7 +95,7 @@ class Maps:
         """`[N,H,W,C]`, padded by 1 -> cells of 2x2 pixels `[H/2+1,W/2+1,N,4C]`, valid until the next call."""
         n, height, width, c = self.n, self.height, self.width, x.shape[3]
         # Kept from call to call, because the zeros of the border stay.
-        kept: dict[int, Tensor] = self._scratch.__dict__
+        kept: dict[Any, Tensor] = self._scratch.__dict__  # by number of channels
         if c not in kept:
             kept[c] = x.new_zeros(height + 1, width + 1, n, 2, 2, c)
         cells = kept[c]
@@ -172,7 +174,7 @@ def from_cells(cells: Tensor) -> Tensor:
 
 
 def coefficients(m: int) -> tuple[Tensor, Tensor, Tensor]:
-    """B' `[n,n]`, G `[n,2]` and A' `[m,n]`, n = m + 1, of F(m, 2): y = A' ((G g) * (B' d)), y_i = g_0 d_i + g_1 d_{i+1}.
+    """B' `[n,n]`, G `[n,2]`, A' `[m,n]`, n = m + 1, of F(m, 2): y = A' ((G g) * (B' d)) is y_i = g_0 d_i + g_1 d_{i+1}.
 
     Toom-Cook, transposed: G evaluates the filter's polynomial at the points, A' a polynomial of degree m - 1, and B' is
     the one matrix for which the two give the convolution.
@@ -195,7 +197,7 @@ def coefficients(m: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def axis(m: int, size: int) -> tuple[Tensor, Tensor]:
-    """The two maps along one axis of `size` outputs: `[tiles, n, size + 1]` from cells, `[tiles, n, size]` to outputs."""
+    """The maps along an axis of `size` outputs: `[tiles, n, size + 1]` from cells, `[tiles, n, size]` to outputs."""
     b, _, a = coefficients(m)
     tiles = math.ceil(size / m)
     take, give = torch.zeros(tiles, m + 1, size + 1), torch.zeros(tiles, m + 1, size)
@@ -216,7 +218,7 @@ class Linear(torch.autograd.Function):
         return apply(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         apply, adjoint = ctx.maps
         return Linear.apply(gradient, adjoint, apply), None, None
 
@@ -238,7 +240,7 @@ class Product(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         left, right = ctx.saved_tensors
         need_left, need_right = ctx.needs_input_grad
         return (
@@ -259,7 +261,7 @@ class Contraction(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         left, right = ctx.saved_tensors
         need_left, need_right = ctx.needs_input_grad
         return (

@@ -179,18 +179,32 @@ def test_a_long_replay_is_taken_only_where_it_fits_and_begins_a_round_of_phases(
     assert step.state.step == 14
 
 
-@pytest.mark.parametrize("fails_in", ["D", "G"])
+@pytest.mark.parametrize("fails_in", ["D", "G", "optimizer"])
 def test_a_network_that_cannot_be_captured_is_trained_eagerly(fails_in: str) -> None:
     """As `.item()` in a forward pass, which ends a capture: nothing of the attempt may be left in the training."""
     backend, told = Pretended(), list[str]()
 
     class Reads(D):
         def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
-            if backend.capturing and (images.requires_grad and images.grad_fn is not None) == (fails_in == "G"):
+            if (
+                backend.capturing
+                and fails_in != "optimizer"
+                and (images.requires_grad and images.grad_fn is not None) == (fails_in == "G")
+            ):
                 raise RuntimeError("operation not permitted when stream is capturing\nmore lines")
             return super().forward(images, labels)
 
-    step, eager = make_step(backend, critic=Reads, report=told.append), make_step(None)
+    def report(text: str) -> None:
+        told.append(text)
+        for network in (step.state.gan.generator, step.state.gan.discriminator):
+            assert not any(parameter.requires_grad or parameter.grad is not None for parameter in network.parameters())
+
+    def refuse(*arguments: Any) -> None:
+        if backend.capturing and fails_in == "optimizer":
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    step, eager = make_step(backend, critic=Reads, report=report), make_step(None)
+    step.state.phases[0].optimizer.register_step_pre_hook(refuse)
     ours, theirs = list[Any](), list[Any]()
     for one, values in ((step, ours), (eager, theirs)):
         torch.manual_seed(3)

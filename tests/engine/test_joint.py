@@ -76,7 +76,7 @@ def test_batch_norm_by_halves_is_two_passes() -> None:
     torch.testing.assert_close(got, expected)
     mixed = one(torch.cat([a, b]))
     assert not torch.allclose(mixed, expected, rtol=0.01)
-    for network, logits in ((one, got), (two, expected)):
+    for logits in (got, expected):
         logits.square().sum().backward()
     for name, parameter in one.named_parameters():
         torch.testing.assert_close(parameter.grad, two.get_parameter(name).grad, rtol=1e-4, atol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ganzoo.errors import UserError
+from ganzoo.metrics import kid
 from ganzoo.metrics.evaluate import Reference
 from ganzoo.metrics.kid import KernelDistance, kernel_distance, polynomial_mmd2
 
@@ -61,6 +62,20 @@ def test_subsets_shrink_to_the_smaller_set():
     x, y = features(30, 8, 1), features(90, 8, 2)
     assert score(x, y, subsets=7) == score(x, y, subsets=7, subset_size=30)
     assert score(x, y, subsets=7)["kid_std"] > 0  # the larger set is still drawn from
+
+
+@pytest.mark.parametrize(("n", "m", "size"), [(40, 50, 30), (300, 200, 10)])  # one matrix for all, and one for each
+def test_subsets_are_those_of_the_definition(n, m, size, monkeypatch):
+    monkeypatch.setattr(kid, "_BLOCK", 700)  # several blocks, the last one not whole
+    x, y = features(n, 8, 1), features(m, 8, 2)
+    rng = np.random.RandomState(2020)
+    drawn = []
+    for _ in range(25):
+        at_x, at_y = rng.choice(n, size, replace=False), rng.choice(m, size, replace=False)
+        drawn.append(float(polynomial_mmd2(x[at_x].double(), y[at_y].double())))
+    estimate = kernel_distance(x, y, subsets=25, subset_size=size)
+    assert estimate.mean == pytest.approx(statistics.fmean(drawn), rel=1e-10)
+    assert estimate.std == pytest.approx(statistics.pstdev(drawn), rel=1e-10)
 
 
 def test_whole_sets_are_compared_once():
