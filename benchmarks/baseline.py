@@ -2,17 +2,25 @@
 
 `python benchmarks/baseline.py` prints a Markdown table (`--json`: the rows as JSON). The baseline trains in fp32 and
 eagerly, takes its images through torchvision transforms in a DataLoader with two workers, and reads and logs its losses
-at each step. The two loops are timed in turn, `--rounds` times for `--seconds` each, and the medians are compared.
+at each step. Each loop has a process of its own, because what the engine tells the allocator would help the other;
+they are timed in turn, `--rounds` times for `--seconds` each, and a ratio is the median of the rounds' ratios, so that
+a change of the machine's load meets both. `--wait passive` makes threads sleep while they wait, as `ganzoo` does unless
+told otherwise, in all; `--wait default` leaves it to torch. "Plain" is the engine without its fast paths
+(`--set engine=plain`); the ratio is of the engine to the baseline.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import multiprocessing
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -146,8 +154,8 @@ def baseline(registry: Registry, config: RunConfig, device: torch.device) -> Cal
     return lambda: step(next(batches))
 
 
-def engine(registry: Registry, config: RunConfig, device: torch.device) -> Callable[[], None]:
-    """One step of ours, with all that belongs to it: data, phases, statistics, EMA."""
+def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Callable[[], None]:
+    """One step of ours, with all that belongs to it: data, phases, statistics, EMA. `plain`: no fast paths."""
     torch.manual_seed(0)
     gan = build_gan(registry, config, (1, SIZE, SIZE), 0)
     random = torch.Generator().manual_seed(0)
@@ -160,14 +168,12 @@ def engine(registry: Registry, config: RunConfig, device: torch.device) -> Calla
         num_classes=0,
         device=device,
         precision=resolve_precision(config.precision, device),
+        plain=plain,
     )
 
 
-def speed(step: Callable[[], None], batch: int, seconds: float, device: torch.device) -> float:
+def speed(step: Callable[[], object], batch: int, seconds: float, device: torch.device) -> float:
     """Real images per second."""
-    for _ in range(3):
-        step()
-    synchronize(device)
     started, steps = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
         for _ in range(5):  # a multiple of wgan-gp's five critic steps
@@ -179,43 +185,101 @@ def speed(step: Callable[[], None], batch: int, seconds: float, device: torch.de
     return steps * batch / (time.perf_counter() - started)
 
 
-def compare(variant: str, options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
-    registry = Registry.load()
-    overrides: dict[str, Any] = {"train.batch_size": options.batch, "precision": options.precision}
-    config = build_config(registry, variant=variant, preset="standard", overrides=overrides)
-    steps = {"baseline": baseline(registry, config, device), "engine": engine(registry, config, device)}
-    taken: dict[str, list[float]] = {name: [] for name in steps}
+LOOPS = {"baseline": baseline, "plain": functools.partial(engine, plain=True), "engine": engine}
+
+
+def work(name: str, config: RunConfig, pipe: Connection) -> None:
+    """In a process of its own: time the loop for as many seconds as the pipe says, and tell the pipe its speed."""
+    device = resolve_device(config.device)
+    torch.set_flush_denormal(True)  # in both; before torch starts its threads
+    step = LOOPS[name](Registry.load(), config, device)
+    for _ in range(5):
+        step()
+    synchronize(device)
+    pipe.send(device_name(device))
+    while (seconds := pipe.recv()) > 0:
+        pipe.send(speed(step, config.train.batch_size, seconds, device))
+
+
+class Loop:
+    """A loop in a process of its own."""
+
+    def __init__(self, name: str, config: RunConfig) -> None:
+        context = multiprocessing.get_context("spawn")  # so that torch reads the variables that `main` has set
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=work, args=(name, config, theirs))
+        self._process.start()
+        theirs.close()
+        self.device: str = self._pipe.recv()
+
+    def time(self, seconds: float) -> float:
+        """Images per second. Raises EOFError where the process has died; it has said why."""
+        self._pipe.send(seconds)
+        result: float = self._pipe.recv()
+        return result
+
+    def end(self) -> None:
+        self._pipe.send(0.0)
+        self._process.join()
+
+
+def compare(variant: str, options: argparse.Namespace) -> dict[str, Any]:
+    overrides: dict[str, Any] = {
+        "train.batch_size": options.batch,
+        "precision": options.precision,
+        "device": options.device,
+    }
+    config = build_config(
+        Registry.load(), variant=variant, preset="standard", sets=options.set or (), overrides=overrides
+    )
+    loops = {name: Loop(name, config) for name in LOOPS}
+    taken: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(options.rounds):
-        for name, step in steps.items():
-            taken[name].append(speed(step, options.batch, options.seconds, device))
+        for name, loop in loops.items():
+            taken[name].append(loop.time(options.seconds))
+    for loop in loops.values():
+        loop.end()
     medians = {name: statistics.median(values) for name, values in taken.items()}
     ratios = [ours / theirs for ours, theirs in zip(taken["engine"], taken["baseline"], strict=True)]
-    return {"variant": variant, **medians, "ratio": medians["engine"] / medians["baseline"], "ratios": ratios}
+    device = loops["engine"].device
+    return {"variant": variant, **medians, "ratio": statistics.median(ratios), "ratios": ratios, "device": device}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="ganzoo's engine beside the loop that tutorials write.")
     parser.add_argument("--variants", default="gan,dcgan,wgan-gp", metavar="A,B")
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="real images per step")
-    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of each timing")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="timings of each loop, in turn")
+    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of each timing")
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timings of each loop, in turn")
     parser.add_argument("--precision", default="auto", help="of the engine: auto, fp32 or bf16")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="of both, e.g. variant.channels=16")
+    parser.add_argument("--wait", choices=("default", "passive"), default="default", help="how threads wait (libgomp)")
     options = parser.parse_args()
-    device = resolve_device(options.device)
-    torch.set_flush_denormal(True)  # for both, and before torch starts its threads
-    rows = [compare(variant, options, device) for variant in options.variants.split(",")]
-    conditions = {"device": device_name(device), "torch": torch.__version__, "batch": options.batch}
+    for variable, value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0")):
+        os.environ.pop(variable, None)
+        if options.wait == "passive":
+            os.environ[variable] = value
+    rows = [compare(variant, options) for variant in options.variants.split(",")]
+    conditions = {
+        "device": rows[0]["device"],
+        "threads": torch.get_num_threads(),
+        "wait": options.wait,
+        "torch": torch.__version__,
+        "batch": options.batch,
+    }
     if options.json:
         print(json.dumps({**conditions, "seconds": options.seconds, "rows": rows}, indent=1))
         return 0
-    print("| variant | baseline img/s | engine img/s | ratio | ratios of the rounds |\n|---|---:|---:|---:|---|")
+    print("| variant | baseline img/s | plain engine | engine | ratio | ratios of the rounds |")
+    print("|---|---:|---:|---:|---:|---|")
     for row in rows:
         each = ", ".join(f"{ratio:.2f}" for ratio in row["ratios"])
-        print(f"| {row['variant']} | {row['baseline']:,.0f} | {row['engine']:,.0f} | {row['ratio']:.2f} | {each} |")
+        speeds = " | ".join(f"{row[name]:,.0f}" for name in LOOPS)
+        print(f"| {row['variant']} | {speeds} | {row['ratio']:.2f} | {each} |")
     print(f"\n{conditions['device']}, torch {conditions['torch']}, batch {options.batch}, {SIZE}x{SIZE} grey, "
-          f"{options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
+          f"waiting: {options.wait}, {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
     return 0
 
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,94 +24,23 @@ from unittest import mock
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import baseline as tutorial
+from gpu_bench import Bench, advance, weights
+from gpu_roofline import peaks, roofline
+from gpu_tables import report
 
-from ganzoo.config import RunConfig
-from ganzoo.data import make_images
-from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.concurrent import Turn, run_together
-from ganzoo.engine.device import Precision, resolve_device, resolve_precision, synchronize
-from ganzoo.engine.step import Step
+from ganzoo.engine.device import resolve_device, synchronize
 from ganzoo.environment import describe_environment
-from ganzoo.layers import build_config
-from ganzoo.registry import Registry
-from ganzoo.snapshots import build_gan
 
 SCHEMA = 1
-SIZE = 32
 TARGETS = {"dcgan": (100_000, 10), "gan": (500_000, 20), "wgan-gp": (30_000, 8)}
 """img/s of the engine, and its ratio to the tutorial's loop, on one H100 at batch 512, 32x32, 1 channel."""
 
 SEEDS_BOUND = 3.0
 """8 seeds of `gan` at once may take this many times what one takes."""
-
-
-class Bench:
-    """The conditions of a measurement."""
-
-    def __init__(self, device: torch.device, quick: bool) -> None:
-        self.device, self.quick = device, quick
-        self.registry = Registry.load()
-        self.batch = 8 if quick else 512
-        self.seconds = 0.05 if quick else 3.0  # of one timing
-        self.rounds = 1 if quick else 3
-        # Iterations between two looks at the clock: whole replays of any length, whole rounds of wgan-gp's 5.
-        self.chunk, self.tutorial_chunk = (5, 5) if quick else (160, 10)
-        self.compared = 10 if quick else 50  # steps after which losses and weights are compared
-        self.seeds = 3 if quick else 8
-        self.precision = resolve_precision("auto", device)
-        random = torch.Generator().manual_seed(0)
-        images = 500 if quick else 60_000
-        self.pixels = torch.randint(0, 256, (images, 1, SIZE, SIZE), dtype=torch.uint8, generator=random)
-        tutorial.IMAGES = images
-
-    def config(self, variant: str) -> RunConfig:
-        overrides: dict[str, Any] = {"train.batch_size": self.batch}
-        if self.quick:
-            small = {"channels", "width"} & {setting.name for setting in self.registry.variant(variant).settings}
-            overrides |= {f"variant.{name}": 4 for name in small}
-        return build_config(self.registry, variant=variant, preset="standard", overrides=overrides)
-
-    def step(self, variant: str, precision: str | None = None, seed: int = 0, **options: Any) -> Step:
-        """The engine's, on random images; `precision` None: the device's best."""
-        config = self.config(variant)
-        torch.manual_seed(seed)
-        return Step(
-            gan=build_gan(self.registry, config, (1, SIZE, SIZE), 0),
-            losses=self.registry.objective(config.objective.name).load()(config.objective.settings),
-            sampler=make_sampler(make_images(self.pixels, None), batch_size=self.batch, device=self.device, seed=seed),
-            config=config.train,
-            num_classes=0,
-            device=self.device,
-            precision=self.precision if precision is None else Precision(name=precision, device_type=self.device.type),
-            **options,
-        )
-
-    def img_per_s(self, work: Callable[[int], None], chunk: int) -> list[float]:
-        """Real images per second in each round; `work` does a number of iterations, `chunk` at a time."""
-        work(chunk)  # warm-up and capture
-        synchronize(self.device)
-        found = []
-        for _ in range(self.rounds):
-            started, done = time.perf_counter(), 0
-            while time.perf_counter() - started < self.seconds:
-                work(chunk)
-                synchronize(self.device)
-                done += chunk
-            found.append(done * self.batch / (time.perf_counter() - started))
-        return found
-
-
-def advance(step: Step, iterations: int) -> None:
-    """In the longest replays that fit."""
-    end = step.state.step + iterations
-    while step.state.step < end:
-        step.advance(end - step.state.step)
 
 
 def repeat(step: Callable[[], None]) -> Callable[[int], None]:
@@ -180,92 +109,6 @@ def ablation(bench: Bench, variant: str) -> list[dict[str, Any]]:
 def torch_settings(*arguments: Any, **options: Any) -> Iterator[None]:
     """In the place of the engine's: nothing is set."""
     yield
-
-
-class Work(TorchDispatchMode):
-    """Adds up the FLOP of products and convolutions, by torch's own formulas, and the bytes that operations read and
-    write, if each takes its inputs from memory and puts its outputs there. Caches and what libraries do inside an
-    operation are not counted, views cost nothing. (torch's FlopCounterMode cannot follow a gradient penalty.)
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.flop = 0
-        self.bytes = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        options = dict(kwargs or {})
-        out = func(*args, **options)
-        if func._overloadpacket in flop_registry:
-            self.flop += flop_registry[func._overloadpacket](*args, **options, out_val=out)
-        if not func.is_view:
-            tensors = [leaf for leaf in tree_leaves((args, options, out)) if isinstance(leaf, Tensor)]
-            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        return out
-
-
-def work_per_image(bench: Bench, variant: str) -> tuple[float, float]:
-    """FLOP and bytes per real image, of whole rounds of the phases."""
-    step = bench.step(variant, graphs=None, plain=bench.device.type == "cpu")
-    period = bench.config(variant).train.d_steps
-    advance(step, 2 * period)
-    with Work() as work:
-        advance(step, period)
-    return work.flop / (period * bench.batch), work.bytes / (period * bench.batch)
-
-
-def peaks(bench: Bench) -> dict[str, float]:
-    """FLOP/s of matrix products and bytes/s of copies, as measured here: the best of five."""
-    side, length = (256, 2**20) if bench.quick else (8192, 2**28)
-
-    def best(work: Callable[[], object], amount: float) -> float:
-        times = []
-        for _ in range(6):
-            synchronize(bench.device)
-            started = time.perf_counter()
-            for _ in range(4):
-                work()
-            synchronize(bench.device)
-            times.append((time.perf_counter() - started) / 4)
-        return amount / min(times[1:])
-
-    found: dict[str, float] = {}
-    matmul = torch.backends.cuda.matmul
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        a = torch.randn(side, side, device=bench.device).to(dtype)
-        before = matmul.fp32_precision
-        matmul.fp32_precision = "ieee"
-        try:
-            found[f"{name}_flop_per_s"] = best(partial(torch.mm, a, a), 2 * side**3)
-        finally:
-            matmul.fp32_precision = before
-    source = torch.zeros(length, dtype=torch.float32, device=bench.device)
-    target = torch.empty_like(source)
-    found["bytes_per_s"] = best(partial(target.copy_, source), 2 * source.nbytes)  # read and written
-    return found
-
-
-def roofline(bench: Bench, variant: str, peak: Mapping[str, float], img_per_s: float) -> dict[str, Any]:
-    """The share of what the device could do at most at this ratio of FLOP to bytes."""
-    flop, moved = work_per_image(bench, variant)
-    roof = min(peak[f"{bench.precision.name}_flop_per_s"], flop / moved * peak["bytes_per_s"])
-    return {
-        "variant": variant,
-        "flop_per_image": flop,
-        "bytes_per_image": moved,
-        "bytes_how": "sum of inputs and outputs of every operation of an eager iteration, views left out",
-        "flop_per_s": flop * img_per_s,
-        "bytes_per_s": moved * img_per_s,
-        "share_of_peak_flop": flop * img_per_s / peak[f"{bench.precision.name}_flop_per_s"],
-        "share_of_roofline": flop * img_per_s / roof,
-    }
-
-
-def weights(step: Step) -> list[Tensor]:
-    networks = (step.state.gan.generator, step.state.gan.discriminator, step.state.ema)
-    return [tensor.detach().clone() for network in networks for tensor in network.state_dict().values()]
 
 
 def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
@@ -359,94 +202,6 @@ def seeds(bench: Bench) -> dict[str, Any]:
         "met": many / one <= SEEDS_BOUND,
         "weights_as_alone": same(alone[0], together[0]) and same(last[0], together[-1]),
     }
-
-
-def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
-    """Markdown; `columns`: heading -> key."""
-
-    def cell(value: Any) -> str:
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        if not isinstance(value, int | float):
-            return str(value)
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-    lines = [f"\n### {title}\n", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(cell(row.get(key, "")) for key in columns.values()) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-# Heading -> key, of each table.
-SPEED = {
-    "engine img/s": "engine_img_per_s",
-    "tutorial img/s": "baseline_img_per_s",
-    "ratio": "ratio",
-    "target img/s": "target_img_per_s",
-    "target ratio": "target_ratio",
-    "met": "met",
-    "execution": "execution",
-}
-ABLATION = {"what": "what", "img/s": "img_per_s", "execution": "execution"}
-PEAKS = {"fp32 FLOP/s": "fp32_flop_per_s", "bf16 FLOP/s": "bf16_flop_per_s", "copy bytes/s": "bytes_per_s"}
-ROOFLINE = {
-    "FLOP per image": "flop_per_image",
-    "bytes per image": "bytes_per_image",
-    "FLOP/s": "flop_per_s",
-    "bytes/s": "bytes_per_s",
-    "of peak FLOP/s": "share_of_peak_flop",
-    "of roofline": "share_of_roofline",
-}
-IDENTITY = {
-    "steps": "steps",
-    "eager repeats itself": "eager_repeats_itself",
-    "graphs equal": "graphs_equal_eager",
-    "long replays equal": "long_replays_equal_eager",
-}
-LOSSES = {"precision": "precision", "D": "d_loss", "G": "g_loss", "penalty": "penalty"}
-SEEDS = {
-    "seeds": "seeds",
-    "one, s": "one_seconds",
-    "all, s": "all_seconds",
-    "cost": "cost",
-    "bound": "bound",
-    "met": "met",
-    "weights as alone": "weights_as_alone",
-}
-
-
-def report(document: Mapping[str, Any]) -> str:
-    parts = document["parts"]
-
-    def rows(prefix: str) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = []
-        for name, part in parts.items():
-            if name.split()[0] == prefix and "value" in part:
-                found += part["value"] if isinstance(part["value"], list) else [part["value"]]
-        return found
-
-    compared = [
-        {"variant": row["variant"], "precision": name, **row[name]}
-        for row in rows("losses")
-        for name in ("plain fp32", "fp32", "bf16")
-    ]
-    variant = {"variant": "variant"}
-    tables = [
-        table("Speed", rows("speed"), variant | SPEED),
-        table("One thing after the other", rows("ablation"), variant | ABLATION),
-        table("Peaks, measured", rows("peaks"), PEAKS),
-        table("Roofline", rows("roofline"), variant | ROOFLINE),
-        table("Replays against eager iterations", rows("identity"), variant | IDENTITY),
-        table("Losses over the last fifth", compared, variant | LOSSES),
-        table("Seeds at once", rows("seeds"), SEEDS),
-    ]
-    missing = [f"- {name}: {part['error'].splitlines()[0]}" for name, part in parts.items() if "error" in part]
-    environment = document["environment"]
-    conditions = (
-        f"\n{environment['device_name']}, torch {environment['packages']['torch']}, CUDA {environment['cuda']}, "
-        f"batch {document['batch']}, {SIZE}x{SIZE}, 1 channel, {environment['precision']}; medians of "
-        f"{document['rounds']} rounds of {document['seconds']:g} s; {document['wall_seconds']:.0f} s in all"
-    )
-    return "\n".join([*tables, *(["\n### Not measured\n", *missing] if missing else []), conditions])
 
 
 def measure(bench: Bench, variants: Sequence[str], minutes: float, out: Path | None) -> dict[str, Any]:

@@ -21,6 +21,9 @@ RANKED_SEEDS = 3
 OTHER_MACHINES = "speed and memory of other machines or versions"
 """Why a row that ran on several has no speed, and why rows that ran on different ones are not ranked by it."""
 
+SHARED_DEVICE = "speed of a device shared with other runs"
+"""Why a row whose runs were not alone on their device has no speed: it says how busy the device was."""
+
 # What tells where a run was made, not what it computed: the protocol holds the hashes of data and weights.
 _PLACES = ("seed", "device", "callbacks", "schema", "dataset.path", "features.weights")
 
@@ -38,6 +41,7 @@ class Row:
     runs: list[str] = field(default_factory=list)  # run directories
     repeats: int = 0  # runs left out because their seed is counted already: a copy is no further evidence
     mixed: bool = False  # the seeds ran on different machines or versions
+    beside_others: bool = False  # a seed shared its device with other runs
     rank: int | None = None
     shared: bool = False  # the rank, with another row
     unranked: str = ""  # why there is no rank
@@ -164,10 +168,12 @@ def _table(protocol: str, rows: list[Row], columns: list[Column], sort: Column) 
         row.numbers = {column.key: summarize(column.values(row.results), column.interval) for column in columns}
         if len(row.results) == 1 and not row.results[0].get("diverged"):
             row.numbers["diverged"] = None  # one seed that trained is no rate
-        if len(_environments([row])) > 1:
-            # Speed and memory of different machines have no mean; what the networks are stays.
+        row.mixed = len(_environments([row])) > 1
+        row.beside_others = any(result["environment"].get("concurrent", 1) != 1 for result in row.results)
+        if row.mixed or row.beside_others:
+            # Speed and memory of different machines have no mean, and those of a shared one are no single run's; what
+            # the networks are stays.
             row.numbers |= {column.key: None for column in columns if column.group == "speed"}
-            row.mixed = True
     rows.sort(key=lambda row: _order(row, sort))
     _rank(rows, sort)
     _tell_apart(rows)
@@ -222,6 +228,8 @@ def _why_unranked(row: Row, sort: Column) -> str:
         return "a seed that diverged before its end"
     if row.mixed and sort.group == "speed":
         return OTHER_MACHINES
+    if row.beside_others and sort.group == "speed":
+        return SHARED_DEVICE
     number = row.numbers[sort.key]
     return f"a seed without {sort.title}" if number is None or number.n < len(row.results) else ""
 

@@ -131,6 +131,8 @@ def notes(table: Table) -> list[str]:
         lines.append("where a seed diverged before its end, a mean is over the seeds that have the number")
     if any(row.mixed for row in table.rows):
         lines.append("speed and memory are left out where the seeds of a row ran on different machines or versions")
+    if any(row.beside_others for row in table.rows):
+        lines.append("speed, time and memory are left out where runs of a row shared their device with other runs")
     if reasons := dict.fromkeys(row.unranked for row in table.rows if row.unranked):
         lines.append(f"no rank: {'; '.join(reasons)}")
     return lines + table.methods

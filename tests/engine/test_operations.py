@@ -1,0 +1,213 @@
+"""The fast operations of CPUs against torch's own, in double precision and to every order that training needs."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganzoo.engine import convolutions, winograd
+from ganzoo.engine.allocator import keep_freed_memory
+from ganzoo.engine.operations import FastOperations, dropout
+from ganzoo.engine.winograd import Maps, coefficients, conv4x4, conv_transpose4x4, tile_size
+
+
+def error(ours: Tensor, exact: Tensor) -> float:
+    return float(((ours - exact).abs().max() / exact.abs().max()).detach())
+
+
+def check(ours: Tensor, exact: Tensor, inputs: list[Tensor], tolerance: float) -> None:
+    """Values, gradients, and gradients of gradients, as a gradient penalty takes them."""
+    assert ours.shape == exact.shape
+    assert error(ours, exact) < tolerance
+    upstream = torch.randn_like(exact)
+    first = torch.autograd.grad(ours, inputs, upstream.float(), create_graph=True)
+    wanted = torch.autograd.grad(exact, inputs, upstream, create_graph=True)
+    for got, want in zip(first, wanted, strict=True):
+        assert error(got, want) < tolerance
+    (second,) = torch.autograd.grad(first[0].square().sum(), inputs[1])
+    (wanted_second,) = torch.autograd.grad(wanted[0].square().sum(), inputs[1])
+    assert error(second, wanted_second) < tolerance
+
+
+def tensors(*shapes: tuple[int, ...]) -> list[Tensor]:
+    torch.manual_seed(0)
+    return [torch.randn(shape, requires_grad=True) for shape in shapes]
+
+
+@pytest.fixture(params=[2, 4])
+def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(winograd, "tile_size", lambda *shape: request.param)
+    Maps.of.cache_clear()
+    return int(request.param)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 16), (14, 10), (4, 6), (2, 2)])
+def test_winograd_is_the_convolution(tile: int, height: int, width: int) -> None:
+    x, weight = tensors((3, 5, height, width), (7, 5, 4, 4))
+    exact = F.conv2d(x.double(), weight.double(), stride=2, padding=1)
+    check(conv4x4(x, weight), exact, [x, weight], 1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (8, 8), (7, 5), (1, 1)])
+def test_winograd_is_the_transposed_convolution(tile: int, height: int, width: int) -> None:
+    x, weight = tensors((3, 7, height, width), (7, 5, 4, 4))
+    exact = F.conv_transpose2d(x.double(), weight.double(), stride=2, padding=1)
+    check(conv_transpose4x4(x, weight), exact, [x, weight], 1e-5)
+
+
+def test_winograd_keeps_nothing_of_an_earlier_call() -> None:
+    """The cells' memory is used again."""
+    x, weight = tensors((2, 3, 8, 8), (4, 3, 4, 4))
+    first = conv4x4(x, weight)
+    copy = first.detach().clone()
+    conv4x4(100 * x.detach(), weight.detach())
+    assert torch.equal(first, copy)
+    (gradient,) = torch.autograd.grad(first.sum(), weight)
+    (wanted,) = torch.autograd.grad(F.conv2d(x, weight, stride=2, padding=1).sum(), weight)
+    torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("m", [2, 3, 4])
+def test_the_coefficients_give_the_filter(m: int) -> None:
+    b, g, a = (matrix.double() for matrix in coefficients(m))
+    signal, taps = torch.randn(m + 1, dtype=torch.float64), torch.randn(2, dtype=torch.float64)
+    wanted = taps[0] * signal[:-1] + taps[1] * signal[1:]
+    torch.testing.assert_close(a @ ((g @ taps) * (b @ signal)), wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_tiles_are_larger_where_there_are_many_samples() -> None:
+    assert tile_size(64, 8, 8) == tile_size(64, 4, 4) == 4
+    assert tile_size(2, 4, 4) == 2
+    assert tile_size(64, 2, 2) == 2  # a tile of 4 would be three quarters empty
+
+
+def way(input: tuple[int, ...], weight: tuple[int, ...], stride: int, padding: int) -> Any:
+    return convolutions.way_of(input, weight, (stride,) * 2, (padding,) * 2)
+
+
+def test_the_way_is_chosen_by_shapes() -> None:
+    assert way((64, 64, 16, 16), (128, 64, 4, 4), 2, 1) not in (None, convolutions.by_columns)  # Winograd
+    assert way((64, 16, 16, 16), (32, 16, 4, 4), 2, 1) is None  # few channels: torch
+    assert way((64, 64, 7, 7), (128, 64, 4, 4), 2, 1) is None  # odd
+    assert way((64, 64, 16, 16), (128, 64, 3, 3), 1, 1) is None
+    assert way((64, 1, 32, 32), (64, 1, 4, 4), 2, 1) is convolutions.by_columns
+    assert way((64, 256, 4, 4), (1, 256, 4, 4), 1, 0) is convolutions.by_inner_product
+    transposed = convolutions.way_of_transposed
+    assert transposed((64, 64, 16, 16), (64, 1, 4, 4), (2, 2), (1, 1)) is convolutions.transposed_by_columns
+    assert transposed((64, 128, 8, 8), (128, 64, 4, 4), (2, 2), (1, 1)) is not None
+    assert transposed((64, 16, 8, 8), (16, 8, 4, 4), (2, 2), (1, 1)) is None
+
+
+CONVOLUTIONS = [
+    ((3, 1, 8, 8), (8, 1, 4, 4), {"stride": 2, "padding": 1}),  # columns
+    ((2, 3, 9, 7), (8, 3, 3, 5), {"stride": (2, 1), "padding": (1, 2)}),
+    ((2, 7, 4, 4), (3, 7, 4, 4), {}),  # an inner product
+    ((2, 64, 8, 8), (64, 64, 4, 4), {"stride": 2, "padding": 1}),  # Winograd
+    ((2, 3, 9, 9), (5, 3, 3, 3), {"dilation": 2}),  # torch's
+    ((2, 4, 6, 6), (4, 2, 3, 3), {"groups": 2}),
+    ((2, 3, 6, 6), (5, 3, 3, 3), {"padding": "same"}),
+]
+
+
+@pytest.mark.parametrize(("image", "weight", "options"), CONVOLUTIONS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_convolutions_are_torchs(image: Any, weight: Any, options: dict[str, Any], layout: torch.memory_format) -> None:
+    x, w, bias = tensors(image, weight, (weight[0],))
+    x = x.detach().contiguous(memory_format=layout).requires_grad_()
+    exact = F.conv2d(x.double(), w.double(), bias.double(), **options)
+    with FastOperations():
+        ours = F.conv2d(x, w, bias, **options)
+    check(ours, exact, [x, w, bias], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "weight", "options"),
+    [
+        ((3, 8, 4, 4), (8, 1, 4, 4), {"stride": 2, "padding": 1}),
+        ((2, 8, 5, 4), (8, 3, 3, 5), {"stride": (2, 1), "padding": (1, 2)}),
+        ((2, 64, 4, 4), (64, 64, 4, 4), {"stride": 2, "padding": 1}),
+        ((2, 8, 4, 4), (8, 3, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+        ((2, 8, 4, 4), (8, 3, 3, 3), {"dilation": 2}),
+    ],
+)
+def test_transposed_convolutions_are_torchs(image: Any, weight: Any, options: dict[str, Any]) -> None:
+    groups = options.get("groups", 1)
+    x, w, bias = tensors(image, weight, (weight[1] * groups,))
+    exact = F.conv_transpose2d(x.double(), w.double(), bias.double(), **options)
+    with FastOperations():
+        ours = F.conv_transpose2d(x, w, bias, **options)
+    check(ours, exact, [x, w, bias], 1e-5)
+
+
+def test_modules_are_intercepted_and_only_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    ours = convolutions.by_columns
+
+    def spy(*arguments: Any) -> Tensor:
+        calls.append(1)
+        return ours(*arguments)
+
+    monkeypatch.setattr(convolutions, "by_columns", spy)
+    convolutions.way_of.cache_clear()
+    layer = nn.Conv2d(1, 8, 4, stride=2, padding=1)
+    x = torch.randn(2, 1, 8, 8)
+    layer(x)
+    with FastOperations(convolutions=False):
+        layer(x)
+    assert not calls
+    with FastOperations():
+        layer(x)
+        layer.double()(x.double())  # not float32
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            layer.float()(x)
+    convolutions.way_of.cache_clear()
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    x = torch.full((1001, 1003), 2.0, requires_grad=True)
+    with FastOperations():
+        y = F.dropout(x, p)
+    values, n = y.detach().double(), y.numel()
+    assert abs(float((values == 0).double().mean()) - p) < 5 * (p * (1 - p) / n) ** 0.5
+    assert abs(float(values.mean()) - 2) < 10 * (p / (1 - p) / n) ** 0.5
+    kept = y.detach()[values != 0]
+    torch.testing.assert_close(kept, torch.full_like(kept, 2 / (1 - p)), rtol=1e-4, atol=0)
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    torch.testing.assert_close(gradient, y.detach() / 2)
+
+
+def test_dropout_draws_anew_and_from_the_global_generator() -> None:
+    x = torch.ones(1000)
+    torch.manual_seed(1)
+    one, two = dropout(x), dropout(x)
+    assert not torch.equal(one, two)
+    torch.manual_seed(1)
+    assert torch.equal(dropout(x), one)
+    # Neighbours share a draw's bits, and must not share their fate.
+    dropped = (dropout(torch.ones(400_000)) == 0).view(-1, 4).double()
+    correlation = torch.corrcoef(dropped.T) - torch.eye(4)
+    assert float(correlation.abs().max()) < 0.02
+
+
+def test_dropout_off_is_nothing_and_inplace_is_in_place() -> None:
+    x = torch.ones(100)
+    assert torch.equal(dropout(x, 0.5, training=False), x)
+    assert torch.equal(dropout(x, 0.0), x)
+    assert torch.equal(dropout(x, 1.0), torch.zeros(100))
+    y = dropout(x, 0.5, True, True)
+    assert y is x
+    assert 0 < int((x == 0).sum()) < 100
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
+def test_freed_memory_is_kept_where_there_is_glibc() -> None:
+    assert keep_freed_memory() is hasattr(ctypes.CDLL(None), "mallopt")

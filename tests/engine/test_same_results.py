@@ -1,0 +1,110 @@
+"""The fast paths against the plain, eager one: same data, same random numbers, same training to rounding.
+
+Training is chaotic: a difference in the seventh digit grows, in a lively game, to the second within fifty steps. So
+the first ten steps are held to a tight tolerance, which a wrong formula does not pass, and the mean losses of steps
+41 to 50 to a loose one. Both are relative to a loss's size plus one; docs/performance.md has what was measured.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from ganzoo.data import make_images, make_sampler
+from ganzoo.engine.device import resolve_precision
+from ganzoo.engine.phases import Batch
+from ganzoo.engine.step import Step
+from ganzoo.layers import build_config
+from ganzoo.registry import Registry
+from ganzoo.snapshots import build_gan
+
+CPU = torch.device("cpu")
+EARLY = {"fp32": 0.001, "bf16": 0.1}
+LATE = {"fp32": 0.1, "bf16": 0.3}
+REGISTRY = Registry.load(environ={})
+
+
+def losses_of(variant: str, *, plain: bool, precision: str, sets: list[str]) -> list[dict[str, float]]:
+    """Mean losses of steps 1 to 10 and 41 to 50."""
+    config = build_config(REGISTRY, variant=variant, sets=["train.batch_size=16", *sets])
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (200, 1, 16, 16), dtype=torch.uint8, generator=random)
+    labels = torch.arange(200) % 10
+    images = make_images(pixels.sort(dim=3).values, labels)  # something to learn
+    conditional = REGISTRY.variant(variant).conditional
+    torch.manual_seed(0)
+    step = Step(
+        gan=build_gan(REGISTRY, config, images.shape, images.num_classes),
+        losses=REGISTRY.objective(config.objective.name).load()(config.objective.settings),
+        sampler=make_sampler(images, batch_size=16, device=CPU, seed=0),
+        config=config.train,
+        num_classes=images.num_classes if conditional else 0,
+        device=CPU,
+        precision=resolve_precision(precision, CPU),
+        plain=plain,
+    )
+    means: list[dict[str, float]] = []
+    for _ in range(5):
+        for _ in range(10):
+            step()
+        means.append(step.statistics.read())
+    return [means[0], means[-1]]
+
+
+CASES = [
+    ("gan", []),
+    ("cgan", []),
+    ("dcgan", ["variant.channels=64"]),  # Winograd, columns and an inner product
+    ("cdcgan", ["variant.channels=16"]),
+    # At its own learning rate its game is so lively that even the order of additions shows after fifty steps.
+    ("wgan-gp", ["variant.channels=64", "train.d_lr=1e-5", "train.g_lr=1e-5"]),
+    ("upsample-dcgan", ["variant.channels=16"]),
+]
+
+
+@pytest.mark.parametrize(("variant", "sets"), CASES, ids=[name for name, _ in CASES])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_losses_after_fifty_steps(variant: str, sets: list[str], precision: str) -> None:
+    plain = losses_of(variant, plain=True, precision="fp32", sets=sets)
+    fast = losses_of(variant, plain=False, precision=precision, sets=sets)
+    for ours, theirs, tolerance in zip(fast, plain, (EARLY[precision], LATE[precision]), strict=True):
+        assert ours.keys() == theirs.keys()
+        errors = {name: abs(ours[name] - value) / (1 + abs(value)) for name, value in theirs.items()}
+        assert max(errors.values()) <= tolerance, (tolerance, errors, theirs)
+
+
+def test_the_plain_path_sees_the_same_images_and_noise() -> None:
+    seen: dict[bool, list[Batch]] = {True: [], False: []}
+    for plain in seen:
+        config = build_config(REGISTRY, variant="gan", sets=["train.batch_size=8"])
+        images = make_images(torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator()))
+        torch.manual_seed(0)
+        step = Step(
+            gan=build_gan(REGISTRY, config, images.shape, 0),
+            losses=REGISTRY.objective("non-saturating").load()({"real_label": 1.0}),
+            sampler=make_sampler(images, batch_size=8, device=CPU, seed=3),
+            config=config.train,
+            num_classes=0,
+            device=CPU,
+            precision=resolve_precision("fp32", CPU),
+            plain=plain,
+        )
+        for phase in step.state.phases:
+            record(phase, seen[plain])
+        step()
+    for ours, theirs in zip(seen[False], seen[True], strict=True):
+        assert torch.equal(ours.real, theirs.real)
+        torch.testing.assert_close(ours.fake, theirs.fake)
+    assert len(seen[True]) == 2
+
+
+def record(phase: Any, into: list[Batch]) -> None:
+    loss = phase.loss
+
+    def recorded(batch: Batch) -> torch.Tensor:
+        into.append(batch)
+        return loss(batch)
+
+    object.__setattr__(phase, "loss", recorded)
