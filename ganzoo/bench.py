@@ -141,7 +141,15 @@ def work(job: Job) -> None:
         registry = Registry.load([Path(file) for file in job.plugin_files])
         config = from_dict(registry, job.config)
         with display:
-            run_job(registry, config, run.path, root=Path(job.root), observers=observers, announce=display.announce)
+            run_job(
+                registry,
+                config,
+                run.path,
+                root=Path(job.root),
+                observers=observers,
+                announce=display.announce,
+                report=display.report,
+            )
     except KeyboardInterrupt:
         os._exit(130)  # without joining torch's threads, which may be in the middle of a step
     except Exception as error:

@@ -71,6 +71,13 @@ class TrainingDisplay:
         else:
             self._rarely(text)
 
+    def report(self, text: str) -> None:
+        """One line that has to be seen, whatever was printed just now: on a terminal it stays above the bar."""
+        if self._progress is not None:
+            self._progress.console.print(f"{self._title}: {text}", markup=False)
+        else:
+            self._line(text)
+
     def _rarely(self, text: str) -> None:
         """A plain line, unless one was printed just now."""
         if time.monotonic() - self._printed >= PLAIN_SECONDS:

@@ -14,7 +14,7 @@ from ganzoo.engine.device import preserved_random_state
 from ganzoo.errors import UserError
 from ganzoo.generation import SCORE_SEED
 from ganzoo.metrics.reference import Reference
-from ganzoo.scoring import Scorer
+from ganzoo.scoring import Scorer, exact_numerics
 from ganzoo.source import package_sha256, source_sha256
 
 
@@ -52,7 +52,7 @@ def _floor(
 
     def compute() -> dict[str, Tensor]:
         values: dict[str, float] = {}
-        with preserved_random_state(scorer.device):
+        with preserved_random_state(scorer.device), exact_numerics(scorer.device):
             metrics, _ = scorer.metrics(labelled=generated.labels is not None)
             for metric_name, metric in metrics.items():
                 needs = scorer.registry.metric(metric_name).needs

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.data import to_uint8
+from ganzoo.engine.operations import any_layout
 from ganzoo.metrics.statistics import require_finite
 
 SCORE_SEED = 20_140_610
@@ -38,7 +39,7 @@ def generate(
             size = min(batch_size, n - start)
             z = noise[start : start + size].to(device)
             part = None if labels is None else labels[start : start + size].to(device)
-            yield quantised(generator(z, part)), part
+            yield _images(generator, z, part), part
 
 
 @torch.no_grad()
@@ -55,7 +56,12 @@ def generate_at(
     """Of the images that `generate` makes, those at `index` (int64 `[k]`): uint8 `[k,C,H,W]` on the device."""
     z = score_noise(n, z_dim, seed)[index].to(device)
     with evaluating(generator):
-        return quantised(generator(z, None if labels is None else labels[index].to(device)))
+        return _images(generator, z, None if labels is None else labels[index].to(device))
+
+
+def _images(generator: nn.Module, z: Tensor, labels: Tensor | None) -> Tensor:
+    with any_layout():
+        return quantised(generator(z, labels))
 
 
 def quantised(images: Tensor) -> Tensor:

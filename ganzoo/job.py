@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.concurrent import ALONE, Turn
 from ganzoo.engine.device import denormals_flushed, preserved_random_state, resolve_device, resolve_precision
 from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
+from ganzoo.engine.operations import any_layout
 from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
 from ganzoo.errors import UserError
 from ganzoo.files import exclusive, write_json
@@ -40,13 +43,15 @@ def run_job(
     root: Path,
     observers: Sequence[Observer] = (),
     announce: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] | None = None,
     turn: Turn = ALONE,
 ) -> dict[str, Any]:
     """Train as `config` says into `out`, score, and return the content of result.json.
 
     A finished run is returned as it is; an interrupted one is continued. `root` is the folder of datasets and caches.
-    `announce` is told, in one line, what takes a while beside training, and how far it has come. `turn`: the run's own,
-    where it shares its process and device with others; memory and energy are then no single run's, and are not told.
+    `announce` is told, in one line, what takes a while beside training, and how far it has come, and may leave lines
+    out; `report` (None: `announce`), what has to be known of this run. `turn`: the run's own, where it shares its
+    process and device with others; memory and energy are then no single run's, and are not told.
 
     Raises:
         UserError: anything the user can mend; what has been computed so far is kept.
@@ -57,7 +62,7 @@ def run_job(
     if finished is not None:
         return finished
     with exclusive(run.path / ".lock"):
-        return _run(registry, config, run, root, observers, announce, started, turn)
+        return _run(registry, config, run, root, observers, announce, report or announce, started, turn)
 
 
 def _run(
@@ -67,6 +72,7 @@ def _run(
     root: Path,
     observers: Sequence[Observer],
     announce: Callable[[str], None],
+    report: Callable[[str], None],
     started: float,
     turn: Turn,
 ) -> dict[str, Any]:
@@ -74,7 +80,8 @@ def _run(
     run.failure_file.unlink(missing_ok=True)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
-    environment = describe_environment(device, precision.name, registry.plugins, root)
+    concurrent = max(turn.runs, _concurrent_before(run))
+    environment = describe_environment(device, precision.name, registry.plugins, root) | {"concurrent": concurrent}
     write_json(run.env_file, environment)
 
     announce(f"loading {config.dataset.name}")
@@ -116,12 +123,12 @@ def _run(
         observers=watchers,
         reset_peak_memory=lambda: None if turn.runs > 1 else reset_peak_memory(device),
         peak_memory=lambda: 0 if turn.runs > 1 else peak_memory(device),
-        report=announce,
+        report=report,
         turn=turn,
     )
     sampler.close()
     result = _result(config, run, gan, scorer, real, outcome, environment, device, time.perf_counter() - started)
-    result["environment"] |= {"execution": outcome.execution, "concurrent": turn.runs}
+    result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent}
     result["source"] = source
     result["higher_is_better"] = scores_of(registry, config)
     result["until"] = target and {
@@ -136,6 +143,17 @@ def _run(
     for watcher in watchers:
         watcher.on_end(result)
     return result
+
+
+def _concurrent_before(run: RunDirectory) -> int:
+    """How many runs shared the device in the part of this one that it continues, whose time is among its own."""
+    if not run.state_file.exists():
+        return 1
+    with contextlib.suppress(OSError, ValueError):  # no sound record
+        document = json.loads(run.env_file.read_text(encoding="utf-8"))
+        before = document.get("concurrent") if isinstance(document, dict) else None
+        return before if isinstance(before, int) else 1
+    return 1
 
 
 def _callbacks(registry: Registry, run: RunDirectory, config: RunConfig) -> list[Observer]:
@@ -233,7 +251,8 @@ class _SnapshotTaker:
         training = generator.training
         generator.eval()
         labels = None if self._labels is None else self._labels.to(device)
-        pixels = to_uint8(generator(self._z.to(device), labels))
+        with any_layout():
+            pixels = to_uint8(generator(self._z.to(device), labels))
         generator.train(training)
         return make_grid(pixels, self._columns)
 

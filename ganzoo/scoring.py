@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from ganzoo.config import Eval, RunConfig, dataset_label
 from ganzoo.data import Images, NoTestSplit, label_law, load_dataset
-from ganzoo.engine.device import preserved_random_state, synchronize
+from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
 from ganzoo.errors import Unavailable, UserError
 from ganzoo.generation import SCORE_SEED, generate, generate_at
 from ganzoo.metrics.evaluate import evaluate
@@ -36,6 +37,13 @@ class Score:
     seconds: float  # sampling, features and metrics together
     sample_img_per_s: float  # sampling alone, images left on the device
     pairs: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.int64))
+
+
+def exact_numerics(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """IEEE float32 products and deterministic algorithms on CUDA, so that a score depends neither on torch's defaults
+    (TF32 in convolutions) nor on what the caller has switched on; torch's settings are given back. Elsewhere: nothing.
+    """
+    return numerics(device, Precision(name="fp32", device_type=device.type), penalised=True)
 
 
 def load_images(registry: Registry, config: RunConfig, root: Path, split: str, download: bool = True) -> Images:
@@ -185,16 +193,17 @@ class Scorer:
             f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)} "
             f"{source_sha256(self.spec)}"
         )
-        return reference_features(
-            images,
-            self.extractor,
-            cache_dir=self._root / "features",
-            key=key,
-            device=self.device,
-            batch_size=self.config.eval.batch_size,
-            on_batch=self._counter(f"features of real images by {self.spec.name}", len(images)),
-            test=test,
-        )
+        with exact_numerics(self.device):
+            return reference_features(
+                images,
+                self.extractor,
+                cache_dir=self._root / "features",
+                key=key,
+                device=self.device,
+                batch_size=self.config.eval.batch_size,
+                on_batch=self._counter(f"features of real images by {self.spec.name}", len(images)),
+                test=test,
+            )
 
     def score_generator(self, generator: nn.Module, z_dim: int) -> Score:
         """Sample `generated_count` images from `generator` and score them; the model is left as it was.
@@ -243,10 +252,10 @@ class Scorer:
         def note(name: str, error: Unavailable) -> None:
             left_out[name] = error.cause
 
-        with preserved_random_state(self.device):
+        with preserved_random_state(self.device), exact_numerics(self.device):
             values = evaluate(
                 metrics,
-                batches,
+                batches,  # a generator's are made in here, one after the other
                 self.extractor,
                 self.reference,
                 device=self.device,
@@ -261,15 +270,16 @@ class Scorer:
 
     def neighbours(self, generator: nn.Module, z_dim: int, pairs: Tensor) -> tuple[Tensor, Tensor]:
         """The images of a score's `pairs`: generated and real ones, uint8 `[p,C,H,W]` each, on the CPU."""
-        made = generate_at(
-            generator,
-            z_dim,
-            self.generated_count,
-            pairs[:, 0],
-            labels=self.labels,
-            seed=SCORE_SEED,
-            device=self.device,
-        )
+        with exact_numerics(self.device):
+            made = generate_at(
+                generator,
+                z_dim,
+                self.generated_count,
+                pairs[:, 0],
+                labels=self.labels,
+                seed=SCORE_SEED,
+                device=self.device,
+            )
         assert self.reference.images is not None  # `_features_of` gives them
         return made.cpu(), self.reference.images.pixels[pairs[:, 1]]
 

@@ -90,8 +90,6 @@ def work_together(jobs: Sequence[Job], concurrent: int) -> None:
 
 
 def _work(registry: Registry, job: Job, turn: Turn) -> None:
-    import torch
-
     from ganzoo.display import TrainingDisplay
     from ganzoo.job import run_job
 
@@ -99,19 +97,40 @@ def _work(registry: Registry, job: Job, turn: Turn) -> None:
     display = TrainingDisplay(job.title, live=False)
     try:
         config = from_dict(registry, job.config)
-        options: dict[str, Any] = {"observers": [display], "announce": display.announce, "turn": turn}
+        options: dict[str, Any] = {"observers": [display], "turn": turn}
+        options |= {"announce": display.announce, "report": display.report}
         with display:
             run_job(registry, config, run.path, root=Path(job.root), **options)
-    except torch.OutOfMemoryError:
-        display.announce("not enough memory beside the other runs: later, alone")
     except Exception as error:
-        if torch.cuda.is_initialized():
-            try:
-                torch.cuda.synchronize()
-            except RuntimeError:
-                # The device itself has failed, which no run of this process can survive, and not always the one that
-                # hears of it first is to blame: all are taken up alone.
-                os._exit(BROKEN_DEVICE)
-        record_failure(run, error)
+        if _device_is_broken():
+            # No run of this process can survive that, and not always the one that hears of it first is to blame: all
+            # are taken up alone.
+            os._exit(BROKEN_DEVICE)
+        if _no_memory(error):
+            display.report("not enough memory beside the other runs: later, alone")
+        else:
+            record_failure(run, error)
     finally:
         gc.collect()  # the run's graphs and their memory, now that no other run is capturing
+
+
+def _device_is_broken() -> bool:
+    """Whether CUDA refuses all further work in this process, as it does after an illegal access."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        try:
+            torch.cuda.synchronize()
+        except RuntimeError:
+            return True
+    return False
+
+
+def _no_memory(error: Exception) -> bool:
+    """Whether the device had too little: torch's allocator says so by type, CUDA and its libraries in words."""
+    import torch
+
+    words = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in words)
+    )

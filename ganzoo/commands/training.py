@@ -44,7 +44,15 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
     fresh = not os.path.exists(run.config_file)  # False, not an error, for a path the system refuses
     try:
         with TrainingDisplay(config.variant.name) as display:
-            result = run_job(registry, config, path, root=root, observers=[display], announce=display.announce)
+            result = run_job(
+                registry,
+                config,
+                path,
+                root=root,
+                observers=[display],
+                announce=display.announce,
+                report=display.report,
+            )
     except UserError:
         if fresh:
             run.discard_unstarted()

@@ -13,16 +13,18 @@ What makes a replay equal to an eager iteration:
   replays: states may be saved and restored while graphs live.
 - Whatever Python does besides launching kernels is done once, at capture. Counts of statistics are added again at each
   replay; gradients are made and dropped inside (they live in the graphs' memory pool); a network that replaces its
-  buffers instead of writing to them is noticed and trained eagerly. A network whose forward pass changes with a Python
-  value of its own (a counter, say) cannot be noticed and must not be replayed.
+  buffers instead of writing to them, or counts its calls in an attribute, is noticed and trained eagerly. One that
+  keeps state elsewhere (in a list, or in a tensor that is no buffer) cannot be noticed and must not be replayed.
+- Graphs hold addresses. Between two ticks nothing moves a tensor; whether an observer has, is looked up after each.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -42,6 +44,11 @@ kernels and allocate their workspaces in the first few.
 ITERATIONS_PER_REPLAY = 4
 """Launching a graph and filling its buffers takes the host tens of microseconds, which several runs that share a device
 feel; more than a few iterations per replay save little of that, and take longer to capture.
+"""
+
+LONGEST_ROUND = 32
+"""Where the phases' round is longer (G at every hundredth step, say), an iteration is a replay: a graph of the whole
+round would be slow to capture, and hold as many batches.
 """
 
 Pattern = tuple[str, ...]  # names of the phases of an iteration
@@ -103,11 +110,13 @@ class Iterations:
         self._backend = backend
         self.failure: str | None = None
         self._period = math.lcm(*(phase.interval for phase in state.phases))
-        self._per_replay = -(-per_replay // self._period) * self._period if per_replay > 1 else 1
+        several = per_replay > 1 and self._period <= LONGEST_ROUND
+        self._per_replay = -(-per_replay // self._period) * self._period if several else 1
         self._buffers: list[_Buffers] = []
         self._warm: dict[Pattern, int] = {}
         self._counts: dict[Pattern, Counter[str]] = {}  # values an eager iteration adds to the statistics
         self._graphs: dict[tuple[Pattern, ...], _Graph] = {}
+        self._addresses: list[int] = []  # of what the graphs read and write
 
     @property
     def longest(self) -> int:
@@ -132,6 +141,8 @@ class Iterations:
     def run(self, iterations: Sequence[Iteration]) -> None:
         """Do them, one after the other."""
         self._fill(iterations)
+        if self._graphs and not self._statistics.counted and _addresses(self._state) != self._addresses:
+            self._graphs.clear()  # the first iteration after a tick, and an observer has moved a network: record again
         key = tuple(iteration.pattern for iteration in iterations)
         graph = self._graphs.get(key)
         if (
@@ -178,6 +189,8 @@ class Iterations:
             counts = self._statistics.counted - host.counted
             if replaced := host.replaced():
                 raise RuntimeError(f"{replaced} is replaced at each call, where it should be written to")
+            if changed := host.counts():
+                raise RuntimeError(f"{changed} changes with each call, which a graph would not know")
             if counts != expected:
                 raise RuntimeError("the statistics differ from call to call")
         except Exception as error:  # a plugin's network may do anything; whatever it is, eager iterations can do it
@@ -189,6 +202,7 @@ class Iterations:
             return None
         host.restore()  # capture has counted what it did not do
         graph = self._graphs[key] = _Graph(replay=replay, counts=counts)
+        self._addresses = _addresses(self._state)
         return graph
 
 
@@ -216,6 +230,16 @@ class _Buffers:
             self._decay = iteration.decay
 
 
+def _addresses(state: TrainState) -> list[int]:
+    """Where the networks and the optimizers' states lie."""
+    modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema]
+    tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    for phase in state.phases:
+        for values in phase.optimizer.state.values():
+            tensors += [value for value in values.values() if isinstance(value, Tensor)]
+    return [tensor.data_ptr() for tensor in tensors]
+
+
 class _HostState:
     """What an iteration's Python leaves behind beside its device work, to be undone after a capture."""
 
@@ -239,16 +263,30 @@ class _HostState:
             for name, value in values.items()
             if isinstance(value, Tensor)
         ]
+        self._numbers: list[tuple[dict[str, Any], str, float]] = [
+            (vars(part), name, value)
+            for module in modules
+            for part in module.modules()
+            for name, value in vars(part).items()
+            if isinstance(value, int | float)
+        ]
 
     def replaced(self) -> str | None:
         """The name of a parameter, a buffer or an optimizer's tensor that is another object now."""
         return next((name for table, name, tensor in self._held if table.get(name) is not tensor), None)
+
+    def counts(self) -> str | None:
+        """The name of a module's attribute that is another number now."""
+        changed = (name for table, name, number in self._numbers if table.get(name) is not number != table.get(name))
+        return next(changed, None)
 
     def restore(self) -> None:
         self._statistics.counted.clear()
         self._statistics.counted.update(self.counted)
         for table, name, tensor in self._held:
             table[name] = tensor
+        for table, name, number in self._numbers:
+            table[name] = number
         for parameter, required in zip(self._parameters, self._required, strict=True):
             parameter.requires_grad_(required)
             parameter.grad = None  # an iteration that was cut short has left some, in the memory of a dead graph
@@ -294,6 +332,7 @@ class CudaGraphs:
             # "thread_local": the thread that prefetches batches may wait for its copies meanwhile, and other runs of
             # the process for their streams. By default that would end the capture.
             with (
+                _no_garbage_collection(),
                 torch.cuda.device(self._device),
                 torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
             ):
@@ -310,6 +349,18 @@ class CudaGraphs:
             raise (cause[0] if cause else error) from None
         replay: Callable[[], None] = graph.replay
         return replay
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A graph of an earlier run that is collected in the middle of a capture would end it (pytorch/pytorch#161037)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 _FAILED: list[Any] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from ganzoo.engine.device import preserved_random_state
+from ganzoo.engine.operations import any_layout
 
 TOLERANCE = 1e-3
 """Relative change of a logit from which the other half is said to have had a part in it. Statistics of the whole batch
@@ -48,14 +49,18 @@ def _by_halves(
     return torch.cat([F.batch_norm(half, *arguments) for half in input.chunk(2)])
 
 
+Passes = Literal["one", "one by halves", "two"]
+"""How D may judge real and generated images, with the results of two: "one by halves" needs BatchNormByHalves."""
+
+
 @torch.no_grad()
-def mixes_halves(discriminator: nn.Module, shape: tuple[int, int, int], num_classes: int, device: torch.device) -> bool:
-    """True if in train mode and `BatchNormByHalves` a sample's logit depends on the batch's other half.
+def passes_of(discriminator: nn.Module, shape: tuple[int, int, int], num_classes: int, device: torch.device) -> Passes:
+    """ "two" where a sample's logit depends on the batch's other half by other means than batch norm.
 
     It does where a layer like minibatch standard deviation looks at the batch. The network itself is asked, so that
     it is known of plugins' networks too: it is tried on noise of `shape` (C, H, W), and is left as it was.
     `num_classes` 0: called without labels. Dropout is switched off for it. A network that draws random numbers by
-    other means, or cannot be copied, is taken to mix: that costs speed, not correctness.
+    other means, or cannot be copied, gets two passes: that costs speed, not correctness.
     """
     random = torch.Generator().manual_seed(0)
     a, b = (torch.randn(4, *shape, generator=random) for _ in range(2))
@@ -66,13 +71,19 @@ def mixes_halves(discriminator: nn.Module, shape: tuple[int, int, int], num_clas
         for module in network.modules():
             if isinstance(module, nn.modules.dropout._DropoutNd):
                 module.eval()
-        with BatchNormByHalves():
-            logits: Tensor = network(torch.cat([a, rest]).to(device), labels)[:4].float()
-        return logits
+        with any_layout():
+            judged: Tensor = network(torch.cat([a, rest]).to(device), labels)[:4].float()
+        return judged
+
+    def mixes() -> bool:
+        one, other = logits(b), logits(3 * b + 1)
+        return not bool(((one - other).abs() <= TOLERANCE * one.abs().max()).all())
 
     with preserved_random_state(device):
         try:
-            one, other = logits(b), logits(3 * b + 1)
+            if not mixes():
+                return "one"
+            with BatchNormByHalves():
+                return "two" if mixes() else "one by halves"
         except (RuntimeError, ValueError, TypeError):  # the step itself will say what is wrong
-            return True
-    return not bool(((one - other).abs() <= TOLERANCE * one.abs().max()).all())
+            return "two"

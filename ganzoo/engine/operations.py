@@ -1,6 +1,4 @@
-"""Operations that torch has, done faster on a CPU. They are intercepted where a network asks for them, however it
-does.
-"""
+"""Operations that torch has, done otherwise. They are intercepted where a network asks for them, however it does."""
 
 from __future__ import annotations
 
@@ -15,19 +13,40 @@ from torch.overrides import TorchFunctionMode
 from ganzoo.engine.convolutions import convolve, convolve_transposed
 
 
-class FastOperations(TorchFunctionMode):
-    """While entered, convolutions and dropout on the CPU take the fastest way that is known."""
+class Substitution(TorchFunctionMode):
+    """While entered, functions are called in place of others."""
 
-    def __init__(self, *, convolutions: bool = True) -> None:
+    def __init__(self, others: Mapping[Any, Callable[..., Tensor]]) -> None:
         super().__init__()
-        self._fast: dict[Any, Callable[..., Tensor]] = {F.dropout: dropout}
-        if convolutions:
-            self._fast |= {torch.conv2d: convolve, torch.conv_transpose2d: convolve_transposed}
+        self._others = others
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        return self._fast.get(func, func)(*args, **(kwargs or {}))
+        return self._others.get(func, func)(*args, **(kwargs or {}))
+
+
+def any_layout() -> Substitution:
+    """Lets networks be written as if their tensors were contiguous, although we lay them out channels last."""
+    return Substitution({Tensor.view: view})
+
+
+def fast_operations(*, convolutions: bool = True) -> Substitution:
+    """Convolutions and dropout on the CPU take the fastest way that is known; and `any_layout`."""
+    others: dict[Any, Callable[..., Tensor]] = {Tensor.view: view, F.dropout: dropout}
+    if convolutions:
+        others |= {torch.conv2d: convolve, torch.conv_transpose2d: convolve_transposed}
+    return Substitution(others)
+
+
+def view(input: Tensor, *shape: Any, **named: Any) -> Tensor:
+    """`torch.Tensor.view`, or a copy where the layout has none: `x.view(len(x), -1)` after a convolution, for one."""
+    try:
+        return input.view(*shape, **named)
+    except RuntimeError:
+        if named or isinstance(shape[0], torch.dtype):
+            raise
+        return input.reshape(*shape)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

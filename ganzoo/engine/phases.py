@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from ganzoo.config import Train
 from ganzoo.engine.device import Precision
-from ganzoo.engine.joint import BatchNormByHalves
+from ganzoo.engine.joint import BatchNormByHalves, Passes
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
@@ -46,7 +47,7 @@ def make_phases(
     precision: Precision,
     statistics: Statistics,
     *,
-    joint: bool,  # D judges real and fake images in one pass, which only changes the speed (`mixes_halves`)
+    passes: Passes = "two",  # in which D judges real and fake images; changes only the speed
     plain: bool = False,  # optimizers parameter by parameter
     capturable: bool = False,  # optimizers whose steps a CUDA graph may hold
 ) -> list[Phase]:
@@ -59,10 +60,10 @@ def make_phases(
         return logits.float()
 
     def judge_both(real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        if not joint:
+        if passes == "two":
             return judge(real, labels), judge(fake, labels)
         both = torch.cat([real, fake])
-        with BatchNormByHalves():
+        with BatchNormByHalves() if passes == "one by halves" else contextlib.nullcontext():
             logits = judge(both, None if labels is None else torch.cat([labels, labels]))
         real_logits, fake_logits = logits.chunk(2)
         return real_logits, fake_logits

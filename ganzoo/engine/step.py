@@ -15,8 +15,8 @@ from ganzoo.engine.allocator import keep_freed_memory
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
 from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations, cuda_graphs
-from ganzoo.engine.joint import mixes_halves
-from ganzoo.engine.operations import FastOperations
+from ganzoo.engine.joint import passes_of
+from ganzoo.engine.operations import fast_operations
 from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
@@ -60,7 +60,7 @@ class Step:
             config,
             precision,
             self.statistics,
-            joint=not mixes_halves(gan.discriminator, shape, num_classes, device),
+            passes=passes_of(gan.discriminator, shape, num_classes, device),
             plain=plain,
             capturable=device.type == "cuda" and not plain,
         )
@@ -97,7 +97,7 @@ class Step:
 
     def advance(self, room: int) -> None:
         """Do at least one iteration, and at most `room` of them."""
-        fast = FastOperations(convolutions=not self._plain)  # plain runs draw the same random numbers
+        fast = fast_operations(convolutions=not self._plain)  # plain runs draw the same random numbers
         with fast, numerics(self.state.device, self._precision, penalised=self._penalised):
             if self._iterations is None:
                 iteration = self._next()

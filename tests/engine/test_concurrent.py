@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -176,8 +177,50 @@ def test_weights_are_those_of_runs_alone(registry: Registry, data_root: Path, tm
         assert before["environment"]["concurrent"] == 1
 
 
+def test_a_run_that_goes_on_alone_keeps_in_mind_that_it_was_not(
+    registry: Registry, data_root: Path, tmp_path: Path
+) -> None:
+    """Its seconds are in part those of a shared device."""
+
+    class Ends:
+        runs, turns = 3, 0
+
+        def pass_on(self) -> None:
+            self.turns += 1
+            if self.turns == 15:  # of 20 iterations; the state was saved after 10
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+        def away(self) -> contextlib.AbstractContextManager[None]:
+            return contextlib.nullcontext()
+
+    config = build_config(registry, variant="gan", dataset="digits", sets=[s for s in TINY if "channels" not in s])
+    with pytest.raises(torch.OutOfMemoryError):
+        run_job(registry, config, tmp_path / "run", root=data_root, turn=Ends())
+    result = run_job(registry, config, tmp_path / "run", root=data_root)
+    assert result["environment"]["concurrent"] == 3
+    with pytest.raises(torch.OutOfMemoryError):
+        run_job(registry, config, tmp_path / "early", root=data_root, turn=Ends())
+    RunDirectory(tmp_path / "early").state_file.unlink()
+    result = run_job(registry, config, tmp_path / "early", root=data_root)
+    assert result["environment"]["concurrent"] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("CUDA error: out of memory"), False),
+    ],
+)
+def test_what_is_no_memory(error: Exception, expected: bool) -> None:
+    assert ganzoo.together._no_memory(error) is expected
+
+
 def test_a_group_leaves_results_and_failures_apart(
-    registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     """What the group's process does, in this one: one job fails, one has no memory beside the others."""
     jobs = planned(registry, data_root, tmp_path, "train.kimg=0.064", "train.snapshots=1")
@@ -197,6 +240,7 @@ def test_a_group_leaves_results_and_failures_apart(
     assert failed.failure_file.read_text().startswith("ValueError: a bug\n\nTraceback")
     assert left.read_result() is None
     assert not left.failure_file.exists()
+    assert f"{jobs[2].title}: not enough memory beside the other runs: later, alone" in capsys.readouterr().err
 
 
 def test_what_a_group_leaves_undone_is_run_alone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import ganzoo.engine.step
 from ganzoo.config import Train
 from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
-from ganzoo.engine.graphs import WARM_UP, CudaGraphs, Iterations
+from ganzoo.engine.graphs import LONGEST_ROUND, WARM_UP, CudaGraphs, Iterations
 from ganzoo.engine.state import TrainState, _restore_optimizer
 from ganzoo.engine.statistics import Statistics
 from ganzoo.engine.step import Step
@@ -239,6 +240,50 @@ def test_a_network_that_replaces_its_buffers_is_trained_eagerly() -> None:
     assert "average is replaced" in told[0]
 
 
+def test_a_network_that_counts_its_calls_is_trained_eagerly() -> None:
+    """A replay would go on with the number of the moment it was captured."""
+
+    class Fades(D):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls = 0
+
+        def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+            self.calls += 1
+            return super().forward(images, labels) * min(1.0, self.calls / 100)
+
+    told: list[str] = []
+    step, eager = make_step(Pretended(), critic=Fades, report=told.append), make_step(None, critic=Fades)
+    for one in (step, eager):
+        torch.manual_seed(3)
+        advance(one, 12)
+    assert_same_training(step, eager)
+    assert step.state.gan.discriminator.calls == eager.state.gan.discriminator.calls
+    assert len(told) == 1
+    assert "calls changes with each call" in told[0]
+
+
+def test_graphs_of_a_network_that_an_observer_has_moved_are_recorded_again() -> None:
+    """As by `generator.to("cpu")` and back: the old addresses may belong to anything."""
+    backend = Pretended()
+    step = make_step(backend, per_replay=1)
+    advance(step, 8)
+    advance(step, 12)
+    assert backend.events.count("capture") == 1
+    for parameter in step.state.ema.parameters():
+        parameter.data = parameter.data.clone()
+    advance(step, 16)
+    advance(step, 20)
+    assert backend.events.count("capture") == 2
+    assert backend.events[-8:] == ["replay"] * 8
+    assert backend.events[-10:-8] == ["replay", "capture"]
+
+
+def test_a_long_round_of_phases_is_replayed_one_iteration_at_a_time() -> None:
+    assert make_step(Pretended(), d_steps=LONGEST_ROUND).longest == LONGEST_ROUND
+    assert make_step(Pretended(), d_steps=LONGEST_ROUND + 1).longest == 1
+
+
 def test_statistics_that_differ_from_call_to_call_are_not_replayed() -> None:
     backend, told = Pretended(), list[str]()
     step = make_step(backend, report=told.append)
@@ -416,11 +461,16 @@ def test_a_failed_capture_leaves_stream_generator_and_allocator_usable(monkeypat
     assert calls == [("wait", side, default), "work", ("wait", default, side)]
     calls.clear()
 
+    collecting: list[bool] = []
+
     def work() -> None:
+        collecting.append(gc.isenabled())
         raise ValueError("the cause")
 
+    assert gc.isenabled()
     with pytest.raises(ValueError, match="the cause"):
         backend.capture(work)
+    assert (collecting, gc.isenabled()) == ([False], True)  # a graph that is collected meanwhile ends the capture
     assert calls == [("stream", default), ("state", "spare"), ("pool", 0, (0, 1))]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo.engine.joint import BatchNormByHalves, mixes_halves
+from ganzoo.engine.joint import BatchNormByHalves, passes_of
 from ganzoo.gan import VariantConfig
 from ganzoo.registry import Registry
 
@@ -15,18 +15,18 @@ SHAPE = (1, 32, 32)
 
 
 @pytest.mark.parametrize(
-    ("name", "per_sample"),
+    ("name", "per_sample", "passes"),
     [
-        ("gan", False),  # dropout, no norm
-        ("cgan", False),
-        ("dcgan", False),  # batch norm
-        ("dcgan", True),  # layer norm
-        ("cdcgan", False),
-        ("wgan-gp", False),
-        ("upsample-dcgan", False),
+        ("gan", False, "one"),  # dropout, no norm
+        ("cgan", False, "one"),
+        ("dcgan", False, "one by halves"),  # batch norm
+        ("dcgan", True, "one"),  # layer norm
+        ("cdcgan", False, "one by halves"),
+        ("wgan-gp", False, "one"),
+        ("upsample-dcgan", False, "one by halves"),
     ],
 )
-def test_no_variant_of_the_zoo_mixes_the_halves(name: str, per_sample: bool) -> None:
+def test_the_zoo(name: str, per_sample: bool, passes: str) -> None:
     spec = Registry.load(environ={}).variant(name)
     settings = {setting.name: setting.default for setting in spec.settings}
     settings |= {key: 8 for key in ("channels", "width") if key in settings}
@@ -34,7 +34,7 @@ def test_no_variant_of_the_zoo_mixes_the_halves(name: str, per_sample: bool) -> 
     gan = spec.load()(VariantConfig(settings=settings, per_sample_critic=per_sample), SHAPE, classes)
     before = {key: value.clone() for key, value in gan.discriminator.state_dict().items()}
     random = torch.get_rng_state()
-    assert mixes_halves(gan.discriminator, SHAPE, classes, CPU) is False
+    assert passes_of(gan.discriminator, SHAPE, classes, CPU) == passes
     assert torch.equal(torch.get_rng_state(), random)
     after = gan.discriminator.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
@@ -58,8 +58,8 @@ class Broken(nn.Module):
 
 
 @pytest.mark.parametrize("network", [Spread(), Noisy(), Broken()])
-def test_whatever_cannot_be_told_is_taken_to_mix(network: nn.Module) -> None:
-    assert mixes_halves(network, SHAPE, 0, CPU)
+def test_whatever_cannot_be_told_gets_two_passes(network: nn.Module) -> None:
+    assert passes_of(network, SHAPE, 0, CPU) == "two"
 
 
 def test_batch_norm_by_halves_is_two_passes() -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ganzoo.engine import convolutions, winograd
 from ganzoo.engine.allocator import keep_freed_memory
-from ganzoo.engine.operations import FastOperations, dropout
+from ganzoo.engine.operations import any_layout, dropout, fast_operations
 from ganzoo.engine.winograd import Maps, coefficients, conv4x4, conv_transpose4x4, tile_size
 
 
@@ -121,7 +121,7 @@ def test_convolutions_are_torchs(image: Any, weight: Any, options: dict[str, Any
     x, w, bias = tensors(image, weight, (weight[0],))
     x = x.detach().contiguous(memory_format=layout).requires_grad_()
     exact = F.conv2d(x.double(), w.double(), bias.double(), **options)
-    with FastOperations():
+    with fast_operations():
         ours = F.conv2d(x, w, bias, **options)
     check(ours, exact, [x, w, bias], 1e-5)
 
@@ -140,7 +140,7 @@ def test_transposed_convolutions_are_torchs(image: Any, weight: Any, options: di
     groups = options.get("groups", 1)
     x, w, bias = tensors(image, weight, (weight[1] * groups,))
     exact = F.conv_transpose2d(x.double(), w.double(), bias.double(), **options)
-    with FastOperations():
+    with fast_operations():
         ours = F.conv_transpose2d(x, w, bias, **options)
     check(ours, exact, [x, w, bias], 1e-5)
 
@@ -158,10 +158,10 @@ def test_modules_are_intercepted_and_only_inside(monkeypatch: pytest.MonkeyPatch
     layer = nn.Conv2d(1, 8, 4, stride=2, padding=1)
     x = torch.randn(2, 1, 8, 8)
     layer(x)
-    with FastOperations(convolutions=False):
+    with fast_operations(convolutions=False):
         layer(x)
     assert not calls
-    with FastOperations():
+    with fast_operations():
         layer(x)
         layer.double()(x.double())  # not float32
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -174,7 +174,7 @@ def test_modules_are_intercepted_and_only_inside(monkeypatch: pytest.MonkeyPatch
 def test_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
     torch.manual_seed(0)
     x = torch.full((1001, 1003), 2.0, requires_grad=True)
-    with FastOperations():
+    with fast_operations():
         y = F.dropout(x, p)
     values, n = y.detach().double(), y.numel()
     assert abs(float((values == 0).double().mean()) - p) < 5 * (p * (1 - p) / n) ** 0.5
@@ -211,3 +211,34 @@ def test_dropout_off_is_nothing_and_inplace_is_in_place() -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is Linux's")
 def test_freed_memory_is_kept_where_there_is_glibc() -> None:
     assert keep_freed_memory() is hasattr(ctypes.CDLL(None), "mallopt")
+
+
+class FlattenedByView(nn.Module):
+    """As tutorials write it; fails on its own when its convolution is laid out channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 8, 4, stride=2, padding=1)
+        self.logit = nn.Linear(8 * 16, 1)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.logit(self.convolution(x).view(x.size(0), -1)).view(-1)
+
+
+@pytest.mark.parametrize("mode", [any_layout, fast_operations, lambda: fast_operations(convolutions=False)])
+def test_networks_may_use_view(mode: Any) -> None:
+    network = FlattenedByView()
+    x = torch.randn(3, 1, 8, 8)
+    wanted = network(x)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with pytest.raises(RuntimeError, match="view size"):
+        network(x)
+    with mode():
+        torch.testing.assert_close(network(x), wanted)
+
+
+def test_a_view_that_is_wrong_is_still_wrong() -> None:
+    with any_layout():
+        with pytest.raises(RuntimeError, match="invalid for input"):
+            torch.zeros(2, 3).view(4, -1)
+        assert torch.zeros(2, 4).view(torch.int32).dtype == torch.int32

@@ -59,7 +59,7 @@ def phases_of(losses: Losses = LOSSES, **train: Any) -> tuple[GAN, list[Any], St
     gan.generator.requires_grad_(False)
     gan.discriminator.requires_grad_(False)
     statistics = Statistics(CPU)
-    return gan, make_phases(gan, losses, Train(**train), FP32, statistics, joint=False), statistics
+    return gan, make_phases(gan, losses, Train(**train), FP32, statistics), statistics
 
 
 def batch_for(gan: GAN, labels: Tensor | None = None) -> Batch:
@@ -239,7 +239,7 @@ def test_bf16_autocasts_networks_and_keeps_losses_in_fp32() -> None:
 
     gan = GAN(generator=G(), discriminator=Spy(), z_dim=3)
     losses = Losses(d_loss=d_loss, g_loss=LOSSES.g_loss)
-    phases = make_phases(gan, losses, Train(), resolve_precision("bf16", CPU), Statistics(CPU), joint=False)
+    phases = make_phases(gan, losses, Train(), resolve_precision("bf16", CPU), Statistics(CPU))
     run_phase(phases[0], batch_for(gan))
     assert seen == [torch.bfloat16, torch.bfloat16, torch.float32]
     assert all(parameter.dtype == torch.float32 for parameter in gan.discriminator.parameters())
