@@ -155,4 +155,4 @@ def _pair(value: Any) -> Size:
 
 
 def _biased(y: Tensor, bias: Tensor | None) -> Tensor:
-    return y if bias is None else y + bias[:, None, None]
+    return y if bias is None else y.add_(bias[:, None, None])

@@ -12,9 +12,10 @@ from ganzoo.config import Train
 from ganzoo.data import to_float
 from ganzoo.data.sampler import Sampler
 from ganzoo.engine.allocator import keep_freed_memory
+from ganzoo.engine.cuda_graphs import cuda_graphs
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
-from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations, cuda_graphs
+from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations
 from ganzoo.engine.joint import passes_of
 from ganzoo.engine.operations import fast_operations
 from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase

@@ -95,15 +95,14 @@ class Maps:
         """`[N,H,W,C]`, padded by 1 -> cells of 2x2 pixels `[H/2+1,W/2+1,N,4C]`, valid until the next call."""
         n, height, width, c = self.n, self.height, self.width, x.shape[3]
         # Kept from call to call, because the zeros of the border stay.
-        kept: dict[Any, Tensor] = self._scratch.__dict__  # by number of channels
+        kept: dict[Any, tuple[Tensor, list[Tensor]]] = self._scratch.__dict__  # by number of channels
         if c not in kept:
-            kept[c] = x.new_zeros(height + 1, width + 1, n, 2, 2, c)
-        cells = kept[c]
+            cells = x.new_zeros(height + 1, width + 1, n, 2, 2, c)
+            kept[c] = cells, corners(cells)
+        cells, into = kept[c]
         pixels = x.reshape(n, height, 2, width, 2, c).permute(1, 3, 0, 2, 4, 5)
-        cells[:-1, :-1, :, 1, 1] = pixels[:, :, :, 0, 0]
-        cells[:-1, 1:, :, 1, 0] = pixels[:, :, :, 0, 1]
-        cells[1:, :-1, :, 0, 1] = pixels[:, :, :, 1, 0]
-        cells[1:, 1:, :, 0, 0] = pixels[:, :, :, 1, 1]
+        for corner, part in enumerate(into):
+            part.copy_(pixels[:, :, :, corner // 2, corner % 2])
         return cells
 
     def to_tiles(self, x: Tensor) -> Tensor:
@@ -117,7 +116,9 @@ class Maps:
     def to_image(self, products: Tensor) -> Tensor:
         """S: `[t, n^2, s N, K]` -> `[N,H/2,W/2,K]`."""
         y = self.s.apply(products)
-        return y.view(self.height, self.width, self.n, -1).permute(2, 0, 1, 3).contiguous()
+        return (
+            y.view(self.height, self.width, self.n, -1).permute(2, 0, 1, 3).clone(memory_format=torch.contiguous_format)
+        )
 
     def from_image(self, y: Tensor) -> Tensor:
         """S': `[N,H/2,W/2,K]` -> `[t, n^2, s N, K]`."""
@@ -164,13 +165,23 @@ def from_cells(cells: Tensor) -> Tensor:
     """Cells of 2x2 pixels `[h+1,w+1,N,4C]` -> the image within their border, `[N,2h,2w,C]`."""
     height, width, n, c = cells.shape[0] - 1, cells.shape[1] - 1, cells.shape[2], cells.shape[3] // 4
     cells = cells.view(height + 1, width + 1, n, 2, 2, c)
-    x = cells.new_empty(n, height, 2, width, 2, c)
-    pixels = x.permute(1, 3, 0, 2, 4, 5)
-    pixels[:, :, :, 0, 0] = cells[:-1, :-1, :, 1, 1]
-    pixels[:, :, :, 0, 1] = cells[:-1, 1:, :, 1, 0]
-    pixels[:, :, :, 1, 0] = cells[1:, :-1, :, 0, 1]
-    pixels[:, :, :, 1, 1] = cells[1:, 1:, :, 0, 0]
-    return x.view(n, 2 * height, 2 * width, c)
+    x = cells.new_empty(n, 2 * height, 2 * width, c)  # no view: activations may work in place on what we return
+    pixels = x.view(n, height, 2, width, 2, c).permute(1, 3, 0, 2, 4, 5)
+    for corner, part in enumerate(corners(cells)):
+        pixels[:, :, :, corner // 2, corner % 2].copy_(part)
+    return x
+
+
+def corners(cells: Tensor) -> list[Tensor]:
+    """Cells `[h+1,w+1,N,2,2,C]` -> four views `[h,w,N,C]`: where the pixels of even and odd rows and columns lie, which
+    the padding has moved by one.
+    """
+    return [
+        cells[:-1, :-1, :, 1, 1],
+        cells[:-1, 1:, :, 1, 0],
+        cells[1:, :-1, :, 0, 1],
+        cells[1:, 1:, :, 0, 0],
+    ]
 
 
 def coefficients(m: int) -> tuple[Tensor, Tensor, Tensor]:

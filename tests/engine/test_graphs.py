@@ -16,8 +16,9 @@ from torch import Tensor, nn
 import ganzoo.engine.step
 from ganzoo.config import Train
 from ganzoo.data import make_images, make_sampler
+from ganzoo.engine.cuda_graphs import CudaGraphs
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
-from ganzoo.engine.graphs import LONGEST_ROUND, WARM_UP, CudaGraphs, Iterations
+from ganzoo.engine.graphs import LONGEST_ROUND, WARM_UP, Iterations
 from ganzoo.engine.state import TrainState, _restore_optimizer
 from ganzoo.engine.statistics import Statistics
 from ganzoo.engine.step import Step

@@ -242,3 +242,24 @@ def test_a_view_that_is_wrong_is_still_wrong() -> None:
         with pytest.raises(RuntimeError, match="invalid for input"):
             torch.zeros(2, 3).view(4, -1)
         assert torch.zeros(2, 4).view(torch.int32).dtype == torch.int32
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(64, 64, 4, stride=2, padding=1, bias=False),
+        nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1, bias=False),
+        nn.Conv2d(1, 8, 4, stride=2, padding=1, bias=False),
+        nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1, bias=False),
+        nn.Conv2d(8, 1, 8, bias=False),
+    ],
+    ids=["winograd", "winograd transposed", "columns", "columns transposed", "inner product"],
+)
+def test_activations_may_work_in_place(layer: Any, samples: int) -> None:
+    network = nn.Sequential(layer, nn.LeakyReLU(0.2, inplace=True))
+    x = torch.randn(samples, layer.in_channels, 8, 8)
+    (wanted,) = torch.autograd.grad(network(x).square().sum(), layer.weight)
+    with fast_operations():
+        (gradient,) = torch.autograd.grad(network(x).square().sum(), layer.weight)
+    assert error(gradient, wanted.double()) < 1e-4
