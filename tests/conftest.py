@@ -111,6 +111,7 @@ def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
             "environment": {
                 "device": "some CPU", "precision": "fp32", "python": "3.11.0",
                 "packages": {"ganzoo": "0.1.0", "torch": "2.11.0"}, "git": None,
+                "execution": "eager", "concurrent": 1,
             },
             "source": "0123456789abcdef", "higher_is_better": {"fid": False, "is": True, "kid": False},
         }  # fmt: skip

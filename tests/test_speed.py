@@ -27,13 +27,13 @@ def test_every_variant_takes_its_turn_and_all_of_a_step_is_timed(root: Path, mon
     registry = Registry.load(environ={})
     configs = [build_config(registry, variant=name, sets=SETS) for name in ("gan", "cdcgan", "wgan-gp")]
     steps: dict[int, list[int]] = {}
-    original = speed.Step.__call__
+    original = speed.Step.advance
 
-    def counted(self: Any) -> None:
-        original(self)
+    def counted(self: Any, room: int) -> None:
+        original(self, room)
         steps.setdefault(id(self), []).append(self.state.step)
 
-    monkeypatch.setattr(speed.Step, "__call__", counted)
+    monkeypatch.setattr(speed.Step, "advance", counted)
     lines: list[str] = []
     document = measure_speed(registry, configs, root=root, rounds=3, seconds=0.01, announce=lines.append)
     assert [row["variant"] for row in document["rows"]] == ["gan", "cdcgan", "wgan-gp"]

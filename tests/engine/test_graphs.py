@@ -323,7 +323,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], contextlib.Abstra
     return pretend
 
 
-@pytest.mark.parametrize("variant", ["upsample-dcgan", "wgan-gp"])
+@pytest.mark.parametrize("variant", ["dcgan", "wgan-gp"])
 def test_a_run_from_graphs_ticks_saves_and_resumes_as_an_eager_one(
     registry: Registry, data_root: Path, tmp_path: Path, variant: str, pretended: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,7 +353,7 @@ def test_a_run_from_graphs_ticks_saves_and_resumes_as_an_eager_one(
     assert eager_result["environment"]["execution"] == "eager"
     assert not [line for line in told if "graphs" in line]
     captures = made[0].events.count("capture")
-    assert captures == (2 if variant == "upsample-dcgan" else 3)  # patterns of one iteration, and a longer replay
+    assert captures == (2 if variant == "dcgan" else 3)  # patterns of one iteration, and a longer replay
     assert len(made[0].events) - captures < 40  # of 40 iterations
 
     eager, graphs, stopped = (RunDirectory(tmp_path / name) for name in ("eager", "graphs", "stopped"))
