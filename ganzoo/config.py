@@ -85,7 +85,7 @@ class RunConfig:
     metrics: Mapping[str, Value]  # "NAME.SETTING" of the metrics in eval.metrics
     seed: int = 0
     precision: str = "auto"  # of PRECISIONS; env.json says what auto became
-    engine: str = "fast"  # "plain": eager, each operation as torch does it; what the fast paths are tested against
+    engine: str = "fast"  # "plain": eager, torch's own convolutions and layout; what the fast paths are tested against
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
     callbacks: tuple[str, ...] = ()
 
@@ -113,6 +113,8 @@ class RunConfig:
         """What must be equal for a run to be continued, as flat `section.key` pairs."""
         document = {key: value for key, value in self.to_dict().items() if key not in ("device", "callbacks")}
         document["eval"] = {key: value for key, value in document["eval"].items() if key != "batch_size"}
+        if document["engine"] == "fast":
+            del document["engine"]  # runs from before there was a choice
         return flatten(document)
 
     @property

@@ -294,3 +294,8 @@ def test_identity_is_what_a_run_computes(registry: Registry) -> None:
 
 def test_flatten() -> None:
     assert flatten({"train": {"kimg": 5}, "seed": 0}) == {"train.kimg": 5, "seed": 0}
+
+
+def test_runs_from_before_the_choice_of_an_engine_are_those_of_the_fast_one(registry: Registry) -> None:
+    assert "engine" not in build_config(registry, variant="gan").identity()
+    assert build_config(registry, variant="gan", sets=["engine=plain"]).identity()["engine"] == "plain"

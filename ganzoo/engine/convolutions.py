@@ -42,11 +42,10 @@ def convolve(
 
     What is not float32 on the CPU, or under autocast, or grouped, or dilated, is left to torch.
     """
-    if groups == 1 and _plain(input, weight) and not isinstance(padding, str) and _pair(dilation) == (1, 1):
-        stride, padding = _pair(stride), _pair(padding)
-        way = way_of(tuple(input.shape), tuple(weight.shape), stride, padding)
-        if way is not None:
-            return _biased(way(input, weight, stride, padding), bias)
+    if groups == 1 and not isinstance(padding, str) and _ours(input, weight, bias, weight.shape[0], stride, padding):
+        way = way_of(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
+        if way is not None and input.shape[1] == weight.shape[1] and _pair(dilation) == (1, 1):
+            return _biased(way(input, weight, _pair(stride), _pair(padding)), bias)
     return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -61,12 +60,11 @@ def convolve_transposed(
     dilation: Any = 1,
 ) -> Tensor:
     """`torch.nn.functional.conv_transpose2d`, as `convolve`."""
-    simple = groups == 1 and _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
-    if simple and _plain(input, weight):
-        stride, padding = _pair(stride), _pair(padding)
-        way = way_of_transposed(tuple(input.shape), tuple(weight.shape), stride, padding)
-        if way is not None:
-            return _biased(way(input, weight, stride, padding), bias)
+    if groups == 1 and _ours(input, weight, bias, weight.shape[1], stride, padding):
+        way = way_of_transposed(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
+        simple = _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
+        if way is not None and simple and input.shape[1] == weight.shape[0]:
+            return _biased(way(input, weight, _pair(stride), _pair(padding)), bias)
     return torch.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
@@ -141,17 +139,35 @@ def _halves(weight: Size, stride: Size, padding: Size) -> bool:
     return weight[2:] == (4, 4) and stride == (2, 2) and padding == (1, 1)
 
 
-def _plain(input: Tensor, weight: Tensor) -> bool:
+def _ours(input: Tensor, weight: Tensor, bias: Tensor | None, outputs: int, stride: Any, padding: Any) -> bool:
+    """Whether this is a call that we may answer; torch answers the others, and refuses those that are wrong."""
     return (
-        input.ndim == 4
+        input.ndim == weight.ndim == 4
         and input.dtype == weight.dtype == torch.float32
         and input.device.type == weight.device.type == "cpu"
+        and input.numel() > 0 < weight.numel()
+        and (bias is None or (tuple(bias.shape) == (outputs,) and bias.dtype == torch.float32))
+        and len(_pair(stride)) == len(_pair(padding)) == 2
+        and min(_pair(stride)) > 0
         and not torch.is_autocast_enabled("cpu")
+        and ordinary()
     )
 
 
+def ordinary() -> bool:
+    """False where torch watches operations: in a checkpoint, which does them again without us and has to get the same;
+    under a transform of torch.func; while tracing; in inference mode.
+    """
+    watched = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+    functional: bool = torch._C._are_functorch_transforms_active()
+    return not (watched or functional or torch.jit.is_tracing() or torch.is_inference_mode_enabled())
+
+
 def _pair(value: Any) -> Size:
-    return (int(value), int(value)) if isinstance(value, int) else tuple(value) * (2 // len(value))
+    """Both directions' value, as torch reads it; of another length where it is wrong."""
+    if not isinstance(value, (tuple, list, torch.Size)):
+        return (int(value),) * 2
+    return tuple(int(one) for one in value) * (2 if len(value) == 1 else 1)
 
 
 def _biased(y: Tensor, bias: Tensor | None) -> Tensor:

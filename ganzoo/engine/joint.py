@@ -15,8 +15,8 @@ from ganzoo.engine.device import preserved_random_state
 from ganzoo.engine.operations import any_layout
 
 TOLERANCE = 1e-3
-"""Relative change of a logit from which the other half is said to have had a part in it. Statistics of the whole batch
-change it by tens of per cent; the order of additions by 1e-6.
+"""Difference of a logit, relative to the spread of all, from which one pass is not two. Statistics of the whole batch
+make one of tens of per cent; the order of additions, of 1e-6.
 """
 
 
@@ -54,36 +54,45 @@ Passes = Literal["one", "one by halves", "two"]
 
 
 @torch.no_grad()
-def passes_of(discriminator: nn.Module, shape: tuple[int, int, int], num_classes: int, device: torch.device) -> Passes:
-    """ "two" where a sample's logit depends on the batch's other half by other means than batch norm.
+def passes_of(
+    discriminator: nn.Module, shape: tuple[int, int, int], num_classes: int, device: torch.device, batch_size: int
+) -> Passes:
+    """ "two" where a logit depends on the other half of the batch by other means than batch norm.
 
     It does where a layer like minibatch standard deviation looks at the batch. The network itself is asked, so that
-    it is known of plugins' networks too: it is tried on noise of `shape` (C, H, W), and is left as it was.
-    `num_classes` 0: called without labels. Dropout is switched off for it. A network that draws random numbers by
-    other means, or cannot be copied, gets two passes: that costs speed, not correctness.
+    it is known of plugins' networks too: a copy whose parameters have been moved (layers may start at zero) judges
+    noise `[batch_size, *shape]` twice over, in one pass and in two. `num_classes` 0: called without labels. Dropout is
+    switched off for it. A network that draws random numbers by other means, or cannot be copied, gets two passes: that
+    costs speed, not correctness.
     """
     random = torch.Generator().manual_seed(0)
-    a, b = (torch.randn(4, *shape, generator=random) for _ in range(2))
-    labels = (torch.arange(8) % num_classes).to(device) if num_classes else None
+    a, b = (torch.randn(batch_size, *shape, generator=random).to(device) for _ in range(2))
+    b = 3 * b + 1
+    labels = (torch.arange(2 * batch_size) % num_classes).to(device) if num_classes else None
 
-    def logits(rest: Tensor) -> Tensor:
-        network = copy.deepcopy(discriminator).train()  # a fresh one, because buffers move
-        for module in network.modules():
-            if isinstance(module, nn.modules.dropout._DropoutNd):
-                module.eval()
+    def judged(network: nn.Module, *parts: Tensor) -> Tensor:
+        network = copy.deepcopy(network)  # a fresh one, because buffers move
+        logits, at = [], 0
         with any_layout():
-            judged: Tensor = network(torch.cat([a, rest]).to(device), labels)[:4].float()
-        return judged
-
-    def mixes() -> bool:
-        one, other = logits(b), logits(3 * b + 1)
-        return not bool(((one - other).abs() <= TOLERANCE * one.abs().max()).all())
+            for part in parts:
+                logits.append(network(part, None if labels is None else labels[at : at + len(part)]).float())
+                at += len(part)
+        return torch.cat(logits)
 
     with preserved_random_state(device):
         try:
-            if not mixes():
+            moved = copy.deepcopy(discriminator).train()
+            for module in moved.modules():
+                if isinstance(module, nn.modules.dropout._DropoutNd):
+                    module.eval()
+            for parameter in moved.parameters():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=random).to(parameter))
+            wanted = judged(moved, a, b)
+            allowed = TOLERANCE * (wanted - wanted.mean()).abs().max()
+            if bool(((judged(moved, torch.cat([a, b])) - wanted).abs() <= allowed).all()):
                 return "one"
             with BatchNormByHalves():
-                return "two" if mixes() else "one by halves"
-        except (RuntimeError, ValueError, TypeError):  # the step itself will say what is wrong
+                by_halves = judged(moved, torch.cat([a, b]))
+        except Exception:  # whatever is wrong, the step itself will say, or there is nothing wrong with two passes
             return "two"
+    return "one by halves" if bool(((by_halves - wanted).abs() <= allowed).all()) else "two"

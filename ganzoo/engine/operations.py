@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ganzoo.engine.convolutions import convolve, convolve_transposed
+from ganzoo.engine.convolutions import convolve, convolve_transposed, ordinary
 
 
 class Substitution(TorchFunctionMode):
@@ -40,11 +40,13 @@ def fast_operations(*, convolutions: bool = True) -> Substitution:
 
 
 def view(input: Tensor, *shape: Any, **named: Any) -> Tensor:
-    """`torch.Tensor.view`, or a copy where the layout has none: `x.view(len(x), -1)` after a convolution, for one."""
+    """`torch.Tensor.view`, or a copy where the layout has none: `x.view(len(x), -1)` after a convolution, for one. What
+    is written into such a copy does not reach the original.
+    """
     try:
         return input.view(*shape, **named)
     except RuntimeError:
-        if named or isinstance(shape[0], torch.dtype):
+        if named or isinstance(shape[0], torch.dtype) or isinstance(input, torch.nn.Parameter):
             raise
         return input.reshape(*shape)
 
@@ -56,7 +58,9 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     enough.
     """
     dropped = round(p * 2**16)
-    if not training or input.device.type != "cpu" or not input.is_floating_point() or not 0 < dropped < 2**16:
+    plain = input.device.type != "cpu" or not input.is_floating_point() or not 0 < dropped < 2**16
+    # Without gradients it may be the first pass of a checkpoint, which draws the same again without us.
+    if plain or not training or not torch.is_grad_enabled() or not ordinary():
         return F.dropout(input, p, training, inplace)
     draws = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     kept = draws.view(torch.int16)[: input.numel()] >= dropped - 2**15  # uniform over -2^15 .. 2^15 - 1

@@ -41,7 +41,7 @@ class Step:
         num_classes: int,  # 0: the networks get no labels
         device: torch.device,
         precision: Precision,
-        plain: bool = False,  # each operation as torch does it: what the fast paths are tested against
+        plain: bool = False,  # torch's own convolutions, layout, optimizers: what the fast paths are tested against
         graphs: Backend | Literal["auto"] | None = "auto",  # None: eager iterations
         per_replay: int = ITERATIONS_PER_REPLAY,
         report: Callable[[str], None] = lambda text: None,
@@ -61,7 +61,7 @@ class Step:
             config,
             precision,
             self.statistics,
-            passes=passes_of(gan.discriminator, shape, num_classes, device),
+            passes=passes_of(gan.discriminator, shape, num_classes, device, config.batch_size),
             plain=plain,
             capturable=device.type == "cuda" and not plain,
         )

@@ -1,4 +1,4 @@
-"""Convolutions of 4x4 pixels and stride 2 by Winograd's minimal filtering: less than half of the multiplications.
+"""Convolutions of 4x4 pixels and stride 2 by Winograd's minimal filtering, with fewer multiplications.
 
 Padded by 1 and cut into cells of 2x2 pixels, an image of H x W pixels and C channels is one of (H/2 + 1) x (W/2 + 1)
 pixels and 4 C channels, and the convolution one of 2x2 pixels and stride 1. F(m x m, 2 x 2) computes m x m of its
@@ -83,7 +83,7 @@ class Maps:
         self._scratch = threading.local()
 
     @staticmethod
-    @functools.lru_cache(maxsize=256)
+    @functools.lru_cache(maxsize=32)
     def of(n: int, height: int, width: int) -> Maps:
         return Maps(n, height, width)
 

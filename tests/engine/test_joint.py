@@ -6,9 +6,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import ganzoo.engine.step
+from ganzoo.data import make_images, make_sampler
+from ganzoo.engine.device import resolve_precision
 from ganzoo.engine.joint import BatchNormByHalves, passes_of
+from ganzoo.engine.step import Step
 from ganzoo.gan import VariantConfig
+from ganzoo.layers import build_config
 from ganzoo.registry import Registry
+from ganzoo.snapshots import build_gan
 
 CPU = torch.device("cpu")
 SHAPE = (1, 32, 32)
@@ -34,7 +40,7 @@ def test_the_zoo(name: str, per_sample: bool, passes: str) -> None:
     gan = spec.load()(VariantConfig(settings=settings, per_sample_critic=per_sample), SHAPE, classes)
     before = {key: value.clone() for key, value in gan.discriminator.state_dict().items()}
     random = torch.get_rng_state()
-    assert passes_of(gan.discriminator, SHAPE, classes, CPU) == passes
+    assert passes_of(gan.discriminator, SHAPE, classes, CPU, 6) == passes
     assert torch.equal(torch.get_rng_state(), random)
     after = gan.discriminator.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
@@ -59,7 +65,7 @@ class Broken(nn.Module):
 
 @pytest.mark.parametrize("network", [Spread(), Noisy(), Broken()])
 def test_whatever_cannot_be_told_gets_two_passes(network: nn.Module) -> None:
-    assert passes_of(network, SHAPE, 0, CPU) == "two"
+    assert passes_of(network, SHAPE, 0, CPU, 6) == "two"
 
 
 def test_batch_norm_by_halves_is_two_passes() -> None:
@@ -97,3 +103,56 @@ def test_in_eval_mode_nothing_changes() -> None:
     x = torch.randn(4, 2, 3, 3)
     with BatchNormByHalves():
         assert torch.equal(norm(x), x / (1 + norm.eps) ** 0.5)
+
+
+class ZeroAtFirst(nn.Module):
+    """All logits are 0 before training, whatever the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.last = nn.Linear(1, 1)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        return self.last(torch.relu(self.norm(x)).mean((2, 3))).flatten()
+
+
+class SpreadOfFours(nn.Module):
+    """Minibatch standard deviation of groups of four: in batches of six, one group has images of both halves."""
+
+    def forward(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        means = x.mean((1, 2, 3))
+        return means + torch.cat([group.std().expand(len(group)) for group in means.split(4)])
+
+
+def test_the_network_is_asked_away_from_its_start_and_at_the_batch_of_the_run() -> None:
+    assert passes_of(ZeroAtFirst(), SHAPE, 0, CPU, 6) == "one by halves"
+    assert passes_of(SpreadOfFours(), SHAPE, 0, CPU, 6) == "two"
+    assert passes_of(SpreadOfFours(), SHAPE, 0, CPU, 8) == "one"
+
+
+@pytest.mark.parametrize("variant", ["dcgan", "cdcgan"])
+def test_a_step_with_one_pass_is_the_step_with_two(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry.load(environ={})
+    config = build_config(registry, variant=variant, sets=["train.batch_size=8", "variant.channels=8"])
+    images = make_images(torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8), torch.arange(40) % 4)
+    conditional = registry.variant(variant).conditional
+    read: list[dict[str, float]] = []
+    for passes in (None, "two"):
+        if passes:
+            monkeypatch.setattr(ganzoo.engine.step, "passes_of", lambda *arguments: "two")
+        torch.manual_seed(0)
+        step = Step(
+            gan=build_gan(registry, config, images.shape, 4),
+            losses=registry.objective("non-saturating").load()({"real_label": 1.0}),
+            sampler=make_sampler(images, batch_size=8, device=CPU, seed=0),
+            config=config.train,
+            num_classes=4 if conditional else 0,
+            device=CPU,
+            precision=resolve_precision("fp32", CPU),
+        )
+        for _ in range(3):
+            step()
+        read.append(step.statistics.read())
+    assert read[0] == pytest.approx(read[1], rel=1e-4)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from ganzoo.engine import convolutions, winograd
 from ganzoo.engine.allocator import keep_freed_memory
@@ -30,9 +33,12 @@ def check(ours: Tensor, exact: Tensor, inputs: list[Tensor], tolerance: float) -
     wanted = torch.autograd.grad(exact, inputs, upstream, create_graph=True)
     for got, want in zip(first, wanted, strict=True):
         assert error(got, want) < tolerance
-    (second,) = torch.autograd.grad(first[0].square().sum(), inputs[1])
-    (wanted_second,) = torch.autograd.grad(wanted[0].square().sum(), inputs[1])
-    assert error(second, wanted_second) < tolerance
+    for index in range(2):  # of the gradient to the images, and of that to the weights
+        ours_again, exact_again = first[index].square().sum(), wanted[index].square().sum()
+        of = inputs[1 - index]
+        (second,) = torch.autograd.grad(ours_again, of, retain_graph=True)
+        (wanted_second,) = torch.autograd.grad(exact_again, of, retain_graph=True)
+        assert error(second, wanted_second) < tolerance
 
 
 def tensors(*shapes: tuple[int, ...]) -> list[Tensor]:
@@ -263,3 +269,74 @@ def test_activations_may_work_in_place(layer: Any, samples: int) -> None:
     with fast_operations():
         (gradient,) = torch.autograd.grad(network(x).square().sum(), layer.weight)
     assert error(gradient, wanted.double()) < 1e-4
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_checkpoint_drops_the_same_twice(reentrant: bool) -> None:
+    x = torch.ones(4, 1000, requires_grad=True)
+    with fast_operations():
+        h = checkpoint(lambda x: F.dropout(x * 1, 0.5), x, use_reentrant=reentrant)
+        h.sum().backward()
+    assert torch.equal(x.grad, h.detach())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_checkpoint_may_hold_convolutions(reentrant: bool) -> None:
+    layer = nn.Conv2d(64, 64, 4, stride=2, padding=1)
+    x = torch.randn(2, 64, 8, 8, requires_grad=True)
+    (wanted,) = torch.autograd.grad(layer(x).square().sum(), x)
+    with fast_operations():
+        checkpoint(layer, x, use_reentrant=reentrant).square().sum().backward()
+    torch.testing.assert_close(x.grad, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_transforms_of_functions_and_inference_are_torchs() -> None:
+    weight = torch.randn(64, 64, 4, 4)
+    x = torch.randn(2, 64, 8, 8)
+    with fast_operations():
+        gradient = torch.func.grad(lambda x: F.conv2d(x, weight, stride=2, padding=1).square().sum())(x)
+        with torch.inference_mode():
+            F.conv2d(x, weight, stride=2, padding=1)
+        again = x.clone().requires_grad_()
+        F.conv2d(again, weight, stride=2, padding=1).square().sum().backward()
+    assert error(again.grad, gradient.double()) < 1e-4  # type: ignore[arg-type]
+
+
+def test_what_torch_takes_and_what_it_refuses() -> None:
+    x, weight = torch.randn(2, 1, 8, 8), torch.randn(8, 1, 4, 4)
+    with fast_operations():
+        torch.testing.assert_close(
+            convolutions.convolve(x, weight, stride=np.int64(2), padding=[1]), F.conv2d(x, weight, None, 2, 1)
+        )
+        assert F.conv2d(x[:0], weight).shape == (0, 8, 5, 5)
+        for wrong in (
+            lambda: F.conv2d(x, weight, torch.zeros(1)),
+            lambda: F.conv2d(x, weight, stride=0),
+            lambda: F.conv2d(x, weight, stride=(1, 1, 1)),
+            lambda: F.conv2d(torch.randn(2, 3, 8, 8), weight),
+        ):
+            with pytest.raises(RuntimeError):
+                wrong()
+
+
+def test_a_parameters_view_is_a_view_or_an_error() -> None:
+    weight = nn.Parameter(torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last))
+    with any_layout(), pytest.raises(RuntimeError, match="view size"):
+        weight.view(-1)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+def test_kept_memory_is_not_faulted_in_again() -> None:
+    code = (
+        "import resource, sys, torch; from ganzoo.engine.allocator import keep_freed_memory\n"
+        "if sys.argv[1] == 'keep': keep_freed_memory()\n"
+        "for _ in range(5): torch.ones(2**24)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(20): torch.ones(2**24)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    faults = {
+        how: int(subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("keep", "not")
+    }
+    assert faults["keep"] < 1000 < faults["not"]

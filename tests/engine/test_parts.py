@@ -179,6 +179,19 @@ def test_statistics_are_means_since_the_last_read() -> None:
     statistics.add("right", torch.tensor([True, False, True, True]))
     assert statistics.read() == {"loss": 3.0, "right": 0.75}
     assert statistics.read() == {}
+    statistics.add("loss", torch.tensor([5.0]))
+    assert statistics.read() == {"loss": 5.0}
+    statistics.add("loss", torch.tensor([1.0]))
+    statistics.count({"loss": 1})  # as if a graph had been replayed and had added 0
+    assert statistics.read() == {"loss": 0.5}
+
+
+def test_diversity_is_the_mean_standard_deviation_over_the_batch() -> None:
+    gan, phases, statistics = phases_of()
+    batch = batch_for(gan)
+    run_phase(phases[0], batch)
+    expected = float(batch.fake.detach().std(dim=0, correction=0).mean())
+    assert statistics.read()["diversity"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_ema_half_life_is_in_images() -> None:
