@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganzoo.engine.winograd import conv4x4, conv_transpose4x4, linear
+from ganzoo.engine.winograd import conv4x4, conv_transpose4x4, linear, new_image
 
 FEW = 4
 """Channels, at most, of an image: a matrix product over 16 times as many columns is then cheaper than a convolution."""
@@ -99,24 +99,48 @@ def by_inner_product(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> 
 
 
 def by_columns(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
-    """`[N,C,H,W]`, `[K,C,h,w]` -> `[N,K,H',W']`: every output's window is a row of a matrix."""
+    """`[N,C,H,W]`, `[K,C,h,w]` -> `[N,K,H',W']`: every output's window is a column of a matrix."""
     windows = Windows(tuple(x.shape[2:]), tuple(weight.shape[2:]), stride, padding)
     columns = linear(x, windows.unfold, windows.fold)
-    out = columns.mT @ weight.reshape(len(weight), -1).T  # [N, H' W', K]
-    return out.unflatten(1, windows.outputs).permute(0, 3, 1, 2)
+    out: Tensor = ImageProduct.apply(columns, weight.reshape(len(weight), -1), (len(x), *windows.outputs))
+    return out
 
 
 def transposed_by_columns(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
     """`[N,K,H',W']`, `[K,C,h,w]` -> `[N,C,H,W]`: the adjoint of `by_columns`."""
     height, width = ((x.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + weight.shape[2 + i] for i in (0, 1))
     windows = Windows((height, width), tuple(weight.shape[2:]), stride, padding)
-    rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # [N, H' W', K]
-    columns = weight.reshape(len(weight), -1).T @ rows.mT  # [N, C h w, H' W']
+    columns = weight.reshape(len(weight), -1).T @ rows_of(x).T
     return linear(columns, windows.fold, windows.unfold)
 
 
+class ImageProduct(torch.autograd.Function):
+    """Columns `[J, N H W]`, weight `[K, J]` -> their products as an image `[N,K,H,W]`, channels last and no view: an
+    activation that works in place on a view costs three copies.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, columns: Tensor, weight: Tensor, size: Size) -> Tensor:
+        ctx.save_for_backward(columns, weight)
+        image = new_image(columns, size[0], len(weight), *size[1:])
+        torch.mm(columns.T, weight.T, out=image.permute(0, 2, 3, 1).view(-1, len(weight)))
+        return image
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        columns, weight = ctx.saved_tensors
+        need_columns, need_weight, _ = ctx.needs_input_grad
+        rows = rows_of(gradient)
+        return weight.T @ rows.T if need_columns else None, (columns @ rows).T if need_weight else None, None
+
+
+def rows_of(image: Tensor) -> Tensor:
+    """`[N,C,H,W]` -> `[N H W, C]`; a view of what is channels last."""
+    return image.permute(0, 2, 3, 1).reshape(-1, image.shape[1])
+
+
 class Windows:
-    """The windows of a convolution: `unfold`, `[N,C,H,W]` -> `[N, C h w, H' W']`, and its adjoint `fold`."""
+    """The windows of a convolution: `unfold`, `[N,C,H,W]` -> `[C h w, N H' W']`, and its adjoint `fold`."""
 
     def __init__(self, size: Size, kernel: Size, stride: Size, padding: Size) -> None:
         self.size, self.kernel, self.stride, self.padding = size, kernel, stride, padding
@@ -127,12 +151,13 @@ class Windows:
         down, across = self.padding
         padded = F.pad(x.contiguous(), (across, across, down, down))
         n, c, h, w = padded.stride()
-        strides = (n, c, h, w, h * self.stride[0], w * self.stride[1])
-        view = padded.as_strided((*x.shape[:2], *self.kernel, *self.outputs), strides)
-        return view.reshape(len(x), -1, self.outputs[0] * self.outputs[1])
+        strides = (c, h, w, n, h * self.stride[0], w * self.stride[1])
+        view = padded.as_strided((x.shape[1], *self.kernel, len(x), *self.outputs), strides)
+        return view.reshape(x.shape[1] * self.kernel[0] * self.kernel[1], -1)
 
     def fold(self, columns: Tensor) -> Tensor:
-        return F.fold(columns, self.size, self.kernel, padding=self.padding, stride=self.stride)
+        each = columns.view(len(columns), -1, self.outputs[0] * self.outputs[1]).transpose(0, 1)
+        return F.fold(each, self.size, self.kernel, padding=self.padding, stride=self.stride)
 
 
 def _halves(weight: Size, stride: Size, padding: Size) -> bool:

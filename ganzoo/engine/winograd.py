@@ -11,8 +11,9 @@ channels. Everything else is linear:
 Each of T, G and S is a pair of functions here, the map and its adjoint, so that derivatives of any order are made of
 the same six maps and of matrix products. A transposed convolution is the adjoint: x = T' (S' y  V').
 
-Layouts, all contiguous: images `[N,H,W,C]`; U `[t, n^2, s N, 4 C]` and M `[t, n^2, s N, K]` for t x s tiles, n =
-m + 1, a tile's column and sample in one dimension; V `[n^2, K, 4 C]`.
+Layouts: images `[N,C,H,W]`, channels last, and never views: activations work in place on what a convolution returns,
+and autograd copies a view for it, twice each way. All else is contiguous: U `[t, n^2, s N, 4 C]` and M
+`[t, n^2, s N, K]` for t x s tiles, n = m + 1, a tile's column and sample in one dimension; V `[n^2, K, 4 C]`.
 """
 
 from __future__ import annotations
@@ -52,18 +53,18 @@ def conv4x4(x: Tensor, weight: Tensor) -> Tensor:
     """
     n, _, height, width = x.shape
     maps = Maps.of(n, height // 2, width // 2)
-    u = linear(x.permute(0, 2, 3, 1), maps.to_tiles, maps.from_tiles)
+    u = linear(x, maps.to_tiles, maps.from_tiles)
     v = linear(weight, maps.to_products, maps.from_products)
-    return linear(Product.apply(u, v.mT), maps.to_image, maps.from_image).permute(0, 3, 1, 2)
+    return linear(Product.apply(u, v, True), maps.to_image, maps.from_image)
 
 
 def conv_transpose4x4(x: Tensor, weight: Tensor) -> Tensor:
     """`[N,K,h,w]`, weight `[K,C,4,4]`, both float32 -> `[N,C,2h,2w]`: `conv_transpose2d` with stride 2, padding 1."""
     n, _, height, width = x.shape
     maps = Maps.of(n, height, width)
-    m = linear(x.permute(0, 2, 3, 1), maps.from_image, maps.to_image)
+    m = linear(x, maps.from_image, maps.to_image)
     v = linear(weight, maps.to_products, maps.from_products)
-    return linear(Product.apply(m, v), maps.from_tiles, maps.to_tiles).permute(0, 3, 1, 2)
+    return linear(Product.apply(m, v, False), maps.from_tiles, maps.to_tiles)
 
 
 class Maps:
@@ -92,37 +93,37 @@ class Maps:
         return z.view(self.rows, points * points, self.columns * self.n, -1)
 
     def _cells(self, x: Tensor) -> Tensor:
-        """`[N,H,W,C]`, padded by 1 -> cells of 2x2 pixels `[H/2+1,W/2+1,N,4C]`, valid until the next call."""
-        n, height, width, c = self.n, self.height, self.width, x.shape[3]
+        """`[N,C,H,W]`, padded by 1 -> cells of 2x2 pixels `[H/2+1,W/2+1,N,4C]`, valid until the next call."""
+        n, height, width, c = self.n, self.height, self.width, x.shape[1]
         # Kept from call to call, because the zeros of the border stay.
         kept: dict[Any, tuple[Tensor, list[Tensor]]] = self._scratch.__dict__  # by number of channels
         if c not in kept:
             cells = x.new_zeros(height + 1, width + 1, n, 2, 2, c)
             kept[c] = cells, corners(cells)
         cells, into = kept[c]
-        pixels = x.reshape(n, height, 2, width, 2, c).permute(1, 3, 0, 2, 4, 5)
+        pixels = x.permute(0, 2, 3, 1).reshape(n, height, 2, width, 2, c).permute(1, 3, 0, 2, 4, 5)
         for corner, part in enumerate(into):
             part.copy_(pixels[:, :, :, corner // 2, corner % 2])
         return cells
 
     def to_tiles(self, x: Tensor) -> Tensor:
-        """T: `[N,H,W,C]` -> `[t, n^2, s N, 4 C]`."""
+        """T: `[N,C,H,W]` -> `[t, n^2, s N, 4 C]`."""
         return self._stacked(self.t.apply(self._cells(x)))
 
     def from_tiles(self, u: Tensor) -> Tensor:
-        """T': `[t, n^2, s N, 4 C]` -> `[N,H,W,C]`."""
+        """T': `[t, n^2, s N, 4 C]` -> `[N,C,H,W]`."""
         return from_cells(self.t.adjoint(u).view(self.height + 1, self.width + 1, self.n, -1))
 
     def to_image(self, products: Tensor) -> Tensor:
-        """S: `[t, n^2, s N, K]` -> `[N,H/2,W/2,K]`."""
-        y = self.s.apply(products)
-        return (
-            y.view(self.height, self.width, self.n, -1).permute(2, 0, 1, 3).clone(memory_format=torch.contiguous_format)
-        )
+        """S: `[t, n^2, s N, K]` -> `[N,K,H/2,W/2]`."""
+        y = self.s.apply(products).view(self.height, self.width, self.n, -1)
+        image = new_image(y, self.n, y.shape[3], self.height, self.width)
+        image.permute(2, 3, 0, 1).copy_(y)
+        return image
 
     def from_image(self, y: Tensor) -> Tensor:
-        """S': `[N,H/2,W/2,K]` -> `[t, n^2, s N, K]`."""
-        return self._stacked(self.s.adjoint(y.permute(1, 2, 0, 3).contiguous()))
+        """S': `[N,K,H/2,W/2]` -> `[t, n^2, s N, K]`."""
+        return self._stacked(self.s.adjoint(y.permute(2, 3, 0, 1).contiguous()))
 
     def to_products(self, weight: Tensor) -> Tensor:
         """G: `[K,C,4,4]` -> `[n^2, K, 4 C]`. Channels are innermost in cells, so weights are best laid out so too."""
@@ -162,14 +163,19 @@ class Separable:
 
 
 def from_cells(cells: Tensor) -> Tensor:
-    """Cells of 2x2 pixels `[h+1,w+1,N,4C]` -> the image within their border, `[N,2h,2w,C]`."""
+    """Cells of 2x2 pixels `[h+1,w+1,N,4C]` -> the image within their border, `[N,C,2h,2w]`."""
     height, width, n, c = cells.shape[0] - 1, cells.shape[1] - 1, cells.shape[2], cells.shape[3] // 4
     cells = cells.view(height + 1, width + 1, n, 2, 2, c)
-    x = cells.new_empty(n, 2 * height, 2 * width, c)  # no view: activations may work in place on what we return
-    pixels = x.view(n, height, 2, width, 2, c).permute(1, 3, 0, 2, 4, 5)
+    image = new_image(cells, n, c, 2 * height, 2 * width)
+    pixels = image.permute(0, 2, 3, 1).view(n, height, 2, width, 2, c).permute(1, 3, 0, 2, 4, 5)
     for corner, part in enumerate(corners(cells)):
         pixels[:, :, :, corner // 2, corner % 2].copy_(part)
-    return x
+    return image
+
+
+def new_image(like: Tensor, *shape: int) -> Tensor:
+    """`[N,C,H,W]`, channels last, and not a view."""
+    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
 
 
 def corners(cells: Tensor) -> list[Tensor]:
@@ -240,23 +246,29 @@ def linear(x: Tensor, apply: Callable[[Tensor], Tensor], adjoint: Callable[[Tens
 
 
 class Product(torch.autograd.Function):
-    """`[t,B,R,K]`, `[B,K,L]` -> `[t,B,R,L]`: `torch.matmul` would copy the right side t times."""
+    """`[t,B,R,K]`, `[B,K,L]` -> `[t,B,R,L]`: `torch.matmul` would copy the right side t times. `transposed`: the right
+    side is `[B,L,K]`, so that its gradient is laid out as it is.
+    """
 
     @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+    def forward(ctx: Any, left: Tensor, right: Tensor, transposed: bool) -> Tensor:
         ctx.save_for_backward(left, right)
-        out = left.new_empty(*left.shape[:3], right.shape[2])
+        ctx.transposed = transposed
+        factor = right.mT if transposed else right
+        out = left.new_empty(*left.shape[:3], factor.shape[2])
         for one, into in zip(left, out, strict=True):
-            torch.bmm(one, right, out=into)
+            torch.bmm(one, factor, out=into)
         return out
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         left, right = ctx.saved_tensors
-        need_left, need_right = ctx.needs_input_grad
+        need_left, need_right, _ = ctx.needs_input_grad
+        factors = (gradient, left) if ctx.transposed else (left, gradient)
         return (
-            Product.apply(gradient, right.mT) if need_left else None,
-            Contraction.apply(left, gradient) if need_right else None,
+            Product.apply(gradient, right, not ctx.transposed) if need_left else None,
+            Contraction.apply(*factors) if need_right else None,
+            None,
         )
 
 
@@ -276,6 +288,6 @@ class Contraction(torch.autograd.Function):
         left, right = ctx.saved_tensors
         need_left, need_right = ctx.needs_input_grad
         return (
-            Product.apply(right, gradient.mT) if need_left else None,
-            Product.apply(left, gradient) if need_right else None,
+            Product.apply(right, gradient, True) if need_left else None,
+            Product.apply(left, gradient, False) if need_right else None,
         )
