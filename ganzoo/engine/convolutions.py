@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganzoo.engine.winograd import conv4x4, conv_transpose4x4, linear, new_image
+from ganzoo.engine.winograd import conv4x4, conv_transpose4x4, lay_out, linear, new_image
 
 FEW = 4
 """Channels, at most, of an image: a matrix product over 16 times as many columns is then cheaper than a convolution."""
@@ -66,6 +66,14 @@ def convolve_transposed(
         if way is not None and simple and input.shape[1] == weight.shape[0]:
             return _biased(way(input, weight, _pair(stride), _pair(padding)), bias)
     return torch.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def lay_out_weights(module: nn.Module) -> None:
+    """Lay out weights in memory as the way that their convolutions will take reads them, where it has a preference."""
+    for parameter in module.parameters():
+        shape = tuple(parameter.shape)
+        if parameter.ndim == 4 and shape[2:] == (4, 4) and min(shape[:2]) >= MANY and parameter.dtype == torch.float32:
+            parameter.data = lay_out(parameter.data)
 
 
 @functools.lru_cache(maxsize=1024)

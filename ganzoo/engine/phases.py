@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ganzoo.config import Train
 from ganzoo.engine.device import Precision
 from ganzoo.engine.joint import BatchNormByHalves, Passes
+from ganzoo.engine.optimizers import make_optimizer
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
@@ -48,22 +50,29 @@ def make_phases(
     statistics: Statistics,
     *,
     passes: Passes = "two",  # in which D judges real and fake images; changes only the speed
+    operations: AbstractContextManager[Any] | None = None,  # entered for each call of a network
     plain: bool = False,  # optimizers parameter by parameter
     capturable: bool = False,  # optimizers whose steps a CUDA graph may hold
 ) -> list[Phase]:
     """D at every step, G at every `train.d_steps`th."""
     generator, discriminator = gan.generator, gan.discriminator
+    operations = operations or nullcontext()
 
     def judge(images: Tensor, labels: Tensor | None) -> Tensor:
-        with precision.autocast():
+        with operations, precision.autocast():
             logits: Tensor = discriminator(images, labels)
         return logits.float()
+
+    def judge_exactly(images: Tensor, labels: Tensor | None) -> Tensor:
+        with operations:
+            logits: Tensor = discriminator(images, labels)
+        return logits
 
     def judge_both(real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         if passes == "two":
             return judge(real, labels), judge(fake, labels)
         both = torch.cat([real, fake])
-        with BatchNormByHalves() if passes == "one by halves" else contextlib.nullcontext():
+        with BatchNormByHalves() if passes == "one by halves" else nullcontext():
             logits = judge(both, None if labels is None else torch.cat([labels, labels]))
         real_logits, fake_logits = logits.chunk(2)
         return real_logits, fake_logits
@@ -78,7 +87,7 @@ def make_phases(
         deviations = (fake.square().mean(0) - fake.mean(0).square()).clamp_min(0).sqrt()
         statistics.add("diversity", deviations)
         if losses.penalty is not None:
-            penalty = losses.penalty(lambda images: discriminator(images, batch.labels), batch.real, fake)
+            penalty = losses.penalty(lambda images: judge_exactly(images, batch.labels), batch.real, fake)
             statistics.add("penalty", penalty)
             loss = loss + penalty
         return loss
@@ -110,21 +119,15 @@ def make_phases(
     ]
 
 
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], train: Train, lr: float, *, plain: bool = False, capturable: bool = False
-) -> torch.optim.Optimizer:
-    """Adam is fused: one kernel for all parameters, on CPU and GPU alike. `plain`: one parameter after another."""
-    if train.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=lr, alpha=train.beta2, foreach=not plain, capturable=capturable)
-    betas = (train.beta1, train.beta2)
-    if plain:
-        return torch.optim.Adam(parameters, lr=lr, betas=betas, foreach=False, fused=False)
-    return torch.optim.Adam(parameters, lr=lr, betas=betas, fused=True, capturable=capturable)
-
-
-def generate(generator: nn.Module, z: Tensor, labels: Tensor | None, precision: Precision) -> Tensor:
+def generate(
+    generator: nn.Module,
+    z: Tensor,
+    labels: Tensor | None,
+    precision: Precision,
+    operations: AbstractContextManager[Any],
+) -> Tensor:
     """z float32 `[N, z_dim]`, labels int64 `[N]` or None -> float32 `[N,C,H,W]`."""
-    with precision.autocast():
+    with operations, precision.autocast():
         images: Tensor = generator(z, labels)
     return images.float()
 

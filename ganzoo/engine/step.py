@@ -12,6 +12,7 @@ from ganzoo.config import Train
 from ganzoo.data import to_float
 from ganzoo.data.sampler import Sampler
 from ganzoo.engine.allocator import keep_freed_memory
+from ganzoo.engine.convolutions import lay_out_weights
 from ganzoo.engine.cuda_graphs import cuda_graphs
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
@@ -47,13 +48,17 @@ class Step:
         report: Callable[[str], None] = lambda text: None,
     ) -> None:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
-        self._plain = plain
         if not plain and device.type == "cpu":
             keep_freed_memory()
         self._layout = torch.contiguous_format if plain else torch.channels_last
         for module in (gan.generator, gan.discriminator):
             module.to(device, memory_format=self._layout).train().requires_grad_(False)  # type: ignore[call-overload]
+            if not plain and device.type == "cpu":
+                lay_out_weights(module)
         self.statistics = Statistics(device)
+        # Not for the whole iteration: optimizers and all else would pay for being watched. Plain runs draw the same
+        # random numbers.
+        self._operations = fast_operations(convolutions=not plain)
         shape = sampler.shape
         phases = make_phases(
             gan,
@@ -62,6 +67,7 @@ class Step:
             precision,
             self.statistics,
             passes=passes_of(gan.discriminator, shape, num_classes, device, config.batch_size),
+            operations=self._operations,
             plain=plain,
             capturable=device.type == "cuda" and not plain,
         )
@@ -98,8 +104,7 @@ class Step:
 
     def advance(self, room: int) -> None:
         """Do at least one iteration, and at most `room` of them."""
-        fast = fast_operations(convolutions=not self._plain)  # plain runs draw the same random numbers
-        with fast, numerics(self.state.device, self._precision, penalised=self._penalised):
+        with numerics(self.state.device, self._precision, penalised=self._penalised):
             if self._iterations is None:
                 iteration = self._next()
                 self._iterate(iteration.pixels, iteration.labels, iteration.due, iteration.decay)
@@ -127,7 +132,7 @@ class Step:
         gan.generator.requires_grad_(trains_g)
         z = torch.randn(len(pixels), gan.z_dim, device=state.device)
         with torch.set_grad_enabled(trains_g):
-            fake = generate(gan.generator, z, labels, self._precision)
+            fake = generate(gan.generator, z, labels, self._precision, self._operations)
         batch = Batch(real=to_float(pixels).contiguous(memory_format=self._layout), fake=fake, labels=labels)
         for phase in due:
             run_phase(phase, batch)

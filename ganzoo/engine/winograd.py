@@ -13,7 +13,7 @@ the same six maps and of matrix products. A transposed convolution is the adjoin
 
 Layouts: images `[N,C,H,W]`, channels last, and never views: activations work in place on what a convolution returns,
 and autograd copies a view for it, twice each way. All else is contiguous: U `[t, n^2, s N, 4 C]` and M
-`[t, n^2, s N, K]` for t x s tiles, n = m + 1, a tile's column and sample in one dimension; V `[n^2, K, 4 C]`.
+`[t, n^2, s N, K]` for t x s tiles, n = m + 1, a tile's column and sample in one dimension; V `[n^2, 4 C, K]`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def conv4x4(x: Tensor, weight: Tensor) -> Tensor:
     maps = Maps.of(n, height // 2, width // 2)
     u = linear(x, maps.to_tiles, maps.from_tiles)
     v = linear(weight, maps.to_products, maps.from_products)
-    return linear(Product.apply(u, v, True), maps.to_image, maps.from_image)
+    return linear(Product.apply(u, v, False), maps.to_image, maps.from_image)
 
 
 def conv_transpose4x4(x: Tensor, weight: Tensor) -> Tensor:
@@ -64,7 +64,14 @@ def conv_transpose4x4(x: Tensor, weight: Tensor) -> Tensor:
     maps = Maps.of(n, height, width)
     m = linear(x, maps.from_image, maps.to_image)
     v = linear(weight, maps.to_products, maps.from_products)
-    return linear(Product.apply(m, v, False), maps.from_tiles, maps.to_tiles)
+    return linear(Product.apply(m, v, True), maps.from_tiles, maps.to_tiles)
+
+
+def lay_out(weight: Tensor) -> Tensor:
+    """`[K,C,4,4]`, its memory in the order 4, 4, C, K: that of V, and matrix products with V are a tenth faster than
+    with V transposed.
+    """
+    return weight.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)
 
 
 class Maps:
@@ -126,16 +133,16 @@ class Maps:
         return self._stacked(self.s.adjoint(y.permute(2, 3, 0, 1).contiguous()))
 
     def to_products(self, weight: Tensor) -> Tensor:
-        """G: `[K,C,4,4]` -> `[n^2, K, 4 C]`. Channels are innermost in cells, so weights are best laid out so too."""
+        """G: `[K,C,4,4]` -> `[n^2, 4 C, K]`; fastest where the weights lie as `lay_out` lays them."""
         k, c = weight.shape[:2]
-        cells = weight.permute(0, 2, 3, 1).reshape(k, 2, 2, 2, 2, c)  # K, (cell, pixel) down, (cell, pixel) across, C
-        return (self.g @ cells.permute(1, 3, 0, 2, 4, 5).reshape(4, -1)).view(len(self.g), k, 4 * c)
+        cells = weight.permute(2, 3, 1, 0).reshape(2, 2, 2, 2, c, k)  # (cell, pixel) down, (cell, pixel) across, C, K
+        return (self.g @ cells.transpose(1, 2).reshape(4, -1)).view(len(self.g), 4 * c, k)
 
     def from_products(self, v: Tensor) -> Tensor:
-        """G': `[n^2, K, 4 C]` -> `[K,C,4,4]`, channels last."""
-        _, k, c = v.shape
-        cells = (self.g.T @ v.reshape(len(self.g), -1)).view(2, 2, k, 2, 2, c // 4)
-        return cells.permute(2, 0, 3, 1, 4, 5).reshape(k, 4, 4, c // 4).permute(0, 3, 1, 2)
+        """G': `[n^2, 4 C, K]` -> `[K,C,4,4]`."""
+        _, c, k = v.shape
+        cells = (self.g.T @ v.reshape(len(self.g), -1)).view(2, 2, 2, 2, c // 4, k)
+        return cells.transpose(1, 2).reshape(4, 4, c // 4, k).permute(3, 2, 0, 1)
 
 
 class Separable:

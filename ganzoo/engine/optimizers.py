@@ -1,0 +1,79 @@
+"""What moves the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.config import Train
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], train: Train, lr: float, *, plain: bool = False, capturable: bool = False
+) -> torch.optim.Optimizer:
+    """Adam is fused: one kernel for all parameters, on CPU and GPU alike. `plain`: one parameter after another."""
+    if train.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=lr, alpha=train.beta2, foreach=not plain, capturable=capturable)
+    betas = (train.beta1, train.beta2)
+    if plain:
+        return torch.optim.Adam(parameters, lr=lr, betas=betas, foreach=False, fused=False)
+    return FusedAdam(parameters, lr=lr, betas=betas, fused=True, capturable=capturable)
+
+
+class FusedAdam(torch.optim.Adam):
+    """torch's fused Adam, on CPUs with a quarter of the Python around its kernel, and without its copy of every
+    gradient that is not contiguous. State, and so checkpoints, are torch's.
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """As torch's; what is out of the ordinary, such as the first step, which makes the state, is left to it."""
+        group = self.param_groups[0]
+        parameters: list[Tensor] = [parameter for parameter in group["params"] if parameter.grad is not None]
+        if closure is not None or len(self.param_groups) > 1 or not parameters or parameters[0].device.type != "cpu":
+            return super().step(closure)
+        with torch.no_grad():
+            for parameter in parameters:
+                # torch's kernel pairs numbers as they lie in memory: with a gradient laid out otherwise than its
+                # parameter (set by hand; autograd keeps to the parameter's) it is wrong.
+                if parameter.grad is not None and parameter.grad.stride() != parameter.stride():
+                    parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
+            states = [self.state[parameter] for parameter in parameters]
+            if group["amsgrad"] or not all(states):
+                return super().step()
+            steps = [state["step"] for state in states]
+            together = [
+                in_memory_order(parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"])
+                for parameter, state in zip(parameters, states, strict=True)
+            ]
+            weights, gradients, means, squares = (list(tensors) for tensors in zip(*together, strict=True))
+            beta1, beta2 = group["betas"]
+            torch._foreach_add_(steps, 1)
+            torch._fused_adam_(
+                weights,
+                gradients,
+                means,
+                squares,
+                [],
+                steps,
+                lr=group["lr"],
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=group["weight_decay"],
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=group["maximize"],
+            )
+        return None
+
+
+def in_memory_order(*tensors: Tensor | None) -> tuple[Tensor, ...]:
+    """Tensors of one shape; where they are dense and laid out alike, views of them that are contiguous."""
+    given = tuple(tensor for tensor in tensors if tensor is not None)
+    first = given[0]
+    if first.is_contiguous() or any(tensor.stride() != first.stride() for tensor in given[1:]):
+        return given
+    order = sorted(range(first.ndim), key=first.stride, reverse=True)
+    return tuple(tensor.permute(order) for tensor in given) if first.permute(order).is_contiguous() else given
