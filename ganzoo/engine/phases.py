@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,11 @@ class Phase:
     interval: int
     loss: Callable[[Batch], Tensor]
     weight_clip: float | None = None  # after the step, every parameter is clamped to [-c, c]
+
+    @functools.cached_property
+    def parameters(self) -> list[Tensor]:
+        """The module's: looking them up takes as long as small layers do."""
+        return list(self.module.parameters())
 
 
 def make_phases(
@@ -134,14 +140,18 @@ def generate(
 
 def run_phase(phase: Phase, batch: Batch) -> None:
     """One update. Only the module being trained has its gradients on."""
-    phase.module.requires_grad_(True)
+    set_gradients(phase.parameters, on=True)
     loss = phase.loss(batch)  # [N]
     loss.mean().backward()
     phase.optimizer.step()
     phase.optimizer.zero_grad(set_to_none=True)
-    phase.module.requires_grad_(False)
+    set_gradients(phase.parameters, on=False)
     if phase.weight_clip is not None:
         with torch.no_grad():
-            parameters: list[Tensor] = list(phase.module.parameters())
-            torch._foreach_clamp_min_(parameters, -phase.weight_clip)
-            torch._foreach_clamp_max_(parameters, phase.weight_clip)
+            torch._foreach_clamp_min_(phase.parameters, -phase.weight_clip)
+            torch._foreach_clamp_max_(phase.parameters, phase.weight_clip)
+
+
+def set_gradients(parameters: Iterable[Tensor], *, on: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(on)

@@ -19,7 +19,7 @@ from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
 from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations
 from ganzoo.engine.joint import passes_of
 from ganzoo.engine.operations import fast_operations
-from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase
+from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase, set_gradients
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN
@@ -128,8 +128,10 @@ class Step:
         state = self.state
         gan = state.gan
         labels = labels if self._conditional else None
-        trains_g = any(phase.module is gan.generator for phase in due)
-        gan.generator.requires_grad_(trains_g)
+        of_generator = [phase for phase in due if phase.module is gan.generator]
+        trains_g = bool(of_generator)
+        for phase in of_generator:
+            set_gradients(phase.parameters, on=True)
         z = torch.randn(len(pixels), gan.z_dim, device=state.device)
         with torch.set_grad_enabled(trains_g):
             fake = generate(gan.generator, z, labels, self._precision, self._operations)
