@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import subprocess
 import sys
@@ -269,6 +270,53 @@ def test_activations_may_work_in_place(layer: Any, samples: int) -> None:
     with fast_operations():
         (gradient,) = torch.autograd.grad(network(x).square().sum(), layer.weight)
     assert error(gradient, wanted.double()) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(64, 64, 4, stride=2, padding=1),
+        nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1),
+        nn.Conv2d(1, 8, 4, stride=2, padding=1),
+        nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1),
+    ],
+    ids=["winograd", "winograd transposed", "columns", "columns transposed"],
+)
+def test_what_a_convolution_returns_is_no_view(layer: Any) -> None:
+    """Autograd copies for whatever works in place on a view, and hands its gradient on in another layout."""
+    x = torch.randn(2, layer.in_channels, 8, 8)
+    with fast_operations():
+        y = layer(x)
+    assert not y._is_view()
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_batch_norm_is_torchs_and_leaves_its_result_channels_last() -> None:
+    layer = nn.BatchNorm2d(8)
+    x = torch.randn(5, 8 * 16).unflatten(1, (8, 4, 4))
+    wanted = copy.deepcopy(layer)(x)
+    with fast_operations():
+        y = layer(x)
+    torch.testing.assert_close(y, wanted)
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_weights_are_laid_out_for_their_convolutions() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(1, 64, 4, stride=2, padding=1), nn.Conv2d(64, 65, 4, stride=2, padding=1), nn.Conv2d(65, 66, 3)
+    )
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    convolutions.lay_out_weights(network)
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before, strict=True))
+    weight = network[1].weight
+    assert isinstance(weight, nn.Parameter)
+    assert weight.stride() == (1, 65, 4 * 64 * 65, 64 * 65)
+    with fast_operations():
+        network[1](torch.randn(2, 64, 8, 8)).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.stride() == weight.stride()
+    assert network[0].weight.stride() == torch.empty(64, 1, 4, 4).stride()
+    assert network[2].weight.is_contiguous()
 
 
 @pytest.mark.parametrize("reentrant", [True, False])

@@ -129,6 +129,56 @@ def test_relativistic_losses_get_real_logits_in_the_generators_phase() -> None:
     assert seen[1] is None
 
 
+class FlatteningD(nn.Module):
+    """A critic as tutorials write it: `view` fails on what a channels-last convolution returns, but for our own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 8, 3, padding=1)
+        self.linear = nn.Linear(8 * 64, 1)
+        self.modes: list[int] = []
+
+    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        self.modes.append(torch._C._len_torch_function_stack())
+        return self.linear(self.convolution(images).view(len(images), -1)).view(-1)
+
+
+def test_networks_run_under_our_operations_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    class FlatG(G):
+        def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
+            return torch.tanh(self.linear(z)).repeat(1, 16).view(-1, 1, 8, 8)
+
+    registry = Registry.load(environ={})
+    target = registry.objective("wgan-gp")
+    losses = target.load()({setting.name: setting.default for setting in target.settings})
+    outside: list[int] = []
+    own = torch.optim.Adam.step
+
+    def spy(self: Any, closure: Any = None) -> Any:
+        outside.append(torch._C._len_torch_function_stack())
+        return own(self, closure)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    gan = GAN(generator=FlatG(), discriminator=FlatteningD(), z_dim=3)
+    images = make_images(torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8), None)
+    sampler = make_sampler(images, batch_size=4, device=CPU, seed=0)
+    step = Step(
+        gan=gan,
+        losses=losses,
+        sampler=sampler,
+        config=Train(batch_size=4, d_steps=1),
+        num_classes=0,
+        device=CPU,
+        precision=FP32,
+    )
+    gan.discriminator.modes.clear()  # type: ignore[operator, union-attr]
+    step()
+    modes = gan.discriminator.modes
+    assert len(modes) == 3  # type: ignore[arg-type]  # both kinds of images, the penalty's, and G's
+    assert all(modes)  # type: ignore[arg-type]
+    assert outside == [0, 0]
+
+
 def test_rmsprop_and_adam_take_their_settings() -> None:
     _, phases, _ = phases_of(optimizer="rmsprop", d_lr=3e-5, beta2=0.9)
     assert isinstance(phases[0].optimizer, torch.optim.RMSprop)

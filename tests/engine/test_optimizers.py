@@ -1,0 +1,100 @@
+"""The fused Adam against torch's plain one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganzoo.config import Train
+from ganzoo.engine.optimizers import FusedAdam, make_optimizer
+from ganzoo.engine.winograd import lay_out
+
+Layout = Callable[[Tensor], Tensor]
+
+
+def as_is(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last)
+
+
+def trained(make: Callable[[list[nn.Parameter]], Any], layout: Layout, of_gradient: Layout) -> tuple[list[Tensor], Any]:
+    """Five steps of two weights and a bias that has no gradient in the second of them."""
+    random = torch.Generator().manual_seed(0)
+    start = [torch.randn(8, 6, 4, 4, generator=random), torch.randn(8, 6, 4, 4, generator=random), torch.ones(7)]
+    parameters = [nn.Parameter(layout(start[0])), nn.Parameter(start[1]), nn.Parameter(start[2])]
+    optimizer = make(parameters)
+    for step in range(5):
+        gradients = [torch.randn(parameter.shape, generator=random) for parameter in parameters]
+        parameters[0].grad = of_gradient(gradients[0])
+        parameters[1].grad = gradients[1]
+        parameters[2].grad = None if step == 1 else gradients[2]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return [parameter.detach() for parameter in parameters], optimizer
+
+
+def plain(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return make_optimizer(parameters, Train(beta1=0.5, beta2=0.9), 0.1, plain=True)
+
+
+def fused(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return make_optimizer(parameters, Train(beta1=0.5, beta2=0.9), 0.1)
+
+
+@pytest.mark.parametrize("of_gradient", [as_is, channels_last, lay_out])
+@pytest.mark.parametrize("layout", [as_is, channels_last, lay_out])
+def test_it_takes_torchs_steps_whatever_the_layout(layout: Layout, of_gradient: Layout) -> None:
+    wanted, reference = trained(plain, layout, of_gradient)
+    got, optimizer = trained(fused, layout, of_gradient)
+    assert type(optimizer) is FusedAdam
+    for ours, theirs in zip(got, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    steps = [int(state["step"]) for state in optimizer.state.values()]
+    assert steps == [int(state["step"]) for state in reference.state.values()] == [5, 5, 4]
+
+
+def test_after_the_first_step_torchs_own_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    own = torch.optim.Adam.step
+
+    def spy(self: Any, closure: Any = None) -> Any:
+        calls.append(1)
+        return own(self, closure)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", spy)
+    trained(fused, lay_out, lay_out)
+    assert len(calls) == 1
+
+
+def test_a_closure_is_torchs() -> None:
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = FusedAdam([weight], lr=0.1, fused=True)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = weight.sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure) == 3
+    assert optimizer.step(closure).item() == pytest.approx(2.7)
+
+
+def test_its_state_goes_on_in_torchs_adam() -> None:
+    _, optimizer = trained(fused, channels_last, channels_last)
+    weights = [
+        nn.Parameter(torch.zeros(8, 6, 4, 4)),
+        nn.Parameter(torch.zeros(8, 6, 4, 4)),
+        nn.Parameter(torch.ones(7)),
+    ]
+    other = torch.optim.Adam(weights)
+    other.load_state_dict(optimizer.state_dict())
+    for weight, state in zip(weights, optimizer.state.values(), strict=True):
+        assert torch.equal(other.state[weight]["exp_avg"], state["exp_avg"])
