@@ -23,6 +23,9 @@ def make_optimizer(
     return FusedAdam(parameters, lr=lr, betas=betas, fused=True, capturable=capturable)
 
 
+MOMENTS = {"exp_avg", "exp_avg_sq"}
+
+
 class FusedAdam(torch.optim.Adam):
     """torch's fused Adam, on CPUs with a quarter of the Python around its kernel, and without its copy of every
     gradient that is not contiguous. State, and so checkpoints, are torch's.
@@ -35,12 +38,13 @@ class FusedAdam(torch.optim.Adam):
         if closure is not None or len(self.param_groups) > 1 or not parameters or parameters[0].device.type != "cpu":
             return super().step(closure)
         with torch.no_grad():
-            for parameter in parameters:
-                # torch's kernel pairs numbers as they lie in memory: with a gradient laid out otherwise than its
-                # parameter (set by hand; autograd keeps to the parameter's) it is wrong.
-                if parameter.grad is not None and parameter.grad.stride() != parameter.stride():
-                    parameter.grad = torch.empty_like(parameter).copy_(parameter.grad)
             states = [self.state[parameter] for parameter in parameters]
+            for parameter, state in zip(parameters, states, strict=True):
+                # torch's kernel pairs numbers as they lie in memory, and is wrong where layouts differ: those of a
+                # gradient set by hand, or of a state that was saved when weights were laid out in another way.
+                parameter.grad = laid_out_as(parameter, parameter.grad)
+                for name in MOMENTS & state.keys():
+                    state[name] = laid_out_as(parameter, state[name])
             if group["amsgrad"] or not all(states):
                 return super().step()
             steps = [state["step"] for state in states]
@@ -69,11 +73,18 @@ class FusedAdam(torch.optim.Adam):
         return None
 
 
+def laid_out_as(parameter: Tensor, tensor: Tensor | None) -> Tensor:
+    """`tensor`, or a copy of it in the memory layout of `parameter`, which has its shape."""
+    assert tensor is not None
+    same = tensor.stride() == parameter.stride() or (tensor.is_contiguous() and parameter.is_contiguous())
+    return tensor if same else torch.empty_like(parameter).copy_(tensor)
+
+
 def in_memory_order(*tensors: Tensor | None) -> tuple[Tensor, ...]:
-    """Tensors of one shape; where they are dense and laid out alike, views of them that are contiguous."""
+    """Tensors of one shape and layout; views of them that are contiguous, where they are dense."""
     given = tuple(tensor for tensor in tensors if tensor is not None)
     first = given[0]
-    if first.is_contiguous() or any(tensor.stride() != first.stride() for tensor in given[1:]):
+    if first.is_contiguous():
         return given
     order = sorted(range(first.ndim), key=first.stride, reverse=True)
     return tuple(tensor.permute(order) for tensor in given) if first.permute(order).is_contiguous() else given

@@ -87,6 +87,24 @@ def test_a_closure_is_torchs() -> None:
     assert optimizer.step(closure).item() == pytest.approx(2.7)
 
 
+@pytest.mark.parametrize(("before", "after"), [(channels_last, lay_out), (lay_out, as_is), (as_is, channels_last)])
+def test_a_state_saved_under_another_layout_goes_on(before: Layout, after: Layout) -> None:
+    weights: list[list[Tensor]] = []
+    for of_saved, of_loaded, make in ((before, after, fused), (as_is, as_is, plain)):
+        saved, optimizer = trained(make, of_saved, of_saved)
+        parameters = [nn.Parameter(of_loaded(saved[0])), nn.Parameter(saved[1]), nn.Parameter(saved[2])]
+        loaded = make(parameters)
+        loaded.load_state_dict(optimizer.state_dict())
+        for seed in range(2):
+            random = torch.Generator().manual_seed(seed)
+            for parameter in parameters:
+                parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape, generator=random))
+            loaded.step()
+        weights.append([parameter.detach() for parameter in parameters])
+    for ours, theirs in zip(*weights, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_its_state_goes_on_in_torchs_adam() -> None:
     _, optimizer = trained(fused, channels_last, channels_last)
     weights = [
