@@ -84,8 +84,8 @@ class Maps:
         # Tile before position down the image, position before tile across: so that a row of tiles is one matrix.
         tiles_down, image_down = (a.flatten(0, 1) for a in axis(self.m, height))
         tiles_across, image_across = (a.transpose(0, 1).flatten(0, 1) for a in axis(self.m, width))
-        self.t = Separable(tiles_down, tiles_across, joined=self.rows == self.columns == 1)  # cells -> tiles
-        self.s = Separable(image_down.T, image_across.T, joined=self.rows == self.columns == 1)  # tiles -> outputs
+        self.t = Separable(tiles_down, tiles_across)  # cells -> tiles
+        self.s = Separable(image_down.T, image_across.T)  # tiles -> outputs
         _, g, _ = coefficients(self.m)
         self.g = torch.einsum("ad,be->abde", g, g).reshape((self.m + 1) ** 2, 4)
         self._scratch = threading.local()
@@ -148,23 +148,18 @@ class Maps:
 class Separable:
     """A matrix down the image and one across it, applied to all that lies behind the first two dimensions."""
 
-    def __init__(self, down: Tensor, across: Tensor, *, joined: bool) -> None:
-        """`down` `[a,h]`, `across` `[b,w]`. `joined`: as one matrix `[ab,hw]`, faster where that is small."""
+    def __init__(self, down: Tensor, across: Tensor) -> None:
+        """`down` `[a,h]`, `across` `[b,w]`."""
         self.down, self.across = down.contiguous(), across.contiguous()
-        self.both = torch.kron(self.down, self.across) if joined else None
 
     def apply(self, x: Tensor) -> Tensor:
         """h w k values -> `[a,b,k]`."""
         (a, h), (b, w) = self.down.shape, self.across.shape
-        if self.both is not None:
-            return (self.both @ x.reshape(h * w, -1)).view(a, b, -1)
         return torch.matmul(self.across, (self.down @ x.reshape(h, -1)).view(a, w, -1))
 
     def adjoint(self, y: Tensor) -> Tensor:
         """a b k values -> `[h,w,k]`."""
         (a, h), (b, w) = self.down.shape, self.across.shape
-        if self.both is not None:
-            return (self.both.T @ y.reshape(a * b, -1)).view(h, w, -1)
         z = torch.matmul(self.across.T, y.reshape(a, b, -1))
         return (self.down.T @ z.view(a, -1)).view(h, w, -1)
 
