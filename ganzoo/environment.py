@@ -141,7 +141,9 @@ def _git() -> dict[str, Any] | None:
         return None
     try:
         commit = _output("git", "-C", str(root), "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_output("git", "-C", str(root), "status", "--porcelain"))}
+        # Files that git does not know are left out: results and reports lie there too.
+        changed = _output("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
+        return {"commit": commit, "dirty": bool(changed)}
     except (OSError, subprocess.SubprocessError):
         return None
 

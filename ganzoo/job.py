@@ -118,6 +118,7 @@ def _run(
         precision=precision,
         plain=config.engine == "plain",
         run=run,
+        began=started,
         take_snapshot=take_snapshot,
         target=target,
         observers=watchers,
@@ -127,7 +128,8 @@ def _run(
         turn=turn,
     )
     sampler.close()
-    result = _result(config, run, gan, scorer, real, outcome, environment, device, time.perf_counter() - started)
+    seconds = outcome.earlier_seconds + time.perf_counter() - started
+    result = _result(config, run, gan, scorer, real, outcome, environment, device, seconds)
     result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent}
     result["source"] = source
     result["higher_is_better"] = scores_of(registry, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -100,6 +101,7 @@ class _Timed:
             plain=config.engine == "plain",
         )
         self._labels = torch.arange(config.eval.batch_size) % images.num_classes if conditional else None
+        self._sampled = self._step.averaged()
         self._times: dict[str, list[float]] = {kind: [] for kind in KINDS}  # seconds per image
         self._train(config.train.d_steps)
         self._sample(1)
@@ -122,7 +124,7 @@ class _Timed:
         size = self._config.eval.batch_size
         labels = None if self._labels is None else self._labels.repeat(batches)
         for _ in generate(
-            self._step.state.ema,
+            self._sampled,
             self._gan.z_dim,
             size * batches,
             labels=labels,
@@ -158,18 +160,53 @@ class _Timed:
         }
 
 
+CONDITIONS = {
+    "device": ("device_name",),  # with its threads
+    "precision": ("precision",),
+    "torch": ("packages", "torch"),
+}
+"""What may explain a difference of speed besides the code: name, and where it stands in "environment"."""
+
+
+def read_speed(path: Path) -> dict[str, Any]:
+    """What `measure_speed` returned. Raises RunError where the file holds something else, or cannot be read."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}", "give the speed.json of a `ganzoo bench --speed-only`") from None
+    rows = document.get("rows") if isinstance(document, dict) and document.get("schema") == SCHEMA else None
+    sound = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() >= {*KEY, *KINDS} for row in rows)
+    if not sound or not isinstance(document.get("environment"), dict):
+        raise RunError(f"{path} is no file of `ganzoo bench --speed-only`", "give its speed.json")
+    return dict(document)
+
+
+def changed_conditions(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
+    """A line for each condition that is another: "precision: fp32 before, bf16 now"."""
+
+    def value(document: Mapping[str, Any], keys: Sequence[str]) -> Any:
+        found: Any = document["environment"]
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found
+
+    pairs = {name: (value(before, keys), value(now, keys)) for name, keys in CONDITIONS.items()}
+    return [f"{name}: {old} before, {new} now" for name, (old, new) in pairs.items() if old != new]
+
+
+KEY = ("variant", "objective", "dataset", "batch_size", "parameters")
+
+
 def compare_speed(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows of both measurements, with "train_ratio" and "sample_ratio": now over before, above 1 where it is faster.
 
     Raises:
-        RunError: `before` is no such measurement, or has no row in common.
+        RunError: they have no row in common.
     """
 
     def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-        return tuple(row.get(name) for name in ("variant", "objective", "dataset", "batch_size", "parameters"))
+        return tuple(row.get(name) for name in KEY)
 
-    if before.get("schema") != SCHEMA or not isinstance(before.get("rows"), list):
-        raise RunError("this is no file of `ganzoo bench --speed-only`", "give its speed.json")
     known = {key(row): row for row in before["rows"]}
     rows = [
         {

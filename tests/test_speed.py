@@ -10,7 +10,7 @@ import pytest
 
 from ganzoo import speed
 from ganzoo.cli import cli
-from ganzoo.errors import RunError
+from ganzoo.errors import RunError, UserError
 from ganzoo.layers import build_config
 from ganzoo.registry import Registry
 from ganzoo.speed import compare_speed, fast_quarter, measure_speed
@@ -66,7 +66,7 @@ def test_ratios_are_now_over_before() -> None:
     assert (row["variant"], row["train_ratio"], row["sample_ratio"]) == ("a", 0.5, 1.0)
     other = document(a=1.0)
     other["rows"][0]["batch_size"] = 16
-    for before in (other, document(b=1.0), {"rows": []}, {}):
+    for before in (other, document(b=1.0)):
         with pytest.raises(RunError):
             compare_speed(document(a=1.0), before)
 
@@ -95,10 +95,56 @@ def test_a_slower_variant_fails_the_comparison(
     assert json.loads((tmp_path / "out" / "speed.json").read_text()) == document(gan=100.0)
 
 
+def test_other_conditions_and_missing_variants_are_told(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(speed, "measure_speed", lambda *arguments, **settings: document(gan=100.0))
+    before = document(gan=100.0, gone=1.0)
+    before["environment"] |= {"precision": "bf16", "packages": {"torch": "1"}}
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(before))
+    command = ["bench", "--variants", "gan", "--data-root", str(root), "--out", str(tmp_path / "out")]
+    cli.main([*command, "--compare", str(earlier)], standalone_mode=False)
+    told = [line for line in capsys.readouterr().err.splitlines() if "not the code alone" in line]
+    assert [line.split(": ", 1)[1] for line in told] == [
+        "precision: bf16 before, fp32 now",
+        "torch: 1 before, 2 now",
+        "gone was measured before, and is not now",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (None, "cannot read"),
+        ("{", "cannot read"),
+        ("[]", "is no file of"),
+        ('{"a": 1}', "is no file of"),
+        ('{"schema": 1, "rows": [{"variant": "gan"}], "environment": {}}', "is no file of"),
+    ],
+)
 def test_what_cannot_be_compared_is_refused_before_it_is_measured(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: str | None, match: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed, "measure_speed", lambda *arguments, **settings: pytest.fail("measured"))
-    command = ["bench", "--variants", "gan", "--data-root", str(root), "--compare", str(tmp_path / "nothing.json")]
-    with pytest.raises(RunError, match="cannot read"):
+    file = tmp_path / "earlier.json"
+    if content is not None:
+        file.write_text(content)
+    command = ["bench", "--variants", "gan", "--data-root", str(root), "--compare", str(file)]
+    with pytest.raises(RunError, match=match):
         cli.main(command, standalone_mode=False)
+
+
+def test_what_is_compared_with_is_not_overwritten(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "measure_speed", lambda *arguments, **settings: pytest.fail("measured"))
+    file = tmp_path / "speed.json"
+    file.write_text(json.dumps(document(gan=1.0)))
+    command = ["bench", "--variants", "gan", "--data-root", str(root), "--out", str(tmp_path), "--compare", str(file)]
+    with pytest.raises(RunError, match="would be overwritten"):
+        cli.main(command, standalone_mode=False)
+    assert json.loads(file.read_text()) == document(gan=1.0)
+
+
+def test_a_gate_without_a_comparison_is_refused() -> None:
+    with pytest.raises(UserError, match="--fail-on needs"):
+        cli.main(["bench", "--speed-only", "--fail-on", "5%"], standalone_mode=False)

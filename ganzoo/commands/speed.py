@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,12 +50,15 @@ def report_speed(
     samples slower than before by more than `fail_on` percent.
 
     Raises:
-        RunError: `compare` cannot be read, or has nothing in common.
+        RunError: `compare` cannot be read, or would be overwritten, or has nothing in common.
     """
     from ganzoo.files import write_json
-    from ganzoo.speed import compare_speed, measure_speed
+    from ganzoo.speed import changed_conditions, compare_speed, measure_speed, read_speed
 
-    before = None if compare is None else _read(compare)  # refused before a minute is spent on measuring
+    # Refused before a minute is spent on measuring.
+    before = None if compare is None else read_speed(compare)
+    if compare is not None and compare.resolve() == (out / "speed.json").resolve():
+        raise RunError(f"{compare} would be overwritten by what is compared with it", "choose another --out")
     now = measure_speed(
         registry,
         configs,
@@ -65,9 +67,11 @@ def report_speed(
         seconds=SECONDS,
         announce=lambda line: click.echo(line, err=True),
     )
-    ratios = None if before is None else compare_speed(now, before)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "speed.json", now)
+    ratios = None if before is None else compare_speed(now, before)
+    for line in () if before is None else (*changed_conditions(now, before), *_only_in_one(now, before)):
+        click.echo(f"not the code alone: {line}", err=True)
     slower = [] if ratios is None else [row for row in ratios if _lowest(row) < 1 - fail_on / 100]
     if as_json:
         print_json(now if ratios is None else {**now, "ratios": ratios, "slower": [row["variant"] for row in slower]})
@@ -83,12 +87,10 @@ def _lowest(row: dict[str, Any]) -> float:
     return float(min(row["train_ratio"], row["sample_ratio"]))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}", "give the speed.json of a `ganzoo bench --speed-only`") from None
-    return document if isinstance(document, dict) else {}
+def _only_in_one(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    here, there = ({row["variant"] for row in document["rows"]} for document in (now, before))
+    lines = [f"{name} was not measured before" for name in sorted(here - there)]
+    return lines + [f"{name} was measured before, and is not now" for name in sorted(there - here)]
 
 
 def _print(now: dict[str, Any], ratios: list[dict[str, Any]] | None, path: Path) -> None:

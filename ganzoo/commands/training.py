@@ -81,10 +81,10 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
 @click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
 @click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds of --speed-only.")
 @click.option(
-    "--compare", type=click.Path(path_type=Path), metavar="FILE", help="With --speed-only: an earlier speed.json."
+    "--compare", type=click.Path(path_type=Path), metavar="FILE", help="As --speed-only, and an earlier speed.json."
 )
 @click.option(
-    "--fail-on", type=Percent(), default="10%", show_default=True, metavar="P%", help="Exit 1 if slower by more."
+    "--fail-on", type=Percent(), metavar="P%", help="With --compare: exit 1 if slower by more.  [default: 10%]"
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/bench"), show_default=True, metavar="DIR")
 @json_option
@@ -96,7 +96,7 @@ def bench(
     speed_only: bool,
     rounds: int,
     compare: Path | None,
-    fail_on: float,
+    fail_on: float | None,
     out: Path,
     as_json: bool,
     **options: Any,
@@ -111,6 +111,8 @@ def bench(
     from ganzoo.render import to_json
     from ganzoo.scoring import load_images
 
+    if fail_on is not None and compare is None:
+        raise UserError("--fail-on needs something to compare with", "give --compare FILE, an earlier speed.json")
     registry = load_registry(options["plugin_files"])
     root = cache_root(options["data_root"])
     names = list(dict.fromkeys(name.strip() for name in (variants or "").split(",") if name.strip()))
@@ -132,7 +134,14 @@ def bench(
         click.echo(line, err=True)
     if speed_only or compare is not None:
         report_speed(
-            registry, configs, root=root, rounds=rounds, out=out, compare=compare, fail_on=fail_on, as_json=as_json
+            registry,
+            configs,
+            root=root,
+            rounds=rounds,
+            out=out,
+            compare=compare,
+            fail_on=10.0 if fail_on is None else fail_on,
+            as_json=as_json,
         )
         return
     jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"])

@@ -80,6 +80,7 @@ class SnapshotTaker(Protocol):
 class Outcome:
     images: int
     seconds: float  # of training, scoring and saving not counted
+    earlier_seconds: float  # of the whole job, in the starts before this one
     diverged: str | None  # why, or None
     values: dict[str, float]  # statistics of the last tick
     peak_memory: int  # bytes, while training
@@ -99,6 +100,7 @@ def train(
     precision: Precision,
     plain: bool = False,  # no fast paths: see Step
     run: RunDirectory,
+    began: float | None = None,  # perf_counter() when the job began; None: now
     take_snapshot: SnapshotTaker,
     target: Target | None = None,  # None: train to the end of the budget
     observers: Sequence[Observer] = (),
@@ -108,6 +110,7 @@ def train(
     turn: Turn = ALONE,  # where several runs of a process share the device
 ) -> Outcome:
     """Train until the budget is spent, continuing from the run directory's state where there is one."""
+    began = time.perf_counter() if began is None else began
     step = Step(
         gan=gan,
         losses=losses,
@@ -140,6 +143,12 @@ def train(
     values: dict[str, float] = {}
     hit = False  # the target
     continued = state.load(run)
+    earlier = state.wall_seconds
+
+    def save() -> None:
+        state.wall_seconds = earlier + time.perf_counter() - began
+        state.save(run)
+
     if continued:
         run.rewind(state.step * batch_size)
         values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
@@ -148,12 +157,12 @@ def train(
                 images=state.step * batch_size,
                 index=state.snapshot,
                 last=state.snapshot == n_snapshots,
-                generator=state.ema,
+                generator=step.averaged(),
             )
             hit = target is not None and target.reached(scores)
     else:
         run.rewind(-1)
-        take_snapshot(images=0, index=0, last=False, generator=state.ema)
+        take_snapshot(images=0, index=0, last=False, generator=step.averaged())
 
     reset_peak_memory()  # scoring is not this variant's memory
     peak = int(values.pop("peak_memory", 0))
@@ -211,17 +220,17 @@ def train(
             break
         if reached > state.snapshot:
             state.snapshot, state.snapshot_step = reached, state.step
-            state.save(run)
+            save()
             energy.stop()
             scores = take_snapshot(
-                images=status.images, index=reached, last=reached == n_snapshots, generator=state.ema
+                images=status.images, index=reached, last=reached == n_snapshots, generator=step.averaged()
             )
             hit = target is not None and target.reached(scores)
             energy.start()
             reset_peak_memory()
             saved_at = state.seconds
         elif state.seconds - saved_at >= SAVE_SECONDS:
-            state.save(run)
+            save()
             saved_at = state.seconds
         tick_step, tick_seconds = state.step, state.seconds
         started = time.perf_counter() - state.seconds  # what the tick cost is not training
@@ -232,6 +241,7 @@ def train(
     return Outcome(
         images=state.step * batch_size,
         seconds=state.seconds,
+        earlier_seconds=earlier,
         diverged=diverged,
         values=values,
         peak_memory=peak,

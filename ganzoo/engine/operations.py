@@ -32,12 +32,12 @@ def any_layout() -> Substitution:
     return Substitution({Tensor.view: view})
 
 
-def fast_operations(*, convolutions: bool = True) -> Substitution:
-    """Dropout on the CPU and, with `convolutions`, these and batch norm take the fastest way that is known; and
-    `any_layout`.
+def fast_operations(*, plain: bool = False) -> Substitution:
+    """Convolutions, batch norm and dropout on the CPU as fast as we know how; and `any_layout`. `plain`: of these, only
+    dropout, whose random numbers have to be the same.
     """
     others: dict[Any, Callable[..., Tensor]] = {Tensor.view: view, F.dropout: dropout}
-    if convolutions:
+    if not plain:
         others |= {torch.conv2d: convolve, torch.conv_transpose2d: convolve_transposed, F.batch_norm: batch_norm}
     return Substitution(others)
 
@@ -55,10 +55,10 @@ def view(input: Tensor, *shape: Any, **named: Any) -> Tensor:
 
 
 def batch_norm(input: Tensor, *arguments: Any, **named: Any) -> Tensor:
-    """`torch.nn.functional.batch_norm` of images that are laid out channels last: where the projection of z has become
-    an image they are not, and activations would take ten times as long for gradients in the other layout.
+    """`torch.nn.functional.batch_norm`, of images channels last. A projection of z that was reshaped to an image is
+    contiguous; the activation after it would get its gradient in another layout, and take ten times as long.
     """
-    if input.ndim == 4 and input.device.type == "cpu":
+    if input.ndim == 4 and input.device.type == "cpu" and ordinary():
         input = input.contiguous(memory_format=torch.channels_last)
     return F.batch_norm(input, *arguments, **named)
 

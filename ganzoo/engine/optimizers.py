@@ -24,18 +24,20 @@ def make_optimizer(
 
 
 MOMENTS = {"exp_avg", "exp_avg_sq"}
+UNUSUAL = ("amsgrad", "maximize", "weight_decay", "differentiable", "decoupled_weight_decay")  # torch's options
 
 
 class FusedAdam(torch.optim.Adam):
     """torch's fused Adam, on CPUs with a quarter of the Python around its kernel, and without its copy of every
-    gradient that is not contiguous. State, and so checkpoints, are torch's.
+    gradient that is not contiguous. Its state is torch's, in the parameters' layout.
     """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """As torch's; what is out of the ordinary, such as the first step, which makes the state, is left to it."""
         group = self.param_groups[0]
         parameters: list[Tensor] = [parameter for parameter in group["params"] if parameter.grad is not None]
-        if closure is not None or len(self.param_groups) > 1 or not parameters or parameters[0].device.type != "cpu":
+        usual = closure is None and len(self.param_groups) == 1 and not any(group[name] for name in UNUSUAL)
+        if not usual or not all(is_dense_on_cpu(parameter.grad) for parameter in parameters):
             return super().step(closure)
         with torch.no_grad():
             states = [self.state[parameter] for parameter in parameters]
@@ -45,7 +47,7 @@ class FusedAdam(torch.optim.Adam):
                 parameter.grad = laid_out_as(parameter, parameter.grad)
                 for name in MOMENTS & state.keys():
                     state[name] = laid_out_as(parameter, state[name])
-            if group["amsgrad"] or not all(states):
+            if not parameters or not all(states):
                 return super().step()
             steps = [state["step"] for state in states]
             together = [
@@ -65,12 +67,16 @@ class FusedAdam(torch.optim.Adam):
                 lr=group["lr"],
                 beta1=beta1,
                 beta2=beta2,
-                weight_decay=group["weight_decay"],
+                weight_decay=0.0,
                 eps=group["eps"],
                 amsgrad=False,
-                maximize=group["maximize"],
+                maximize=False,
             )
         return None
+
+
+def is_dense_on_cpu(gradient: Tensor | None) -> bool:
+    return gradient is not None and gradient.layout == torch.strided and gradient.device.type == "cpu"
 
 
 def laid_out_as(parameter: Tensor, tensor: Tensor | None) -> Tensor:

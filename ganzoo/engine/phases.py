@@ -44,7 +44,7 @@ class Phase:
 
     @functools.cached_property
     def parameters(self) -> list[Tensor]:
-        """The module's: looking them up takes as long as small layers do."""
+        """The module's, looked up once, which takes as long as a small layer: they must not be replaced."""
         return list(self.module.parameters())
 
 
@@ -56,7 +56,7 @@ def make_phases(
     statistics: Statistics,
     *,
     passes: Passes = "two",  # in which D judges real and fake images; changes only the speed
-    operations: AbstractContextManager[Any] | None = None,  # entered for each call of a network
+    operations: AbstractContextManager[Any] | None = None,  # entered for each call of a network or penalty
     plain: bool = False,  # optimizers parameter by parameter
     capturable: bool = False,  # optimizers whose steps a CUDA graph may hold
 ) -> list[Phase]:
@@ -68,11 +68,6 @@ def make_phases(
         with operations, precision.autocast():
             logits: Tensor = discriminator(images, labels)
         return logits.float()
-
-    def judge_exactly(images: Tensor, labels: Tensor | None) -> Tensor:
-        with operations:
-            logits: Tensor = discriminator(images, labels)
-        return logits
 
     def judge_both(real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         if passes == "two":
@@ -93,7 +88,8 @@ def make_phases(
         deviations = (fake.square().mean(0) - fake.mean(0).square()).clamp_min(0).sqrt()
         statistics.add("diversity", deviations)
         if losses.penalty is not None:
-            penalty = losses.penalty(lambda images: judge_exactly(images, batch.labels), batch.real, fake)
+            with operations:  # of what a penalty does with channels-last images, too
+                penalty = losses.penalty(lambda images: discriminator(images, batch.labels), batch.real, fake)
             statistics.add("penalty", penalty)
             loss = loss + penalty
         return loss
@@ -130,7 +126,7 @@ def generate(
     z: Tensor,
     labels: Tensor | None,
     precision: Precision,
-    operations: AbstractContextManager[Any],
+    operations: AbstractContextManager[Any],  # entered for the call
 ) -> Tensor:
     """z float32 `[N, z_dim]`, labels int64 `[N]` or None -> float32 `[N,C,H,W]`."""
     with operations, precision.autocast():

@@ -30,6 +30,7 @@ class TrainState:
     device: torch.device  # its random generators
     step: int = 0  # counts batches of real images, and is the position in the data
     seconds: float = 0.0  # of training, scoring and saving not counted
+    wall_seconds: float = 0.0  # of the whole job until this was saved, over all its starts
     snapshot: int = 0  # how many snapshots have been taken, the untrained one not counted
     snapshot_step: int = -1  # the step of the last one
 
@@ -44,6 +45,7 @@ class TrainState:
             "random": random_state(self.device),
             "step": self.step,
             "seconds": self.seconds,
+            "wall_seconds": self.wall_seconds,
             "snapshot": self.snapshot,
             "snapshot_step": self.snapshot_step,
         }
@@ -90,6 +92,7 @@ class TrainState:
         for phase in self.phases:
             _restore_optimizer(phase.optimizer, document["optimizers"][phase.name])
         self.step, self.seconds = document["step"], document["seconds"]
+        self.wall_seconds = document.get("wall_seconds", self.seconds)  # states of earlier versions have none
         self.snapshot, self.snapshot_step = document["snapshot"], document["snapshot_step"]
         set_random_state(document["random"], self.device)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.config import Train
 from ganzoo.data import to_float
@@ -51,14 +52,14 @@ class Step:
         if not plain and device.type == "cpu":
             keep_freed_memory()
         self._layout = torch.contiguous_format if plain else torch.channels_last
+        self._laid_out = False
         for module in (gan.generator, gan.discriminator):
-            module.to(device, memory_format=self._layout).train().requires_grad_(False)  # type: ignore[call-overload]
-            if not plain and device.type == "cpu":
-                lay_out_weights(module)
+            module.to(device, memory_format=self._layout).train().requires_grad_(False)
+            if not plain and device.type == "cpu" and precision.name == "fp32":
+                self._laid_out |= lay_out_weights(module)
         self.statistics = Statistics(device)
-        # Not for the whole iteration: optimizers and all else would pay for being watched. Plain runs draw the same
-        # random numbers.
-        self._operations = fast_operations(convolutions=not plain)
+        # For networks alone: optimizers and all else would pay for being watched.
+        self._operations = fast_operations(plain=plain)
         shape = sampler.shape
         phases = make_phases(
             gan,
@@ -98,6 +99,14 @@ class Step:
         if self._iterations is None or (not self._iterations.replays and self._iterations.failure is None):
             return "eager"
         return "graphs" if self._iterations.failure is None else f"eager: {self._iterations.failure}"
+
+    def averaged(self) -> nn.Module:
+        """The averaged generator, in eval mode, to be sampled from with torch's own operations: a copy of it as it is
+        now, where its weights are laid out for ours.
+        """
+        if not self._laid_out:
+            return self.state.ema
+        return copy.deepcopy(self.state.ema).to(memory_format=self._layout)
 
     def __call__(self) -> None:
         self.advance(1)

@@ -11,8 +11,7 @@ channels. Everything else is linear:
 Each of T, G and S is a pair of functions here, the map and its adjoint, so that derivatives of any order are made of
 the same six maps and of matrix products. A transposed convolution is the adjoint: x = T' (S' y  V').
 
-Layouts: images `[N,C,H,W]`, channels last, and never views: activations work in place on what a convolution returns,
-and autograd copies a view for it, twice each way. All else is contiguous: U `[t, n^2, s N, 4 C]` and M
+Layouts: images `[N,C,H,W]`, channels last. All else is contiguous: U `[t, n^2, s N, 4 C]` and M
 `[t, n^2, s N, K]` for t x s tiles, n = m + 1, a tile's column and sample in one dimension; V `[n^2, 4 C, K]`.
 """
 
@@ -154,7 +153,7 @@ class Separable:
 
     def apply(self, x: Tensor) -> Tensor:
         """h w k values -> `[a,b,k]`."""
-        (a, h), (b, w) = self.down.shape, self.across.shape
+        (a, h), w = self.down.shape, self.across.shape[1]
         return torch.matmul(self.across, (self.down @ x.reshape(h, -1)).view(a, w, -1))
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -176,8 +175,10 @@ def from_cells(cells: Tensor) -> Tensor:
 
 
 def new_image(like: Tensor, *shape: int) -> Tensor:
-    """`[N,C,H,W]`, channels last, and not a view."""
-    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
+    """`[N,C,H,W]`, channels last, and no view: an activation may work in place on what a convolution returns, and for a
+    view autograd would copy the gradient twice and hand it on in another layout.
+    """
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def corners(cells: Tensor) -> list[Tensor]:

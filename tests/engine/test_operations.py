@@ -30,16 +30,18 @@ def check(ours: Tensor, exact: Tensor, inputs: list[Tensor], tolerance: float) -
     assert ours.shape == exact.shape
     assert error(ours, exact) < tolerance
     upstream = torch.randn_like(exact)
-    first = torch.autograd.grad(ours, inputs, upstream.float(), create_graph=True)
-    wanted = torch.autograd.grad(exact, inputs, upstream, create_graph=True)
+    upstreams = upstream.float().requires_grad_(), upstream.requires_grad_()
+    first = torch.autograd.grad(ours, inputs, upstreams[0], create_graph=True)
+    wanted = torch.autograd.grad(exact, inputs, upstreams[1], create_graph=True)
     for got, want in zip(first, wanted, strict=True):
         assert error(got, want) < tolerance
     for index in range(2):  # of the gradient to the images, and of that to the weights
         ours_again, exact_again = first[index].square().sum(), wanted[index].square().sum()
         of = inputs[1 - index]
-        (second,) = torch.autograd.grad(ours_again, of, retain_graph=True)
-        (wanted_second,) = torch.autograd.grad(exact_again, of, retain_graph=True)
-        assert error(second, wanted_second) < tolerance
+        second = torch.autograd.grad(ours_again, [of, upstreams[0]], retain_graph=True)
+        wanted_second = torch.autograd.grad(exact_again, [of, upstreams[1]], retain_graph=True)
+        for got, want in zip(second, wanted_second, strict=True):
+            assert error(got, want) < tolerance
 
 
 def tensors(*shapes: tuple[int, ...]) -> list[Tensor]:
@@ -165,7 +167,7 @@ def test_modules_are_intercepted_and_only_inside(monkeypatch: pytest.MonkeyPatch
     layer = nn.Conv2d(1, 8, 4, stride=2, padding=1)
     x = torch.randn(2, 1, 8, 8)
     layer(x)
-    with fast_operations(convolutions=False):
+    with fast_operations(plain=True):
         layer(x)
     assert not calls
     with fast_operations():
@@ -232,7 +234,7 @@ class FlattenedByView(nn.Module):
         return self.logit(self.convolution(x).view(x.size(0), -1)).view(-1)
 
 
-@pytest.mark.parametrize("mode", [any_layout, fast_operations, lambda: fast_operations(convolutions=False)])
+@pytest.mark.parametrize("mode", [any_layout, fast_operations, lambda: fast_operations(plain=True)])
 def test_networks_may_use_view(mode: Any) -> None:
     network = FlattenedByView()
     x = torch.randn(3, 1, 8, 8)
@@ -301,12 +303,30 @@ def test_batch_norm_is_torchs_and_leaves_its_result_channels_last() -> None:
     assert y.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_batch_norm_under_a_transform_of_functions_is_torchs() -> None:
+    layer = nn.BatchNorm2d(3, track_running_stats=False)
+    x = torch.randn(2, 4, 3, 5, 5)
+    wanted = torch.stack([layer(part) for part in x])
+    with fast_operations():
+        torch.testing.assert_close(torch.func.vmap(layer)(x), wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_dropout_keeps_the_dtype(dtype: torch.dtype) -> None:
+    y = dropout(torch.ones(4, 100, dtype=dtype), 0.5)
+    assert y.dtype == dtype
+    assert set(y.double().unique().tolist()) == {0.0, 2.0}
+
+
 def test_weights_are_laid_out_for_their_convolutions() -> None:
     network = nn.Sequential(
-        nn.Conv2d(1, 64, 4, stride=2, padding=1), nn.Conv2d(64, 65, 4, stride=2, padding=1), nn.Conv2d(65, 66, 3)
+        nn.Conv2d(1, 64, 4, stride=2, padding=1),
+        nn.Conv2d(64, 65, 4, stride=2, padding=1),
+        nn.Conv2d(65, 66, 4),  # stride 1: torch's
+        nn.utils.parametrizations.spectral_norm(nn.Conv2d(66, 67, 4, stride=2, padding=1)),  # a computed weight
     )
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    convolutions.lay_out_weights(network)
+    assert convolutions.lay_out_weights(network)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), before, strict=True))
     weight = network[1].weight
     assert isinstance(weight, nn.Parameter)
@@ -317,6 +337,8 @@ def test_weights_are_laid_out_for_their_convolutions() -> None:
     assert weight.grad.stride() == weight.stride()
     assert network[0].weight.stride() == torch.empty(64, 1, 4, 4).stride()
     assert network[2].weight.is_contiguous()
+    assert network[3].parametrizations.weight.original.is_contiguous()  # type: ignore[union-attr]
+    assert not convolutions.lay_out_weights(network[2])
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
@@ -387,4 +409,4 @@ def test_kept_memory_is_not_faulted_in_again() -> None:
         how: int(subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, check=True).stdout)
         for how in ("keep", "not")
     }
-    assert faults["keep"] < 1000 < faults["not"]
+    assert faults["keep"] < faults["not"] / 4  # a busy machine has some faults of its own

@@ -25,7 +25,7 @@ def channels_last(tensor: Tensor) -> Tensor:
 
 
 def trained(make: Callable[[list[nn.Parameter]], Any], layout: Layout, of_gradient: Layout) -> tuple[list[Tensor], Any]:
-    """Five steps of two weights and a bias that has no gradient in the second of them."""
+    """Five steps of two weights and a bias whose gradient comes late."""
     random = torch.Generator().manual_seed(0)
     start = [torch.randn(8, 6, 4, 4, generator=random), torch.randn(8, 6, 4, 4, generator=random), torch.ones(7)]
     parameters = [nn.Parameter(layout(start[0])), nn.Parameter(start[1]), nn.Parameter(start[2])]
@@ -34,7 +34,7 @@ def trained(make: Callable[[list[nn.Parameter]], Any], layout: Layout, of_gradie
         gradients = [torch.randn(parameter.shape, generator=random) for parameter in parameters]
         parameters[0].grad = of_gradient(gradients[0])
         parameters[1].grad = gradients[1]
-        parameters[2].grad = None if step == 1 else gradients[2]
+        parameters[2].grad = None if step == 0 else gradients[2]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return [parameter.detach() for parameter in parameters], optimizer
@@ -60,7 +60,7 @@ def test_it_takes_torchs_steps_whatever_the_layout(layout: Layout, of_gradient: 
     assert steps == [int(state["step"]) for state in reference.state.values()] == [5, 5, 4]
 
 
-def test_after_the_first_step_torchs_own_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchs_own_is_called_only_to_make_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     own = torch.optim.Adam.step
 
@@ -70,7 +70,20 @@ def test_after_the_first_step_torchs_own_is_not_called(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(torch.optim.Adam, "step", spy)
     trained(fused, lay_out, lay_out)
-    assert len(calls) == 1
+    assert len(calls) == 2  # and once more for the one that comes late
+
+
+@pytest.mark.parametrize("option", [{"amsgrad": True}, {"maximize": True}, {"weight_decay": 0.1}])
+def test_options_are_torchs(option: dict[str, Any]) -> None:
+    results = []
+    for make in (FusedAdam, torch.optim.Adam):
+        weight = nn.Parameter(torch.arange(1.0, 4.0))
+        optimizer = make([weight], lr=0.1, fused=True, **option)
+        for step in range(3):
+            weight.grad = torch.full((3,), 1.0 - step)
+            optimizer.step()
+        results.append(weight.detach())
+    assert torch.equal(*results)
 
 
 def test_a_closure_is_torchs() -> None:

@@ -129,28 +129,33 @@ def test_relativistic_losses_get_real_logits_in_the_generators_phase() -> None:
     assert seen[1] is None
 
 
-class FlatteningD(nn.Module):
-    """A critic as tutorials write it: `view` fails on what a channels-last convolution returns, but for our own."""
+def flattened(images: Tensor) -> Tensor:
+    """As tutorials write it: `view` fails on what lies channels last, but for our own."""
+    return images.view(len(images), -1)
 
+
+class FlatteningD(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(1, 8, 3, padding=1)
+        self.convolution = nn.Conv2d(3, 8, 3, padding=1)
         self.linear = nn.Linear(8 * 64, 1)
-        self.modes: list[int] = []
+        self.calls: list[tuple[int, bool]] = []
 
     def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        self.modes.append(torch._C._len_torch_function_stack())
-        return self.linear(self.convolution(images).view(len(images), -1)).view(-1)
+        self.calls.append((torch._C._len_torch_function_stack(), torch.is_autocast_enabled("cpu")))
+        return self.linear(flattened(self.convolution(images))).view(-1)
 
 
-def test_networks_run_under_our_operations_and_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    class FlatG(G):
-        def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-            return torch.tanh(self.linear(z)).repeat(1, 16).view(-1, 1, 8, 8)
+class FlatG(G):
+    modes = 0
 
-    registry = Registry.load(environ={})
-    target = registry.objective("wgan-gp")
-    losses = target.load()({setting.name: setting.default for setting in target.settings})
+    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        self.modes = torch._C._len_torch_function_stack()
+        return torch.tanh(self.linear(z)).repeat(1, 48).view(-1, 3, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16"])
+def test_networks_and_penalties_run_under_our_operations(name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     outside: list[int] = []
     own = torch.optim.Adam.step
 
@@ -158,25 +163,60 @@ def test_networks_run_under_our_operations_and_nothing_else_does(monkeypatch: py
         outside.append(torch._C._len_torch_function_stack())
         return own(self, closure)
 
+    def penalty(critic: Any, real: Tensor, fake: Tensor) -> Tensor:
+        images = real.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(images).sum(), images, create_graph=True)
+        return flattened(gradient).square().sum(1)
+
     monkeypatch.setattr(torch.optim.Adam, "step", spy)
-    gan = GAN(generator=FlatG(), discriminator=FlatteningD(), z_dim=3)
-    images = make_images(torch.randint(0, 256, (16, 1, 8, 8), dtype=torch.uint8), None)
-    sampler = make_sampler(images, batch_size=4, device=CPU, seed=0)
+    losses = Losses(d_loss=LOSSES.d_loss, g_loss=LOSSES.g_loss, penalty=penalty)
+    generator, discriminator = FlatG(), FlatteningD()
+    images = make_images(torch.randint(0, 256, (16, 3, 8, 8), dtype=torch.uint8), None)
     step = Step(
-        gan=gan,
+        gan=GAN(generator=generator, discriminator=discriminator, z_dim=3),
         losses=losses,
-        sampler=sampler,
+        sampler=make_sampler(images, batch_size=4, device=CPU, seed=0),
         config=Train(batch_size=4, d_steps=1),
         num_classes=0,
         device=CPU,
-        precision=FP32,
+        precision=Precision(name=name, device_type="cpu"),
     )
-    gan.discriminator.modes.clear()  # type: ignore[operator, union-attr]
+    discriminator.calls.clear()
     step()
-    modes = gan.discriminator.modes
-    assert len(modes) == 3  # type: ignore[arg-type]  # both kinds of images, the penalty's, and G's
-    assert all(modes)  # type: ignore[arg-type]
-    assert outside == [0, 0]
+    under, autocast = zip(*discriminator.calls, strict=True)  # of both kinds of images, the penalty, and G
+    assert all(under)
+    assert autocast == ((name == "bf16"), False, (name == "bf16"))
+    assert generator.modes
+    assert outside == [0, 0]  # and optimizers do not
+
+
+def test_weights_are_laid_out_for_training_and_not_for_sampling() -> None:
+    steps = {}
+    for plain in (False, True):
+        registry = Registry.load(environ={})
+        config = VariantConfig(settings={"z_dim": 8, "channels": 64}, per_sample_critic=False)
+        images = make_images(torch.randint(0, 256, (8, 1, 16, 16), dtype=torch.uint8), None)
+        steps[plain] = Step(
+            gan=registry.variant("dcgan").load()(config, (1, 16, 16), 0),
+            losses=LOSSES,
+            sampler=make_sampler(images, batch_size=4, device=CPU, seed=0),
+            config=Train(batch_size=4),
+            num_classes=0,
+            device=CPU,
+            precision=FP32,
+            plain=plain,
+        )
+    step = steps[False]
+    trained = step.state.gan.generator.get_parameter("layers.4.weight")
+    assert trained.stride(0) == 1
+    step()
+    averaged = step.averaged()
+    assert averaged.get_parameter("layers.4.weight").is_contiguous(memory_format=torch.channels_last)
+    assert step.state.ema.get_parameter("layers.4.weight").stride(0) == 1
+    for ours, theirs in zip(averaged.parameters(), step.state.ema.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert not averaged.training
+    assert steps[True].averaged() is steps[True].state.ema
 
 
 def test_rmsprop_and_adam_take_their_settings() -> None:
