@@ -54,7 +54,7 @@ class Step:
         self._layout = torch.contiguous_format if plain else torch.channels_last
         self._laid_out = False
         for module in (gan.generator, gan.discriminator):
-            module.to(device, memory_format=self._layout).train().requires_grad_(False)
+            module.to(device, memory_format=self._layout).train().requires_grad_(False)  # type: ignore[call-overload]
             if not plain and device.type == "cpu" and precision.name == "fp32":
                 self._laid_out |= lay_out_weights(module)
         self.statistics = Statistics(device)

@@ -142,6 +142,27 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
     assert [p.name for p in stopped.snapshots()] == [p.name for p in whole.snapshots()]
 
 
+def test_a_run_with_wide_layers_is_taken_up_again(registry: Registry, root: Path, tmp_path: Path) -> None:
+    """Their weights and the moments of their gradients lie otherwise in memory while they are trained."""
+    config = config_of(registry, "dcgan", "variant.channels=64")
+
+    class Stopper(Quiet):
+        def on_snapshot(self, snapshot: Any) -> None:
+            if snapshot.images > 0 and not snapshot.last:
+                raise KeyboardInterrupt
+
+    run_job(registry, config, tmp_path / "whole", root=root)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(registry, config, tmp_path / "stopped", root=root, observers=[Stopper()])
+    file = RunDirectory(tmp_path / "stopped").state_file
+    state = torch.load(file, weights_only=True)
+    assert 0 < state["seconds"] < state["wall_seconds"]
+    torch.save({**state, "wall_seconds": 1000.0}, file)
+    result = run_job(registry, config, tmp_path / "stopped", root=root)
+    assert last_snapshot(tmp_path / "stopped") == last_snapshot(tmp_path / "whole")
+    assert 1000 < result["seconds"]["wall"] < 2000  # of both starts
+
+
 def test_a_damaged_state_falls_back_to_the_one_before(registry: Registry, root: Path, tmp_path: Path) -> None:
     config = config_of(registry)
     run_job(registry, config, tmp_path / "whole", root=root)
