@@ -25,7 +25,12 @@ def main() -> None:
         print(f"error: {error.cause}\n  try: {error.cure}", file=sys.stderr)
         sys.exit(2)
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # of click 8.2 and later
+            error.show()
+        else:
+            context = getattr(error, "ctx", None)
+            command = "ganzoo" if context is None else context.command_path
+            print(f"error: {error.format_message()}\n  try: {command} --help", file=sys.stderr)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         print("interrupted; the same command continues", file=sys.stderr)

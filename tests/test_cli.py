@@ -392,8 +392,13 @@ def test_an_interrupted_command_says_that_it_can_be_repeated(command: str, root:
 def test_a_wrong_option_is_a_usage_error(tmp_path: Path) -> None:
     done = run("train", "gan", "--kimgs", "3", cwd=tmp_path)
     assert done.returncode == 2
-    assert "No such option" in done.stderr
+    cause, cure = done.stderr.splitlines()
+    assert cause.startswith("error: No such option")
+    assert "--kimg" in cause
+    assert cure.endswith("ganzoo train --help")
     assert run("--help").returncode == 0
+    alone = run()
+    assert "Usage:" in alone.stdout + alone.stderr
 
 
 def test_a_resumed_run_hides_what_tensorboard_had_beyond(

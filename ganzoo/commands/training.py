@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from ganzoo.config import RunConfig
 
 
+num_images_option = click.option("--num-images", type=int, metavar="N", help="Generated images per score.")
+
+
 @click.command()
 @click.argument("variant", required=False)
 @run_options
+@num_images_option
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/DATASET/VARIANT-...]"
 )
 @json_option
-def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
+def train(variant: str | None, num_images: int | None, out: Path | None, as_json: bool, **options: Any) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run."""
     registry = load_registry(options["plugin_files"])
-    config = make_config(registry, variant, options)
+    config = make_config(registry, variant, options, {} if num_images is None else {"eval.num_images": num_images})
     from ganzoo.bench import Job, plan_jobs
 
     root = cache_root(options["data_root"])
@@ -77,7 +81,7 @@ def train(variant: str | None, out: Path | None, as_json: bool, **options: Any) 
 @click.option(
     "--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs that share a GPU at a time.  [default: by rule]"
 )
-@click.option("--num-images", type=int, metavar="N", help="Generated images per score.")
+@num_images_option
 @click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
 @click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds of --speed-only.")
 @click.option(
