@@ -28,8 +28,8 @@ UNUSUAL = ("amsgrad", "maximize", "weight_decay", "differentiable", "decoupled_w
 
 
 class FusedAdam(torch.optim.Adam):
-    """torch's fused Adam, on CPUs with a quarter of the Python around its kernel, and without its copy of every
-    gradient that is not contiguous. Its state is torch's, in the parameters' layout.
+    """torch's fused Adam, on CPUs without its copy of every gradient that is not contiguous, and right where layouts
+    differ. Its state is torch's, in the parameters' layout.
     """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
