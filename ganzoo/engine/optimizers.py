@@ -29,7 +29,8 @@ UNUSUAL = ("amsgrad", "maximize", "weight_decay", "differentiable", "decoupled_w
 
 class FusedAdam(torch.optim.Adam):
     """torch's fused Adam, on CPUs without its copy of every gradient that is not contiguous, and right where layouts
-    differ. Its state is torch's, in the parameters' layout.
+    differ: torch's kernel pairs numbers as they lie in memory, and is wrong for a gradient that was set by hand, or for
+    a state that was saved when weights were laid out in another way. Its state is torch's, in the parameters' layout.
     """
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -41,12 +42,8 @@ class FusedAdam(torch.optim.Adam):
             return super().step(closure)
         with torch.no_grad():
             states = [self.state[parameter] for parameter in parameters]
-            for parameter, state in zip(parameters, states, strict=True):
-                # torch's kernel pairs numbers as they lie in memory, and is wrong where layouts differ: those of a
-                # gradient set by hand, or of a state that was saved when weights were laid out in another way.
+            for parameter in parameters:
                 parameter.grad = laid_out_as(parameter, parameter.grad)
-                for name in MOMENTS & state.keys():
-                    state[name] = laid_out_as(parameter, state[name])
             if not parameters or not all(states):
                 return super().step()
             steps = [state["step"] for state in states]
@@ -73,6 +70,12 @@ class FusedAdam(torch.optim.Adam):
                 maximize=False,
             )
         return None
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for parameter, state in self.state.items():
+            for name in MOMENTS & state.keys():
+                state[name] = laid_out_as(parameter, state[name])
 
 
 def is_dense_on_cpu(gradient: Tensor | None) -> bool:
