@@ -205,6 +205,7 @@ class _SnapshotTaker:
             config,
             shape=self._images.shape,
             num_classes=self._images.num_classes,
+            class_names=self._images.class_names,
             images=images,
         )
         grid = self._grid(generator)

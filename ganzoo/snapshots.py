@@ -25,6 +25,7 @@ class LoadedSnapshot:
     z_dim: int
     config: RunConfig
     num_classes: int
+    class_names: tuple[str, ...] | None  # of the classes, in order; None: they have none, or the file does not say
     shape: tuple[int, int, int]  # (C, H, W)
     images: int  # real images it was trained on
 
@@ -83,13 +84,27 @@ def _contract(name: str, network: str, found: Tensor, expected: list[int]) -> Ru
 
 
 def save_snapshot(
-    path: Path, generator: nn.Module, config: RunConfig, *, shape: tuple[int, int, int], num_classes: int, images: int
+    path: Path,
+    generator: nn.Module,
+    config: RunConfig,
+    *,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    class_names: tuple[str, ...] | None = None,
+    images: int,
 ) -> None:
     """Write the generator's parameters and buffers atomically."""
     # cloned, because safetensors refuses tensors that share memory, as tied weights do
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in generator.state_dict().items()}
     # One key: safetensors writes several in random order, and equal snapshots should be equal files.
-    document = {"schema": 1, "config": config.to_dict(), "shape": shape, "num_classes": num_classes, "images": images}
+    document = {
+        "schema": 1,
+        "config": config.to_dict(),
+        "shape": shape,
+        "num_classes": num_classes,
+        "class_names": class_names,
+        "images": images,
+    }
     header = {"ganzoo": json.dumps(document)}
     write_bytes(path, save(tensors, metadata=header))
 
@@ -120,6 +135,7 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
         z_dim=gan.z_dim,
         config=config,
         num_classes=header["num_classes"],
+        class_names=None if header.get("class_names") is None else tuple(header["class_names"]),
         shape=(channels, height, width),
         images=header["images"],
     )

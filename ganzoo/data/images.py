@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ganzoo.data.facts import Facts
+
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
@@ -21,6 +23,7 @@ class Images:
     num_classes: int  # 0: unlabelled
     sha256: str
     class_names: tuple[str, ...] | None = None
+    facts: Facts | None = None  # what was read, for people and for the result; None: the source says nothing
     mapped: bool = False  # True: pixels live in a file, and are paged in as they are read
 
     @property
