@@ -274,7 +274,6 @@ class Scorer:
             made = generate_at(
                 generator,
                 z_dim,
-                self.generated_count,
                 pairs[:, 0],
                 labels=self.labels,
                 seed=SCORE_SEED,
