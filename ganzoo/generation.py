@@ -1,9 +1,10 @@
-"""The images that are scored: the same noise and labels for every generator, the model left as it was."""
+"""Images by number: the same for scores, grids and `ganzoo sample`, and the model left as it was."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -11,57 +12,109 @@ from torch import Tensor, nn
 from ganzoo.data import to_uint8
 from ganzoo.engine.operations import any_layout
 from ganzoo.metrics.statistics import require_finite
+from ganzoo.noise import noise
 
 SCORE_SEED = 20_140_610
 """Seed of the noise and labels that are scored: the same for every generator."""
 
+BLOCK = 256
+"""Images per call of a generator, always: matrix products of another size are computed in another order, and differ in
+their last bits. Block k makes the images k * BLOCK and on; what is beyond the last one asked for is thrown away.
+"""
 
-def score_noise(n: int, z_dim: int, seed: int) -> Tensor:
-    """float32 `[n, z_dim]` ~ N(0, I) on the CPU. Drawn in blocks of fixed size, because what torch draws depends on how
-    much is asked for at once: image i gets the same noise whatever the batch size.
-    """
-    random = torch.Generator().manual_seed(seed)
-    return torch.cat([torch.randn(min(250, n - at), z_dim, generator=random) for at in range(0, n, 250)])
+Inputs = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+"""int64 `[n]`, numbers of images, each block's one after the other -> their noise float32 `[n, z_dim]` and labels int64
+`[n]` or None, on the CPU. It may be asked for numbers beyond the last image.
+"""
 
 
-@torch.no_grad()
+def inputs_of(seed: int, z_dim: int, labels: Tensor | None) -> Inputs:
+    """Image i: noise i of `seed`, and `labels[i]`, which are repeated where there are more images than labels."""
+
+    def inputs(numbers: Tensor) -> tuple[Tensor, Tensor | None]:
+        z = noise(seed, int(numbers[0]), len(numbers), z_dim)
+        return z, None if labels is None else labels[numbers % len(labels)]
+
+    return inputs
+
+
 def generate(
     generator: nn.Module, z_dim: int, n: int, *, labels: Tensor | None, seed: int, batch_size: int, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield (uint8 `[B,C,H,W]` on the device, int64 `[B]` on the device or None) until `n` images are made.
 
-    Noise is drawn on the CPU, so that it is the same on every device. Training flags and torch's random state are left
-    as they were.
+    Image i depends on the generator, `seed`, i and `labels[i]`, not on `n` and not on `batch_size`, which is how many
+    are yielded at a time. Training flags and torch's random state are left as they were.
+
+    Raises:
+        UserError: the images hold NaN or infinity.
     """
-    noise = score_noise(n, z_dim, seed)
+    made: list[tuple[Tensor, Tensor | None]] = []
+    waiting = 0
+    for part in generate_blocks(generator, inputs_of(seed, z_dim, labels), n, device=device):
+        made.append(part)
+        waiting += len(part[0])
+        while waiting >= batch_size:
+            pixels, asked = _join(made)
+            yield pixels[:batch_size], None if asked is None else asked[:batch_size]
+            made = [(pixels[batch_size:], None if asked is None else asked[batch_size:])]
+            waiting -= batch_size
+    if waiting:
+        yield _join(made)
+
+
+@torch.no_grad()
+def generate_blocks(
+    generator: nn.Module, inputs: Inputs, n: int, *, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield the first `n` images of `inputs` block by block; as `generate`."""
+    generator = _laid_out(generator)
     with evaluating(generator):
-        for start in range(0, n, batch_size):
-            size = min(batch_size, n - start)
-            z = noise[start : start + size].to(device)
-            part = None if labels is None else labels[start : start + size].to(device)
-            yield _images(generator, z, part), part
+        for start in range(0, n, BLOCK):
+            pixels, labels = _block(generator, inputs, start, device)
+            yield pixels[: n - start], None if labels is None else labels[: n - start]
 
 
 @torch.no_grad()
 def generate_at(
-    generator: nn.Module,
-    z_dim: int,
-    n: int,
-    index: Tensor,
-    *,
-    labels: Tensor | None,
-    seed: int,
-    device: torch.device,
+    generator: nn.Module, z_dim: int, index: Tensor, *, labels: Tensor | None, seed: int, device: torch.device
 ) -> Tensor:
     """Of the images that `generate` makes, those at `index` (int64 `[k]`): uint8 `[k,C,H,W]` on the device."""
-    z = score_noise(n, z_dim, seed)[index].to(device)
+    inputs = inputs_of(seed, z_dim, labels)
+    generator = _laid_out(generator)
+    blocks, place = (index // BLOCK).unique(return_inverse=True)
+    found: list[Tensor] = [torch.empty(0)] * len(index)
     with evaluating(generator):
-        return _images(generator, z, None if labels is None else labels[index].to(device))
+        for block, start in enumerate((blocks * BLOCK).tolist()):
+            pixels, _ = _block(generator, inputs, start, device)
+            for position in (place == block).nonzero()[:, 0].tolist():
+                found[position] = pixels[int(index[position]) - start]
+    return torch.stack(found)
 
 
-def _images(generator: nn.Module, z: Tensor, labels: Tensor | None) -> Tensor:
+def _block(
+    generator: nn.Module, inputs: Inputs, start: int, device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    """All images of the block that begins with image `start`."""
+    z, labels = inputs(torch.arange(start, start + BLOCK))
+    labels = None if labels is None else labels.to(device)
     with any_layout():
-        return quantised(generator(z, labels))
+        return quantised(generator(z.to(device), labels)), labels
+
+
+def _laid_out(generator: nn.Module) -> nn.Module:
+    """`generator`, or a copy of it, with weights channels last, as training lays them out and files do not: the
+    algorithm of a convolution, and with it its last bits, goes by the layout.
+    """
+    convolutions = (parameter for parameter in generator.parameters() if parameter.ndim == 4)
+    if all(weights.is_contiguous(memory_format=torch.channels_last) for weights in convolutions):
+        return generator
+    return copy.deepcopy(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _join(parts: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
+    labels = [asked for _, asked in parts if asked is not None]
+    return torch.cat([pixels for pixels, _ in parts]), torch.cat(labels) if labels else None
 
 
 def quantised(images: Tensor) -> Tensor:
@@ -70,7 +123,7 @@ def quantised(images: Tensor) -> Tensor:
     Raises:
         UserError: the images hold NaN or infinity.
     """
-    require_finite(images, "generated images")
+    require_finite(torch.stack(torch.aminmax(images)), "generated images")  # NaN is both; no mask of every pixel
     return to_uint8(images)
 
 

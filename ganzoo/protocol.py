@@ -32,7 +32,7 @@ class Protocol:
     bn_mode: str = "eval"
     label_law: str = "none"  # "balanced" or "empirical": how conditional variants get labels; "none": unlabelled data
     checkpoint: str = "last"
-    rules: int = 1  # raised whenever a change of ganzoo's code changes what it computes
+    rules: int = 2  # raised whenever a change of ganzoo's code changes what it computes; see RULES
 
     def ingredients(self) -> dict[str, object]:
         return asdict(self) | {
@@ -53,6 +53,12 @@ class Protocol:
             f"{self.checkpoint}-{'ema' if self.ema else 'raw'}-{digest}"
         )
 
+
+RULES: dict[int, str] = {
+    1: "the noise of images from torch.randn, in blocks of 250; images made eval.batch_size at a time",
+    2: "noise by image number, from Philox (ganzoo.noise); images made in blocks of 256 (ganzoo.generation)",
+}
+"""What each version of the rules of scoring is."""
 
 MEANINGS: dict[str, str] = {
     "dataset": "the real images",

@@ -288,7 +288,6 @@ class Scorer:
             made = generate_at(
                 generator,
                 z_dim,
-                self.generated_count,
                 pairs[:, 0],
                 labels=self.labels,
                 seed=SCORE_SEED,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ganzoo.protocol import MEANINGS, Protocol, explain, looks_like_id
+from ganzoo.generation import BLOCK
+from ganzoo.protocol import MEANINGS, RULES, Protocol, explain, looks_like_id
 
 BASE = Protocol(
     dataset="digits",
@@ -40,7 +41,7 @@ OTHER: dict[str, Any] = {
     "bn_mode": "train",
     "label_law": "balanced",
     "checkpoint": "best",
-    "rules": 2,
+    "rules": 1,
 }
 
 
@@ -52,6 +53,12 @@ def test_every_ingredient_changes_the_id(name: str) -> None:
 def test_the_id_can_be_read_and_repeated() -> None:
     assert BASE.id.startswith("digits-32x32x1-train1437-gen2000-digits-last-ema-")
     assert replace(BASE).id == BASE.id
+
+
+def test_the_rules_in_force_are_the_last_ones_that_are_described() -> None:
+    """Another noise or another block is another set of images: scores made before are not ranked with those after."""
+    assert list(RULES) == list(range(1, BASE.rules + 1))
+    assert str(BLOCK) in RULES[BASE.rules]
 
 
 def test_every_ingredient_is_explained() -> None:
