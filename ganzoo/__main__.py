@@ -19,12 +19,13 @@ def main() -> None:
     from ganzoo.cli import cli
     from ganzoo.errors import UserError
     from ganzoo.stopping import Stopped
+    from ganzoo.text import clean
 
     try:
         # not click's standalone mode, which would answer an interrupt itself, with "Aborted!" and exit code 1
         sys.exit(cli.main(standalone_mode=False))
     except UserError as error:
-        print(f"error: {error.cause}\n  try: {error.cure}", file=sys.stderr)
+        print(f"error: {clean(error.cause)}\n  try: {clean(error.cure)}", file=sys.stderr)
         sys.exit(2)
     except click.ClickException as error:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # of click 8.2 and later
@@ -32,7 +33,7 @@ def main() -> None:
         else:
             context = getattr(error, "ctx", None)
             command = "ganzoo" if context is None else context.command_path
-            print(f"error: {error.format_message()}\n  try: {command} --help", file=sys.stderr)
+            print(f"error: {clean(error.format_message())}\n  try: {command} --help", file=sys.stderr)
         sys.exit(error.exit_code)
     except Stopped as stopped:
         _leave(stopped.text, stopped.code)

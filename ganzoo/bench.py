@@ -169,8 +169,7 @@ def _ended(exitcode: int) -> str:
 
 def first_failure(run: RunDirectory) -> str:
     """The first line of the run's failure.txt; "" if there is none."""
-    lines = run.failure_file.read_text(encoding="utf-8").splitlines() if run.failure_file.exists() else []
-    return lines[0] if lines else ""
+    return run.read_failure()
 
 
 def work(job: Job) -> None:

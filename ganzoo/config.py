@@ -128,7 +128,7 @@ class RunConfig:
         return {
             key: value
             for key, value in flatten(self.to_dict()).items()
-            if key not in PLACES and not (key in _LATER and value == _LATER[key])
+            if key not in PLACES and not (key in LATER and value == LATER[key])
         }
 
     def training_identity(self) -> dict[str, Any]:
@@ -158,7 +158,7 @@ PLACES = frozenset({"device", "callbacks", "init", "dataset.path", "features.wei
 BUDGET = ("train.kimg", "train.minutes", "train.until", "train.snapshots", "train.scores")
 """Settings that a run may be continued with other values of."""
 
-_LATER = {
+LATER = {
     "engine": "fast",
     "train.scores": "every",
     "dataset.fit": "crop",

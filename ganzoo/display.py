@@ -6,7 +6,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -135,7 +135,7 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
         for number, columns in enumerate(parts, start=1):
             title = table.dataset if len(parts) == 1 else f"{table.dataset} ({number} of {len(parts)})"
             rich = RichTable(
-                title=title,
+                title=Text(title),  # as text: names from files are no markup
                 title_justify="left",
                 title_style="bold",
                 box=None,
@@ -144,8 +144,8 @@ def print_tables(tables: Sequence[Table], console: Console | None = None) -> Non
                 header_style="bold",
             )
             for name, _ in columns:
-                left = name in ("variant", "objective")
-                rich.add_column(name, justify="left" if left else "right", no_wrap=name != "variant", overflow="fold")
+                side: Literal["left", "right"] = "left" if name in ("variant", "objective") else "right"
+                rich.add_column(Text(name), justify=side, no_wrap=name != "variant", overflow="fold")
             for index, row in enumerate(table.rows):
                 style = "dim" if row.kind == "real" else "red" if row.failures else ""
                 rich.add_row(*(Text(cells[index]) for _, cells in columns), style=style)  # a label is no markup

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import platform
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from ganzoo.plugins import Plugin
+from ganzoo.reading import RECORD_BYTES, decode_json, read_named
 
 PACKAGES = (
     "ganzoo",
@@ -63,7 +63,7 @@ def doctor_summary(data_root: Path) -> dict[str, Any] | None:
     "stale", which is true when versions have changed since. None when there was none, or its record is unreadable.
     """
     try:
-        document = json.loads(doctor_file(data_root).read_text(encoding="utf-8"))
+        document = decode_json(read_named(doctor_file(data_root), RECORD_BYTES))
         environment = document["environment"]
         versions = {"python": environment["python"], "packages": environment["packages"]}
         return {

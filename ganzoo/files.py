@@ -105,21 +105,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def append_jsonl(path: Path, document: Any) -> None:
-    """One more line. A line cut short by a kill is dropped by `read_jsonl`."""
+    """One more line. A line cut short by a kill is left out when it is read."""
     line = json.dumps(finite(document), ensure_ascii=False, allow_nan=False) + "\n"
     with writing(path), path.open("a", encoding="utf-8") as file:
         file.write(line)
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """Every whole line, oldest first; none when there is no file."""
-    if not path.exists():
-        return []
-    documents = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with contextlib.suppress(ValueError):
-            documents.append(json.loads(line))
-    return [document for document in documents if isinstance(document, dict)]
 
 
 def finite(document: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,8 +25,9 @@ from ganzoo.floors import floors
 from ganzoo.gan import GAN
 from ganzoo.grid import grid_inputs, make_grid, save_png
 from ganzoo.layers import check_fit, scores_of
+from ganzoo.records import RESULT_SCHEMA
 from ganzoo.registry import Registry
-from ganzoo.runs import RESULT_SCHEMA, RunDirectory
+from ganzoo.runs import RunDirectory
 from ganzoo.scoring import Scorer, load_images
 from ganzoo.snapshots import build_gan, check_gan, save_snapshot, snapshot_hashes
 from ganzoo.source import source_sha256
@@ -173,11 +172,8 @@ def _concurrent_before(run: RunDirectory) -> int:
     """How many runs shared the device in the part of this one that it continues, whose time is among its own."""
     if not run.state_file.exists():
         return 1
-    with contextlib.suppress(OSError, ValueError):  # no sound record
-        document = json.loads(run.env_file.read_text(encoding="utf-8"))
-        before = document.get("concurrent") if isinstance(document, dict) else None
-        return before if isinstance(before, int) else 1
-    return 1
+    before = run.read_environment().get("concurrent")
+    return before if isinstance(before, int) else 1
 
 
 def _callbacks(registry: Registry, run: RunDirectory, config: RunConfig) -> list[Observer]:

@@ -6,8 +6,6 @@ Layers, later ones win: defaults < the variant's paper < the objective's paper <
 from __future__ import annotations
 
 import dataclasses
-import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 from ganzoo.config import ENGINES, PRECISIONS, SCHEMA, Choice, Eval, RunConfig, Train, score_interval
 from ganzoo.errors import FitError, SettingError, UnknownName, UserError
 from ganzoo.presets import PRESETS
+from ganzoo.reading import RECORD_BYTES, Unreadable, decode_json, decode_toml, read_named
 from ganzoo.registry import Registry
 from ganzoo.settings import check, resolve, settings_of
 from ganzoo.specs import Dataset, Objective, Setting, Spec, Variant
@@ -28,14 +27,12 @@ def read_document(path: Path) -> dict[str, Any]:
         UserError: not there, not readable, or of another schema.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}", "give the path of a TOML or JSON file") from None
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}", "mend it"
-        ) from None
+        data = read_named(path, RECORD_BYTES)
+        document = decode_json(data) if path.suffix == ".json" else decode_toml(data)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist", "give the path of a TOML or JSON file") from None
+    except Unreadable as error:
+        raise UserError(f"{path} {error}", "give the path of a TOML or JSON file, and mend it") from None
     if not isinstance(document, dict):
         raise UserError(f"{path} holds no settings", "see `ganzoo show train` for what a file may say")
     if document.pop("schema", SCHEMA) != SCHEMA:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ganzoo.columns import COLUMNS, Column, Number, extra_columns, summarize
-from ganzoo.config import dataset_label, flatten
+from ganzoo.config import LATER, PLACES, dataset_label, flatten
 from ganzoo.errors import RunError, UnknownName
-from ganzoo.results import check_result
 from ganzoo.runs import RunDirectory, find_runs
 from ganzoo.significance import INTERVAL_METHOD, RANK_METHOD, shared_ranks
 
@@ -25,7 +24,7 @@ SHARED_DEVICE = "speed of a device shared with other runs"
 """Why a row whose runs were not alone on their device has no speed: it says how busy the device was."""
 
 # What tells where a run was made, not what it computed: the protocol holds the hashes of data and weights.
-_PLACES = ("seed", "device", "callbacks", "schema", "dataset.path", "features.weights")
+_PLACES = {*PLACES, "seed", "schema"}
 
 
 @dataclass(kw_only=True)
@@ -58,6 +57,16 @@ class Row:
         return "; ".join(notes)
 
     @property
+    def notes(self) -> list[str]:
+        """What has to be known of the row's runs, though all is well."""
+        total = len(self.results)
+        unknown = sum("data" not in result or result.get("not_known") == "images" for result in self.results)
+        lines = [f"{unknown}/{total} made by an earlier version: on which images is not known"] if unknown else []
+        longer = {_budgets(result) for result in self.results if len(result.get("budgets") or []) > 1}
+        starts = {_started_from(result) for result in self.results if result.get("init")}
+        return [*lines, *sorted(longer), *sorted(f"started from {start}" for start in starts)]
+
+    @property
     def stopped(self) -> int:
         """Seeds that have a result but no final score, because they diverged before the end of training."""
         return sum(result.get("last") is None for result in self.results)
@@ -75,6 +84,7 @@ class Table:
     environments: list[str]  # where the numbers were made
     floors: dict[str, str] = field(default_factory=dict)  # label of a row of real data -> what it is
     left_out: dict[str, str] = field(default_factory=dict)  # why a metric was not computed -> which metrics
+    skipped: list[str] = field(default_factory=list)  # records that could not be read, of any table
 
     @property
     def methods(self) -> list[str]:
@@ -91,30 +101,37 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     that are left when others diverged are no fair sample, so such a row shows their mean and has no rank. Ranks are
     those of `significance.shared_ranks`.
 
+    A record that cannot be read is named in `skipped` of every table, and the others are shown.
+
     Raises:
         UnknownName: `sort` is no column.
-        RunError: no run is found, or a record is damaged.
+        RunError: no run is found, or none that can be read.
     """
     if not runs:
         raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
     finished: dict[str, dict[str, Row]] = {}  # protocol id -> key -> row
     failed: list[tuple[RunDirectory, dict[str, Any], str]] = []
+    skipped: list[str] = []
     for run in runs:
-        result = run.read_result()
-        if result is None:
-            config = run.read_config()
-            if all(isinstance(config.get(part), dict) for part in ("variant", "objective", "dataset")):
-                failed.append((run, config, _failure(run)))  # else: some other program's config.json
+        try:
+            result = run.read_result()
+            if result is None:
+                if run.is_ours():
+                    failed.append((run, run.read_config(), run.read_failure() or _UNFINISHED))
+                continue
+        except RunError as error:
+            skipped.append(error.cause)
             continue
-        check_result(run, result)
         rows = finished.setdefault(result["protocol"]["id"], {})
-        row = rows.setdefault(_key(result["config"], result.get("source")), _row(result["config"]))
+        row = rows.setdefault(_key(result["config"], _origin(result)), _row(result["config"]))
         row.runs.append(str(run.path))
         if any(other["seed"] == result["seed"] for other in row.results):
             row.repeats += 1
         else:
             row.results.append(result)
     if not finished and not failed:
+        if skipped:
+            raise RunError(f"no record here can be read: {skipped[0]}", "take the folder from where it came again")
         raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
     results = [result for rows in finished.values() for row in rows.values() for result in row.results]
     columns = [*COLUMNS, *extra_columns(results)]
@@ -128,18 +145,31 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
         row = rows.setdefault(next((key for key in rows if key.startswith(start)), start), _row(config))
         row.failures.append(line)
         row.runs.append(str(run.path))
-    return [_table(protocol, list(rows.values()), columns, column) for protocol, rows in sorted(finished.items())]
+    return [
+        replace(_table(protocol, list(rows.values()), columns, column), skipped=skipped)
+        for protocol, rows in sorted(finished.items())
+    ]
 
 
 def _key(config: dict[str, Any], source: str | None) -> str:
     """Equal for runs that differ only in their seed."""
-    flat = {key: value for key, value in flatten(config).items() if not _elsewhere(key)}
+    flat = {
+        key: value for key, value in flatten(config).items() if not _elsewhere(key) and value != LATER.get(key, ...)
+    }
     return json.dumps(flat, sort_keys=True) + (source or "")
+
+
+_UNFINISHED = "not finished; the same command continues it"
+
+
+def _origin(result: dict[str, Any]) -> str:
+    """What a run was made from beside its settings: the code of variant and objective, initial weights."""
+    return f"{result.get('source') or ''}{(result.get('init') or {}).get('sha256', '')}"
 
 
 def _elsewhere(key: str) -> bool:
     """Whether a setting says where a run was made, or how it was scored, which is the protocol's to say."""
-    return key in _PLACES or key.startswith(("eval.", "metrics."))
+    return key in _PLACES or key == "train.scores" or key.startswith(("eval.", "metrics."))
 
 
 def _row(config: dict[str, Any]) -> Row:
@@ -154,13 +184,6 @@ def _conditions(config: dict[str, Any]) -> str:
 
 def _all_conditions(rows: dict[str, Row]) -> set[str]:
     return {_conditions(result["config"]) for row in rows.values() for result in row.results}
-
-
-def _failure(run: RunDirectory) -> str:
-    if not run.failure_file.exists():
-        return "not finished; the same command continues it"
-    lines = run.failure_file.read_text(encoding="utf-8").strip().splitlines()
-    return lines[0] if lines else "no message"
 
 
 def _table(protocol: str, rows: list[Row], columns: list[Column], sort: Column) -> Table:
@@ -218,8 +241,19 @@ def _rank(rows: Sequence[Row], sort: Column) -> None:
         row.rank, row.shared = rank, ranks.count(rank) > 1
 
 
+def _budgets(result: dict[str, Any]) -> str:
+    """ "continued: 1, 2 kimg"."""
+    lengths = [
+        f"{budget['kimg']:g} kimg" if budget.get("kimg") is not None else f"{budget.get('minutes') or 0:g} min"
+        for budget in result["budgets"]
+    ]
+    return f"continued: {', then '.join(lengths)}"
+
+
 def _why_unranked(row: Row, sort: Column) -> str:
     """ "" for a row that may be ranked. The seeds left when others stopped are no fair sample of the variant's."""
+    if any(result["protocol"]["id"] == "not-scored" for result in row.results) and sort.group == "quality":
+        return "not scored"
     if len(row.results) < RANKED_SEEDS:
         return f"fewer than {RANKED_SEEDS} seeds"
     if row.failures:
@@ -277,12 +311,19 @@ def _tell_apart(rows: list[Row]) -> None:
         if len(same) < 2:
             continue
         flats = [
-            flatten(row.results[0]["config"]) | {"source": (row.results[0].get("source") or "")[:8]} for row in same
+            flatten(row.results[0]["config"])
+            | {"source": (row.results[0].get("source") or "")[:8], "started from": _started_from(row.results[0])}
+            for row in same
         ]
         keys = sorted(key for key in {key for flat in flats for key in flat} if not _elsewhere(key))
         differing = [key for key in keys if len({json.dumps(flat.get(key)) for flat in flats}) > 1]
         for row, flat in zip(same, flats, strict=True):
             row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing)
+
+
+def _started_from(result: dict[str, Any]) -> str | None:
+    init = result.get("init")
+    return init and f"{init['run']} at {init['kimg']:g} kimg"
 
 
 def _environments(rows: Sequence[Row]) -> list[str]:

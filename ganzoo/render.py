@@ -9,6 +9,10 @@ from collections.abc import Sequence
 
 from ganzoo.columns import Column, Number
 from ganzoo.leaderboard import Row, Table
+from ganzoo.text import clean, csv_cell, markdown
+
+MOST_SKIPPED = 10
+"""Lines about records that cannot be read, below a table."""
 
 
 def show(column: Column, number: Number | None) -> str:
@@ -37,6 +41,7 @@ def to_json(tables: Sequence[Table]) -> str:
             "protocol": table.protocol,
             "dataset": table.dataset,
             "environments": table.environments,
+            "skipped": table.skipped,
             "floors": table.floors,
             "left_out": table.left_out,
             "ranked_by": table.sort.key,
@@ -52,12 +57,13 @@ def to_json(tables: Sequence[Table]) -> str:
                     "settings": row.settings,
                     "seeds": len(row.results),
                     "status": row.status,
+                    "notes": row.notes,
                     "numbers": {
                         column.key: {"mean": number.mean, "interval95": number.half, "n": number.n}
                         for column in table.columns
                         if (number := row.numbers.get(column.key)) is not None
                     },
-                    "runs": row.runs,
+                    "runs": [clean(path) for path in row.runs],
                 }
                 for row in table.rows
             ],
@@ -74,11 +80,16 @@ def to_csv(tables: Sequence[Table]) -> str:
     columns = list({column.key: column for table in tables for column in table.columns}.values())
     numbers = [name for column in columns for name in (column.key, f"{column.key}_interval95", f"{column.key}_n")]
     head = ["protocol", "rank", "shared", "kind", "variant", "objective", "settings", "seeds", "status"]
-    writer.writerow([*head, *numbers, "ranked_by", "method"])
+    writer.writerow([*head, *map(csv_cell, numbers), "ranked_by", "method"])
     for table in tables:
         for row in table.rows:
-            cells: list[object] = [table.protocol, row.rank or "", str(row.shared).lower() if row.rank else ""]
-            cells += [row.kind, row.variant, row.objective, row.settings, len(row.results), row.status]
+            cells: list[object] = [
+                csv_cell(table.protocol),
+                row.rank or "",
+                str(row.shared).lower() if row.rank else "",
+            ]
+            cells += [row.kind, *map(csv_cell, (row.variant, row.objective, row.settings)), len(row.results)]
+            cells.append(csv_cell(row.status))
             for column in columns:
                 number = row.numbers.get(column.key)
                 if number is None:
@@ -94,17 +105,17 @@ def to_markdown(tables: Sequence[Table]) -> str:
     parts = []
     for table in tables:
         columns = used_columns(table)
-        head = ["rank", "variant", "objective", *(column.title for column in columns), "seeds"]
+        head = ["rank", "variant", "objective", *(markdown(column.title) for column in columns), "seeds"]
         lines = ["| " + " | ".join(head) + " |", "|" + "---|" * 3 + "---:|" * (len(columns) + 1)]
         for row in table.rows:
             cells = [
                 str(row.rank or "-"),
-                label(row),
-                row.objective,
+                markdown(label(row)),
+                markdown(row.objective),
                 *(show(c, row.numbers.get(c.key)) for c in columns),
             ]
             lines.append("| " + " | ".join([*cells, str(len(row.results) or "-")]) + " |")
-        parts.append("\n".join([*lines, "", *notes(table)]))
+        parts.append("\n".join([*lines, "", *map(markdown, notes(table))]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -127,6 +138,7 @@ def notes(table: Table) -> list[str]:
     lines += [f"target: {target}" for target in _targets(table)]
     lines += [f"left out: {metrics}: {reason}" for reason, metrics in table.left_out.items()]
     lines += [f"{label(row)}: {row.status}" for row in table.rows if row.status]
+    lines += [f"{label(row)}: {note}" for row in table.rows for note in row.notes]
     if any(row.stopped for row in table.rows):
         lines.append("where a seed diverged before its end, a mean is over the seeds that have the number")
     if any(row.mixed for row in table.rows):
@@ -135,4 +147,7 @@ def notes(table: Table) -> list[str]:
         lines.append("speed, time and memory are left out where runs of a row shared their device with other runs")
     if reasons := dict.fromkeys(row.unranked for row in table.rows if row.unranked):
         lines.append(f"no rank: {'; '.join(reasons)}")
+    lines += [f"skipped: {line}" for line in table.skipped[:MOST_SKIPPED]]
+    if (more := len(table.skipped) - MOST_SKIPPED) > 0:
+        lines.append(f"skipped: {more} more records that cannot be read")
     return lines + table.methods

@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import RunError
-from ganzoo.files import append_jsonl, read_jsonl, write_json, write_text, writing
+from ganzoo.files import append_jsonl, write_json, write_text, writing
+from ganzoo.reading import LINES_BYTES, RECORD_BYTES, Unreadable, decode_json, is_plain, read_inside, refused
+from ganzoo.records import Config, Result, Run, metrics_lines, read_record, stats_lines
+from ganzoo.text import clean
 
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
 
-
-RESULT_SCHEMA = 2
-"""Version of result.json. A file with another number is refused."""
 
 RECORD_SCHEMA = 1
 """Version of run.json."""
@@ -108,8 +109,12 @@ class RunDirectory:
             )
 
     def read_record(self) -> dict[str, Any]:
-        """Content of run.json: what the run began with, beside its config. Empty for runs of earlier versions."""
-        return _read_json(self.record_file) if self.record_file.exists() else {}
+        """Content of run.json: what the run began with, beside its config. Empty for runs of earlier versions.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        return self._read("run.json", Run) if os.path.lexists(self.record_file) else {}
 
     def record(self, **facts: Any) -> None:
         """Put `facts` into run.json."""
@@ -134,19 +139,63 @@ class RunDirectory:
     def read_config(self) -> dict[str, Any]:
         """
         Raises:
-            RunError: config.json is damaged.
+            RunError: config.json is damaged, or some other program's.
         """
-        return _read_json(self.config_file)
+        return self._read("config.json", Config)
+
+    def is_ours(self) -> bool:
+        """Whether config.json may be ganzoo's: other programs have files of that name, too."""
+        try:
+            document = decode_json(read_inside(self.path, "config.json", RECORD_BYTES))
+        except (FileNotFoundError, Unreadable):
+            return True  # it is to be told what is wrong with it
+        return isinstance(document, dict) and {"variant", "objective", "dataset"} <= document.keys()
 
     def read_result(self) -> dict[str, Any] | None:
-        """The finished run's row, or None while it is not finished."""
-        return _read_json(self.result_file) if self.result_file.exists() else None
+        """The finished run's row, or None while it is not finished.
+
+        Raises:
+            RunError: result.json is damaged, of another version, or no plain file.
+        """
+        return self._read("result.json", Result) if os.path.lexists(self.result_file) else None
+
+    def read_environment(self) -> dict[str, Any]:
+        """Content of env.json; empty where there is none that can be read."""
+        try:
+            document = decode_json(read_inside(self.path, "env.json", RECORD_BYTES))
+        except (FileNotFoundError, Unreadable):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def read_failure(self) -> str:
+        """The first line of failure.txt; "" where there is none."""
+        try:
+            text = read_inside(self.path, "failure.txt", RECORD_BYTES)[:8192].decode("utf-8", errors="replace")
+        except (FileNotFoundError, Unreadable):
+            return ""
+        return clean((text.strip().splitlines() or ["no message"])[0], 500)
 
     def stats(self) -> list[dict[str, Any]]:
-        return read_jsonl(self.stats_file)
+        """The ticks, oldest first; lines that are none are left out. RunError for what is no plain file."""
+        return list(stats_lines(self._read_lines("stats.jsonl")))
 
     def metrics(self) -> list[dict[str, Any]]:
-        return read_jsonl(self.metrics_file)
+        """The scores; as `stats`."""
+        return list(metrics_lines(self._read_lines("metrics.jsonl")))
+
+    def _read(self, name: str, schema: type[Any]) -> dict[str, Any]:
+        try:
+            return read_record(read_inside(self.path, name, RECORD_BYTES), schema)
+        except (FileNotFoundError, Unreadable) as error:
+            raise refused(self.path / name, error) from None
+
+    def _read_lines(self, name: str) -> bytes:
+        try:
+            return read_inside(self.path, name, LINES_BYTES)
+        except FileNotFoundError:
+            return b""
+        except Unreadable as error:
+            raise refused(self.path / name, error) from None
 
     def add_stats(self, document: dict[str, Any]) -> None:
         append_jsonl(self.stats_file, document)
@@ -190,12 +239,27 @@ class RunDirectory:
         return self.neighbours_dir / f"{stem(images)}.png"
 
     def snapshots(self) -> list[Path]:
-        """Oldest first."""
-        return sorted(self.snapshots_dir.glob("[0-9]*.safetensors"))
+        """Oldest first; plain files only."""
+        return self._listed("snapshots", ".safetensors")
 
     def samples(self) -> list[Path]:
-        """Oldest first."""
-        return sorted(self.samples_dir.glob("[0-9]*.png"))
+        """Oldest first; plain files only."""
+        return self._listed("samples", ".png")
+
+    def neighbours(self) -> list[Path]:
+        """Oldest first; plain files only."""
+        return self._listed("neighbours", ".png")
+
+    def _listed(self, folder: str, ending: str) -> list[Path]:
+        try:
+            names = os.listdir(self.path / folder)
+        except OSError:
+            return []
+        ours = sorted(name for name in names if _STEM.fullmatch(name.removesuffix(ending)) and name.endswith(ending))
+        return [self.path / folder / name for name in ours if is_plain(self.path, f"{folder}/{name}")]
+
+
+_STEM = re.compile(r"\d{6,9}\.\d{3}")  # of `stem`
 
 
 def stem(images: int) -> str:
@@ -209,10 +273,22 @@ def kimg_of(path: Path) -> float:
 
 
 def find_runs(paths: list[Path]) -> list[RunDirectory]:
-    """Every run under `paths`, however deep, in order of path."""
-    names = ("config.json", "result.json")  # a result that was copied alone is a row all the same
-    found = {file.parent.resolve() for path in paths for name in names for file in path.rglob(name)}
+    """Every run under `paths`, in order of path. Links below them are not followed; folders that cannot be read are
+    left out.
+    """
+    names = {"config.json", "result.json"}  # a result that was copied alone is a row all the same
+    found: set[Path] = set()
+    for path in paths:
+        top = path.resolve()
+        for folder, below, files in os.walk(top):
+            if len(folder) - len(str(top)) > _DEEPEST:
+                below.clear()
+            if names & set(files):
+                found.add(Path(folder))
     return [RunDirectory(path) for path in sorted(found)]
+
+
+_DEEPEST = 2000  # characters of a path below the one that was named: results lie a few folders deep
 
 
 def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
@@ -228,20 +304,10 @@ def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
     if os.sep in name or name.endswith(".npz"):
         raise RunError(f"{name} does not exist", "give a run directory, a folder of images or a .npz file")
     runs = [run for run in find_runs([under]) if run.snapshots() and run.config_file.exists()] if under.is_dir() else []
-    ours = [run for run in runs if run.read_config().get("variant", {}).get("name") == name]
+    ours = [run for run in runs if run.is_ours() and run.read_config()["variant"]["name"] == name]
     if not ours:
         raise RunError(
             f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
             f"train one: ganzoo train {name}",
         )
     return max(ours, key=lambda run: run.snapshots()[-1].stat().st_mtime)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}", "delete the file, or the run, and start again") from None
-    if not isinstance(document, dict):
-        raise RunError(f"{path} holds no record", "delete the file, or the run, and start again")
-    return document

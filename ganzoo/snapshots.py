@@ -19,8 +19,10 @@ from ganzoo.errors import RunError
 from ganzoo.files import write_bytes
 from ganzoo.gan import GAN, VariantConfig
 from ganzoo.layers import from_dict
+from ganzoo.reading import WEIGHTS_BYTES, cleaned, read_named, sha256_inside
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
+from ganzoo.text import clean
 
 SNAPSHOT_SCHEMA = 2
 """Version of the header. 1: of earlier versions, without a digest; still read."""
@@ -133,7 +135,7 @@ def snapshot_digest(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
 
 def snapshot_hashes(run: RunDirectory) -> dict[str, str]:
     """Name of each snapshot -> SHA-256 of the whole file: what others can check without ganzoo (`sha256sum`)."""
-    return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in run.snapshots()}
+    return {path.stem: sha256_inside(run.path, f"snapshots/{path.name}") for path in run.snapshots()}
 
 
 def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -143,15 +145,16 @@ def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         RunError: the file is not there, damaged, or was not written by ganzoo.
     """
     try:
-        data = path.read_bytes()
+        data = read_named(path, WEIGHTS_BYTES)
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")
         document = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["ganzoo"])
         problem = _header_problem(document, tensors)
+        document = cleaned(document)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
     if problem:
-        raise RunError(f"snapshot {path} is damaged or not ganzoo's: {problem}", _CURE)
+        raise RunError(f"snapshot {path} is damaged or not ganzoo's: {clean(problem, 300)}", _CURE)
     return document, tensors
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,8 @@ from ganzoo.engine.step import Step
 from ganzoo.environment import describe_environment
 from ganzoo.errors import RunError
 from ganzoo.generation import generate
+from ganzoo.reading import RECORD_BYTES, Unreadable, read_named
+from ganzoo.records import Speed, read_record
 from ganzoo.registry import Registry
 from ganzoo.scoring import load_images
 from ganzoo.snapshots import build_gan
@@ -171,14 +172,13 @@ CONDITIONS = {
 def read_speed(path: Path) -> dict[str, Any]:
     """What `measure_speed` returned. Raises RunError where the file holds something else, or cannot be read."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}", "give the speed.json of a `ganzoo bench --speed-only`") from None
-    rows = document.get("rows") if isinstance(document, dict) and document.get("schema") == SCHEMA else None
-    sound = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() >= {*KEY, *KINDS} for row in rows)
-    if not sound or not isinstance(document.get("environment"), dict):
-        raise RunError(f"{path} is no file of `ganzoo bench --speed-only`", "give its speed.json")
-    return dict(document)
+        document = read_record(read_named(path, RECORD_BYTES), Speed)
+        if document["schema"] != SCHEMA:
+            raise Unreadable(f"has schema {document['schema']} instead of {SCHEMA}")
+    except (FileNotFoundError, Unreadable) as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else error
+        raise RunError(f"{path} {reason}", "give the speed.json of a `ganzoo bench --speed-only`") from None
+    return document
 
 
 def changed_conditions(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:

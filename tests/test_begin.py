@@ -237,7 +237,7 @@ def test_a_state_that_holds_anything_is_refused_in_words(registry: Registry, con
         run.state_file.write_bytes(sealed(buffer.getvalue()))
         with contextlib.suppress(RunError):  # anything else is a defect; a number of seconds may be any number
             run_job(registry, config_of(data), out, root=tmp_path)
-            assert key in ("seconds", "wall_seconds", "snapshot", "snapshot_step", "step", "run"), (key, value)
+            assert key in ("seconds", "wall_seconds", "snapshot", "snapshot_step", "step", "run", "tick"), (key, value)
             run.result_file.unlink()
 
 

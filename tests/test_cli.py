@@ -258,7 +258,7 @@ def make_png_folder(path: Path, count: int, size: tuple[int, int]) -> Path:
         (["train", "dcgan", "--log", "tensorbord"], "unknown callback", "tensorboard"),
         (["train", "dcgan", "--device", "cuda:77"], "not there", "cpu"),
         (["train", "dcgan", "--device", "toaster"], "not a device", "cpu"),
-        (["train", "dcgan", "--config", "/nowhere.toml"], "cannot read", ""),
+        (["train", "dcgan", "--config", "/nowhere.toml"], "does not exist", ""),
         (["train"], "no variant", "ganzoo list"),
         (["bench", "--variants", "dcgan,gna"], "unknown variant 'gna'", "gan"),
         (["bench", "--device", "cuda:77"], "not there", "cpu"),

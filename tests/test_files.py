@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ganzoo.errors import UserError
-from ganzoo.files import append_jsonl, exclusive, finite, read_jsonl, write_atomic, write_json
+from ganzoo.files import append_jsonl, exclusive, finite, write_atomic, write_json
+from ganzoo.records import stats_lines
 
 
 def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -32,11 +33,10 @@ def test_numbers_json_cannot_say_become_null(tmp_path: Path) -> None:
 
 def test_a_line_cut_short_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    append_jsonl(path, {"a": 1})
+    append_jsonl(path, {"images": 1})
     with path.open("a") as file:
         file.write('{"a": 2')
-    assert read_jsonl(path) == [{"a": 1}]
-    assert read_jsonl(tmp_path / "none.jsonl") == []
+    assert list(stats_lines(path.read_bytes())) == [{"images": 1}]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks on Windows")

@@ -378,13 +378,18 @@ def test_a_copy_of_a_run_is_no_further_seed(tmp_path: Path, write_run: Write) ->
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"protocol": {"id": "x"}}', "\0\1"])
-def test_a_damaged_result_is_a_user_error_that_names_the_file(text: str, tmp_path: Path, write_run: Write) -> None:
+def test_a_damaged_result_is_named_and_the_others_are_shown(text: str, tmp_path: Path, write_run: Write) -> None:
     write_run(tmp_path / "good")
     write_run(tmp_path / "bad", seed=1)
     (tmp_path / "bad" / "result.json").write_text(text)
-    with pytest.raises(RunError, match=r"result\.json") as caught:
+    table = only_table(tmp_path)
+    assert len(generated(table)[0].results) == 1
+    assert [line.startswith(f"{tmp_path}/bad/result.json is no ") for line in table.skipped] == [True]
+    assert any(line.startswith("skipped: ") for line in to_markdown([table]).splitlines())
+    assert json.loads(to_json([table]))[0]["skipped"] == table.skipped
+    (tmp_path / "good" / "result.json").write_text(text)
+    with pytest.raises(RunError, match=r"no record here can be read: .*result\.json"):
         read_tables([tmp_path])
-    assert str(tmp_path / "bad") in caught.value.cause
 
 
 def test_a_damaged_config_is_a_user_error(tmp_path: Path) -> None:
@@ -457,6 +462,9 @@ def test_the_command(
     assert "real: test split" in text
     assert json.loads(ganzoo("leaderboard", tmp_path, "--json").stdout)[0]["rows"][2]["variant"] == "gan"
     (tmp_path / "gan-s0" / "result.json").write_text("{")
+    assert f"skipped: {tmp_path}/gan-s0/result.json is no JSON" in ganzoo("leaderboard", tmp_path).stdout
+    for file in tmp_path.rglob("result.json"):
+        file.write_text("{")
     done = ganzoo("leaderboard", tmp_path, code=2)
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr

@@ -80,9 +80,10 @@ def runs(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> Path:
     stats = [{"images": 500 * i, "kimg": i / 2, "d_loss": 1.0 / i, "g_loss": 2.0 * i, "seconds": 1} for i in (1, 2)]
     stats.append({"images": 1500, "kimg": 1.5, "d_loss": None, "g_loss": 1.0})
     (a / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in stats))
+    scored = {"protocol": "digits-a", "seconds": 1.0, "sample_img_per_s": 500.0, "left_out": {}}
     metrics = [
-        {"images": 0, "kimg": 0.0, "values": {"fid": 300.0}},
-        {"images": 1000, "kimg": 1.0, "values": {"fid": 12.5}},
+        {"images": 0, "kimg": 0.0, "values": {"fid": 300.0}, **scored},
+        {"images": 1000, "kimg": 1.0, "values": {"fid": 12.5}, **scored},
     ]
     (a / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
     (a / "env.json").write_text(

@@ -116,11 +116,11 @@ def test_other_conditions_and_missing_variants_are_told(
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (None, "cannot read"),
-        ("{", "cannot read"),
-        ("[]", "is no file of"),
-        ('{"a": 1}', "is no file of"),
-        ('{"schema": 1, "rows": [{"variant": "gan"}], "environment": {}}', "is no file of"),
+        (None, "does not exist"),
+        ("{", "is no JSON"),
+        ("[]", "is no record"),
+        ('{"a": 1}', "is no record"),
+        ('{"schema": 1, "rows": [{"variant": "gan"}], "environment": {}}', "is no record of this version: rows"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_it_is_measured(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,7 +104,11 @@ def _show_protocol(name: str, runs: Path, as_json: bool) -> None:
     from ganzoo.protocol import explain
     from ganzoo.runs import find_runs
 
-    results = [(run, result) for run in find_runs([runs]) if (result := run.read_result()) is not None]
+    results = []
+    for run in find_runs([runs]):
+        with contextlib.suppress(RunError):  # of another version, or damaged: the leaderboard names it
+            if (result := run.read_result()) is not None:
+                results.append((run, result))
     same = [(run, result["protocol"]) for run, result in results if result.get("protocol", {}).get("id") == name]
     if not same:
         raise RunError(f"no result under {runs}/ has the protocol {name}", "say where the runs are: --runs DIR")

@@ -19,6 +19,7 @@ from ganzoo.engine.statistics import Statistics
 from ganzoo.errors import RunError
 from ganzoo.files import seal_holds, sealed, write_atomic
 from ganzoo.gan import GAN
+from ganzoo.reading import WEIGHTS_BYTES, Unreadable, check_archive, read_inside
 from ganzoo.runs import RunDirectory
 
 SCHEMA = 2
@@ -82,7 +83,7 @@ class TrainState:
         """
         problems: list[str] = []
         for file in (run.state_file, run.previous_state_file):
-            if not file.exists():
+            if not os.path.lexists(file):
                 continue
             document, problem = read_state(file)
             if document is not None:
@@ -146,13 +147,16 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) 
 def read_state(file: Path) -> tuple[dict[str, Any] | None, str]:
     """The document of a saved state, or None and what is wrong with the file, as the end of a sentence."""
     try:
-        data = file.read_bytes()
+        data = read_inside(file.parent.parent, f"{file.parent.name}/{file.name}", WEIGHTS_BYTES)
         holds = seal_holds(data)
         if holds is False:
             return None, "is damaged (its SHA-256 is another)"
+        check_archive(data)
         document = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except OSError as error:
-        return None, f"cannot be read ({error.strerror})"
+    except FileNotFoundError:
+        return None, "does not exist"
+    except Unreadable as error:
+        return None, f"is damaged (it {error})"
     except Exception:  # a damaged file can raise nearly anything in torch
         return None, "is damaged"
     schema = document.get("schema") if isinstance(document, dict) else None

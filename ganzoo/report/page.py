@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import importlib.resources
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ganzoo import __version__
 from ganzoo.columns import Number
 from ganzoo.config import flatten
+from ganzoo.errors import RunError
 from ganzoo.leaderboard import Row, Table, read_tables
 from ganzoo.protocol import explain
+from ganzoo.reading import Unreadable, read_picture
 from ganzoo.render import label, notes, show, used_columns
 from ganzoo.report.chart import line_chart
 from ganzoo.runs import RunDirectory, kimg_of
+from ganzoo.text import clean
 
 KIMG = "real images shown to D (kimg)"
 
@@ -92,23 +95,28 @@ def run_view(table: Table, row: Row, run: RunDirectory, roots: Sequence[Path] = 
         status = "; ".join(dict.fromkeys(row.failures))
     return {
         "title": f"{label(row)}, {row.objective}, seed {config.get('seed')}",
-        "path": shown_path(run.path, roots),
+        "path": clean(shown_path(run.path, roots)),
         "status": status,
         "pictures": list(pictures(run)),
-        "charts": [chart for chart in (loss_chart(run.stats()), fid_chart(run.metrics())) if chart],
+        "charts": [chart for chart in (loss_chart(lines(run.stats)), fid_chart(lines(run.metrics))) if chart],
         "scores": scores,
         "settings": pairs(config),
         "environment": pairs(environment_of(run, result)),
     }
 
 
+def lines(read: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The records of a file of lines; none where it cannot be read: a page without that chart."""
+    try:
+        return read()
+    except RunError:
+        return []
+
+
 def environment_of(run: RunDirectory, result: Mapping[str, Any] | None) -> dict[str, Any]:
     """Content of env.json; what result.json keeps of it where the file is missing or damaged."""
-    try:
-        document = json.loads(run.env_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        document = None
-    if not isinstance(document, dict):
+    document = run.read_environment()
+    if not document:
         return (result or {}).get("environment") or {}
     doctor = document.get("doctor")
     if isinstance(doctor, dict):  # its versions are the run's own, or "stale" says that they are not
@@ -126,20 +134,20 @@ def shown_path(path: Path, roots: Sequence[Path]) -> str:
 
 def pictures(run: RunDirectory) -> Iterable[tuple[str, str]]:
     """(caption, data URI) of what there is: the real images, the last samples, the nearest training images."""
-    samples, neighbours = run.samples(), sorted(run.neighbours_dir.glob("[0-9]*.png"))
-    real = run.path / "real.png"
-    if samples:
-        yield f"generated, after {kimg_of(samples[-1]):g} kimg", data_uri(samples[-1])
-    if real.is_file():
-        yield "real", data_uri(real)
-    if neighbours:
+    wanted = [("real", "real.png")]
+    if samples := run.samples():
+        wanted.insert(0, (f"generated, after {kimg_of(samples[-1]):g} kimg", f"samples/{samples[-1].name}"))
+    if neighbours := run.neighbours():
         caption = "rows of generated images, each above the training images they are nearest to"
-        yield f"{caption}; after {kimg_of(neighbours[-1]):g} kimg", data_uri(neighbours[-1])
+        wanted.append((f"{caption}; after {kimg_of(neighbours[-1]):g} kimg", f"neighbours/{neighbours[-1].name}"))
+    for caption, name in wanted:
+        with contextlib.suppress(FileNotFoundError, Unreadable):  # a page without that picture
+            yield caption, data_uri(read_picture(run.path, name))
 
 
-def data_uri(path: Path) -> str:
-    """A PNG file as an address that holds it."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+def data_uri(picture: bytes) -> str:
+    """A PNG as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"
 
 
 def loss_chart(stats: Sequence[Mapping[str, Any]]) -> str:
