@@ -57,12 +57,20 @@ def choose_configs(
 
 
 def plan_jobs(
-    registry: Registry, configs: Sequence[RunConfig], seeds: int, out: Path, root: Path, plugin_files: Sequence[Path]
+    registry: Registry,
+    configs: Sequence[RunConfig],
+    seeds: int,
+    out: Path,
+    root: Path,
+    plugin_files: Sequence[Path],
+    *,
+    data: str,
 ) -> list[Job]:
     """One job per config and seed, seeds outermost, so that a bench cut short has compared every variant once.
 
-    A job's folder carries a hash of its config and of the sources of variant and objective: the same command finds its
-    finished runs again, and other settings, or an edited plugin, never meet them.
+    A job's folder carries a hash of its config, of the sources of variant and objective, and of `data`, a digest of
+    what it begins with: the training images, and initial weights. The same command finds its finished runs again, and
+    other settings, other images, or an edited plugin, never meet them.
     """
     total = len(configs) * seeds
     jobs: list[Job] = []
@@ -70,7 +78,7 @@ def plan_jobs(
         for config in configs:
             seeded = replace(config, seed=config.seed + index)
             variant, objective = registry.variant(seeded.variant.name), registry.objective(seeded.objective.name)
-            text = json.dumps(seeded.identity(), sort_keys=True) + source_sha256(variant, objective)
+            text = json.dumps(seeded.identity(), sort_keys=True) + source_sha256(variant, objective) + data
             digest = hashlib.sha256(text.encode()).hexdigest()[:8]
             option = "" if seeded.objective.name == variant.objective else f"+{seeded.objective.name}"
             name = f"{seeded.variant.name}{option}-s{seeded.seed}-{digest}"
@@ -86,7 +94,15 @@ def plan_jobs(
     return jobs
 
 
-def run_jobs(jobs: Sequence[Job], announce: Callable[[str], None]) -> list[RunDirectory]:
+Outdated = Callable[[Job, dict[str, Any]], str | None]
+"""Why the result of a finished job is no longer what the job asks for, in words; None where it is."""
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    announce: Callable[[str], None],
+    outdated: Outdated = lambda job, result: None,
+) -> list[RunDirectory]:
     """Run what is missing, one job after another. A job that fails leaves `failure.txt` in its folder and the next one
     starts; so does a worker that is killed. `announce` is told of jobs that are already done and of failures.
 
@@ -96,8 +112,7 @@ def run_jobs(jobs: Sequence[Job], announce: Callable[[str], None]) -> list[RunDi
     context = multiprocessing.get_context("spawn")
     for job in jobs:
         run = RunDirectory(Path(job.out))
-        if run.read_result() is not None:
-            announce(f"{job.title}: done before")
+        if done_before(job, announce, outdated):
             continue
         exitcode = join(context.Process(target=work, args=(job,), name=job.title))
         if exitcode:
@@ -105,6 +120,15 @@ def run_jobs(jobs: Sequence[Job], announce: Callable[[str], None]) -> list[RunDi
                 write_failure(run, f"the process was ended by signal {-exitcode} (out of memory?)")
             announce(f"{job.title}: failed: {first_failure(run) or f'exit code {exitcode}'}")
     return [RunDirectory(Path(job.out)) for job in jobs]
+
+
+def done_before(job: Job, announce: Callable[[str], None], outdated: Outdated) -> bool:
+    """Whether the job has a result that counts; said in a line where there is one."""
+    result = RunDirectory(Path(job.out)).read_result()
+    reason = None if result is None else outdated(job, result)
+    if result is not None:
+        announce(f"{job.title}: {reason or 'done before'}")
+    return result is not None and reason is None
 
 
 def join(worker: multiprocessing.process.BaseProcess) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganzoo.errors import SettingError
 from ganzoo.settings import knob
 from ganzoo.specs import Value
 
@@ -55,7 +56,16 @@ class Train:
     until: str | None = knob(
         None, "stop at the first scored snapshot this good, e.g. fid=10; none: train to the end", type=str
     )
-    snapshots: int = knob(8, "snapshots, evenly spaced over the run, beside the one before training", minimum=1)
+    snapshots: int = knob(
+        8,
+        "snapshots, evenly spaced over the run, beside the one before training; a run that is made longer keeps their "
+        "interval",
+        minimum=1,
+    )
+    scores: str = knob(
+        "every",
+        "which snapshots are scored: none; last; every N, the first and the last always; every: by eval.every",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +80,7 @@ class Eval:
     num_reference: int | None = knob(
         None, "real images to compare with, drawn once at random; none: all of the train split", minimum=2, type=int
     )
-    every: int = knob(4, "score every Nth snapshot; the first and the last always are", minimum=1)
+    every: int = knob(4, "score every Nth snapshot; the first and the last always are; see train.scores", minimum=1)
     batch_size: int = knob(250, "images per batch while sampling and extracting features", minimum=1)
 
 
@@ -88,6 +98,7 @@ class RunConfig:
     engine: str = "fast"  # "plain": eager, torch's own convolutions and layout; what the fast paths are tested against
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
     callbacks: tuple[str, ...] = ()
+    init: str | None = None  # run directory or snapshot whose weights training starts from; None: fresh ones
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, and accepted by `--config`."""
@@ -107,19 +118,71 @@ class RunConfig:
             "engine": self.engine,
             "device": self.device,
             "callbacks": list(self.callbacks),
+            **({} if self.init is None else {"init": self.init}),
         }
 
     def identity(self) -> dict[str, Any]:
-        """What must be equal for a run to be continued, as flat `section.key` pairs."""
-        document = {key: value for key, value in self.to_dict().items() if key not in ("device", "callbacks")}
-        document["eval"] = {key: value for key, value in document["eval"].items() if key != "batch_size"}
-        if document["engine"] == "fast":
-            del document["engine"]  # runs from before there was a choice
-        return flatten(document)
+        """What was asked for, as flat `section.key` pairs, less what tells only where: two runs of equal identity,
+        images and initial weights compute the same. Where the images lie is not part of it: their digest is compared.
+        """
+        return {
+            key: value
+            for key, value in flatten(self.to_dict()).items()
+            if key not in PLACES and not (key in _LATER and value == _LATER[key])
+        }
+
+    def training_identity(self) -> dict[str, Any]:
+        """Of `identity`, what decides the weights after a number of images: neither the length of the run nor how it is
+        scored.
+        """
+        scoring = ("schema", "eval.", "features.", "metrics.")
+        return {key: v for key, v in self.identity().items() if key not in BUDGET and not key.startswith(scoring)}
+
+    def budget(self) -> dict[str, Any]:
+        """How long the run is, and what is kept and scored of it: what may be another when a run is continued."""
+        return {key: getattr(self.train, key.removeprefix("train.")) for key in BUDGET}
+
+    def is_scored(self, index: int, last: bool) -> bool:
+        """Whether snapshot number `index` (0: untrained) is scored; `last`: it ends the run."""
+        every = score_interval(self.train.scores, self.eval.every)
+        return every is not None and (last or (every > 0 and index % every == 0))
 
     @property
     def metric_names(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.eval.metrics.split(",") if name.strip())
+
+
+PLACES = frozenset({"device", "callbacks", "init", "dataset.path", "features.weights", "eval.batch_size"})
+"""Settings that say where or how fast, not what: images and weights are known by their digests."""
+
+BUDGET = ("train.kimg", "train.minutes", "train.until", "train.snapshots", "train.scores")
+"""Settings that a run may be continued with other values of."""
+
+_LATER = {
+    "engine": "fast",
+    "train.scores": "every",
+    "dataset.fit": "crop",
+    "dataset.background": "black",
+    "dataset.white": None,
+}
+"""Settings that earlier versions did not have, with what they did: runs of before go on."""
+
+
+def score_interval(scores: str, every: int) -> int | None:
+    """`train.scores` as a number: every Nth snapshot, 0 for the last one alone, None for none. `every`: eval.every.
+
+    Raises:
+        SettingError: it is none of none, last, every, every N.
+    """
+    word, _, number = scores.strip().lower().partition(" ")
+    number = number.strip()
+    if word in ("none", "last") and not number:
+        return None if word == "none" else 0
+    if word == "every" and not number:
+        return every
+    if word == "every" and number.isdecimal() and 0 < int(number) < 10**6:
+        return int(number)
+    raise SettingError(f"train.scores={scores!r} names no snapshots", "say none, last, every, or every N: 'every 2'")
 
 
 def dataset_label(name: str, settings: Mapping[str, Any]) -> str:

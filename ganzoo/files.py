@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
@@ -74,6 +75,23 @@ def exclusive(path: Path) -> Iterator[None]:
 def write_json(path: Path, document: Any) -> None:
     """Atomically, readable, with NaN and infinity as null."""
     write_text(path, json.dumps(finite(document), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+_SEAL = b"\nganzoo sha256 "
+_SEAL_SIZE = len(_SEAL) + 64 + 1
+
+
+def sealed(data: bytes | memoryview) -> bytes:
+    """`data`, and behind it a line with its SHA-256, which readers of zip archives, torch's among them, pass over."""
+    return b"".join((data, _SEAL, hashlib.sha256(data).hexdigest().encode(), b"\n"))
+
+
+def seal_holds(data: bytes) -> bool | None:
+    """Whether what lies before the line of `sealed` is what was sealed; None where there is no such line."""
+    body, line = memoryview(data)[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    if not line.startswith(_SEAL):
+        return None
+    return line[len(_SEAL) : -1] == hashlib.sha256(body).hexdigest().encode() and line.endswith(b"\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganzoo.config import RunConfig, dataset_label
+from ganzoo.begin import begin, check_same_images, data_of, outdated
+from ganzoo.config import RunConfig, dataset_label, score_interval
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.concurrent import ALONE, Turn
@@ -29,7 +30,7 @@ from ganzoo.layers import check_fit, scores_of
 from ganzoo.registry import Registry
 from ganzoo.runs import RESULT_SCHEMA, RunDirectory
 from ganzoo.scoring import Scorer, load_images
-from ganzoo.snapshots import build_gan, check_gan, save_snapshot
+from ganzoo.snapshots import build_gan, check_gan, save_snapshot, snapshot_hashes
 from ganzoo.source import source_sha256
 from ganzoo.target import parse_target
 
@@ -41,6 +42,7 @@ def run_job(
     out: Path,
     *,
     root: Path,
+    images: Images | None = None,
     observers: Sequence[Observer] = (),
     announce: Callable[[str], None] = lambda text: None,
     report: Callable[[str], None] | None = None,
@@ -48,21 +50,30 @@ def run_job(
 ) -> dict[str, Any]:
     """Train as `config` says into `out`, score, and return the content of result.json.
 
-    A finished run is returned as it is; an interrupted one is continued. `root` is the folder of datasets and caches.
-    `announce` is told, in one line, what takes a while beside training, and how far it has come, and may leave lines
-    out; `report` (None: `announce`), what has to be known of this run. `turn`: the run's own, where it shares its
-    process and device with others; memory and energy are then no single run's, and are not told.
+    A finished run is returned as it is; an interrupted one is continued, and so is one that was finished with a smaller
+    budget. `root` is the folder of datasets and caches; `images`: the training images, None: loaded here. `announce`
+    is told, in one line, what takes a while beside training, and how far it has come, and may leave lines out; `report`
+    (None: `announce`), what has to be known of this run. `turn`: the run's own, where it shares its process and device
+    with others; memory and energy are then no single run's, and are not told.
 
     Raises:
-        UserError: anything the user can mend; what has been computed so far is kept.
+        UserError: anything the user can mend; what has been computed so far is kept. RunError where the run was trained
+            on other images than those of now.
     """
     started = time.perf_counter()
     run = RunDirectory.open(out, config)
+    if images is None:
+        announce(f"loading {config.dataset.name}")
+        images = load_images(registry, config, root, "train")
+    check_same_images(run, images)
     finished = run.read_result()
     if finished is not None:
-        return finished
+        reason = outdated(finished, registry, config, root)
+        if reason is None:
+            return finished
+        (report or announce)(f"{run.path}: {reason}")
     with exclusive(run.path / ".lock"):
-        return _run(registry, config, run, root, observers, announce, report or announce, started, turn)
+        return _run(registry, config, run, root, images, observers, announce, report or announce, started, turn)
 
 
 def _run(
@@ -70,6 +81,7 @@ def _run(
     config: RunConfig,
     run: RunDirectory,
     root: Path,
+    images: Images,
     observers: Sequence[Observer],
     announce: Callable[[str], None],
     report: Callable[[str], None],
@@ -84,8 +96,6 @@ def _run(
     environment = describe_environment(device, precision.name, registry.plugins, root) | {"concurrent": concurrent}
     write_json(run.env_file, environment)
 
-    announce(f"loading {config.dataset.name}")
-    images = load_images(registry, config, root, "train")
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
     source = source_sha256(variant, objective)  # before training: files may be edited while it runs
     label = dataset_label(config.dataset.name, config.dataset.settings)
@@ -94,18 +104,19 @@ def _run(
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
         )
-    announce(f"loading the feature network {config.features.name}")
-    scorer = Scorer(registry, config, images, root=root, device=device, announce=announce)
-    announce("scoring real images against real images")
-    real = floors(scorer)
+    scoring = None
+    if score_interval(config.train.scores, config.eval.every) is not None:
+        announce(f"loading the feature network {config.features.name}")
+        scoring = Scoring(Scorer(registry, config, images, root=root, device=device, announce=announce), announce)
 
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)
     check_gan(gan, variant.name, images.shape, images.num_classes, variant.conditional)
+    begun = begin(run, registry, config, images, gan)
     losses = objective.load()(config.objective.settings)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*_callbacks(registry, run, config), *observers]
-    take_snapshot = _SnapshotTaker(run, config, gan, images, scorer, variant.conditional, watchers)
+    take_snapshot = _SnapshotTaker(run, config, gan, images, scoring, variant.conditional, watchers, device)
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
     outcome = train(
@@ -118,6 +129,8 @@ def _run(
         precision=precision,
         plain=config.engine == "plain",
         run=run,
+        identity=begun.identity,
+        first_budget=begun.first_budget,
         began=started,
         take_snapshot=take_snapshot,
         target=target,
@@ -129,7 +142,9 @@ def _run(
     )
     sampler.close()
     seconds = outcome.earlier_seconds + time.perf_counter() - started
-    result = _result(config, run, gan, scorer, real, outcome, environment, device, seconds)
+    result = _result(config, run, gan, scoring, outcome, environment, device, seconds)
+    result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
+    result["snapshots"] = snapshot_hashes(run)
     result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent}
     result["source"] = source
     result["higher_is_better"] = scores_of(registry, config)
@@ -175,6 +190,31 @@ def _save_real_grid(run: RunDirectory, images: Images, conditional: bool) -> Non
     save_png(run.path / "real.png", make_grid(images.pixels[index], columns))
 
 
+NOT_SCORED = {"id": "not-scored"}
+"""The protocol of a run that was trained without scores."""
+
+
+class Scoring:
+    """A scorer and its floors, which are computed when the first score is due: features of a large dataset take
+    minutes, and a run that is scored at its end begins without them.
+    """
+
+    def __init__(self, scorer: Scorer, announce: Callable[[str], None]) -> None:
+        self.scorer, self._announce = scorer, announce
+        self._floors: list[dict[str, Any]] | None = None
+
+    def prepare(self) -> None:
+        if self._floors is None:
+            self._announce("scoring real images against real images")
+            self._floors = floors(self.scorer)
+
+    @property
+    def floors(self) -> list[dict[str, Any]]:
+        """Rows of real images."""
+        self.prepare()
+        return self._floors or []
+
+
 class _SnapshotTaker:
     """Stores, pictures and, where it is due, scores a snapshot, and tells the observers."""
 
@@ -184,17 +224,18 @@ class _SnapshotTaker:
         config: RunConfig,
         gan: GAN,
         images: Images,
-        scorer: Scorer,
+        scoring: Scoring | None,
         conditional: bool,
         observers: Sequence[Observer],
+        device: torch.device,
     ) -> None:
         self._run, self._config, self._gan, self._images = run, config, gan, images
-        self._scorer, self._observers = scorer, observers
+        self._scoring, self._observers, self._device = scoring, observers, device
         self._inputs, self._count, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
-        with preserved_random_state(self._scorer.device):
+        with preserved_random_state(self._device):
             return self._take(images=images, index=index, last=last, generator=generator)
 
     def _take(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
@@ -207,27 +248,13 @@ class _SnapshotTaker:
             num_classes=self._images.num_classes,
             class_names=self._images.class_names,
             images=images,
+            images_sha256=self._images.sha256,
         )
         grid = self._grid(generator)
         save_png(run.sample_file(images), grid)
-        protocol = self._scorer.protocol.id  # a run taken up by another version is scored anew
-        records = (record for record in run.metrics() if record["images"] == images)
-        record = next((record for record in records if record["protocol"] == protocol), None)
-        due = index % config.eval.every == 0 or last
-        if due and record is None:
-            score = self._scorer.score_generator(generator, self._gan.z_dim)
-            if images and len(score.pairs):
-                self._save_neighbours(run.neighbours_file(images), generator, score.pairs)
-            record = {
-                "images": images,
-                "kimg": images / 1000,
-                "values": score.values,
-                "left_out": score.left_out,
-                "seconds": round(score.seconds, 3),
-                "sample_img_per_s": round(score.sample_img_per_s, 1),
-                "protocol": protocol,
-            }
-            run.add_metrics(record)
+        record = None
+        if self._scoring is not None and config.is_scored(index, last):
+            record = self._scored(images, generator)
         snapshot = Snapshot(
             images=images,
             index=index,
@@ -240,16 +267,40 @@ class _SnapshotTaker:
             observer.on_snapshot(snapshot)
         return snapshot.metrics
 
-    def _save_neighbours(self, path: Path, generator: nn.Module, pairs: torch.Tensor) -> None:
+    def _scored(self, images: int, generator: nn.Module) -> dict[str, Any]:
+        """The snapshot's line of metrics.jsonl: what is there under the same protocol, or made now."""
+        assert self._scoring is not None
+        run, scorer = self._run, self._scoring.scorer
+        self._scoring.prepare()
+        protocol = scorer.protocol.id  # a run taken up by another version is scored anew
+        for record in run.metrics():
+            if record["images"] == images and record["protocol"] == protocol:
+                return record
+        score = scorer.score_generator(generator, self._gan.z_dim)
+        if images and len(score.pairs):
+            self._save_neighbours(scorer, run.neighbours_file(images), generator, score.pairs)
+        record = {
+            "images": images,
+            "kimg": images / 1000,
+            "values": score.values,
+            "left_out": score.left_out,
+            "seconds": round(score.seconds, 3),
+            "sample_img_per_s": round(score.sample_img_per_s, 1),
+            "protocol": protocol,
+        }
+        run.add_metrics(record)
+        return record
+
+    def _save_neighbours(self, scorer: Scorer, path: Path, generator: nn.Module, pairs: torch.Tensor) -> None:
         """Rows of ten generated images, each above a row of the training images they are nearest to; nearest first."""
-        made, real = self._scorer.neighbours(generator, self._gan.z_dim, pairs)
+        made, real = scorer.neighbours(generator, self._gan.z_dim, pairs)
         columns = min(10, len(made))
         whole = len(made) // columns * columns
         rows = zip(made[:whole].split(columns), real[:whole].split(columns), strict=True)
         save_png(path, make_grid(torch.cat([row for pair in rows for row in pair]), columns))
 
     def _grid(self, generator: nn.Module) -> torch.Tensor:
-        blocks = generate_blocks(generator, self._inputs, self._count, device=self._scorer.device)
+        blocks = generate_blocks(generator, self._inputs, self._count, device=self._device)
         return make_grid(torch.cat([pixels for pixels, _ in blocks]), self._columns)
 
 
@@ -257,18 +308,23 @@ def _result(
     config: RunConfig,
     run: RunDirectory,
     gan: GAN,
-    scorer: Scorer,
-    real: list[dict[str, Any]],
+    scoring: Scoring | None,
     outcome: Outcome,
     environment: dict[str, Any],
     device: torch.device,
     wall_seconds: float,
 ) -> dict[str, Any]:
     """The row for the leaderboard. `best` is the trained snapshot of lowest FID among those scored. `last` is None if
-    the run diverged before its end: an earlier snapshot is not what the protocol names.
+    the run diverged before its end: an earlier snapshot is not what the protocol names. A run that is not scored has a
+    `last` without values.
     """
-    scores = [score for score in run.metrics() if score["protocol"] == scorer.protocol.id]
+    protocol: dict[str, Any] = NOT_SCORED
+    if scoring is not None:
+        protocol = {"id": scoring.scorer.protocol.id, **scoring.scorer.protocol.ingredients()}
+    scores = [score for score in run.metrics() if score["protocol"] == protocol["id"]]
     trained = [score for score in scores if score["images"] > 0]
+    if scoring is None and not outcome.diverged:
+        trained = [{"images": outcome.images, "kimg": outcome.images / 1000, "values": {}, "left_out": {}}]
     ranked = [score for score in trained if score["values"].get("fid") is not None]
     return {
         "schema": RESULT_SCHEMA,
@@ -279,13 +335,13 @@ def _result(
         "dataset": config.dataset.name,
         "seed": config.seed,
         "config": config.to_dict(),
-        "protocol": {"id": scorer.protocol.id, **scorer.protocol.ingredients()},
-        "label_law": scorer.label_law,
+        "protocol": protocol,
+        "label_law": "none" if scoring is None else scoring.scorer.label_law,
         "kimg": outcome.images / 1000,
         "last": trained[-1] if trained and trained[-1]["images"] == outcome.images else None,
         "best": min(ranked, key=lambda score: float(score["values"]["fid"])) if ranked else None,
         "untrained": next((score for score in scores if score["images"] == 0), None),
-        "floors": real,
+        "floors": [] if scoring is None else scoring.floors,
         "left_out": trained[-1]["left_out"] if trained else {},
         "train_img_per_s": outcome.images / outcome.seconds if outcome.seconds else None,
         "sample_img_per_s": scores[-1]["sample_img_per_s"] if scores else None,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganzoo.config import ENGINES, PRECISIONS, SCHEMA, Choice, Eval, RunConfig, Train
+from ganzoo.config import ENGINES, PRECISIONS, SCHEMA, Choice, Eval, RunConfig, Train, score_interval
 from ganzoo.errors import FitError, SettingError, UnknownName, UserError
 from ganzoo.presets import PRESETS
 from ganzoo.registry import Registry
@@ -49,7 +49,7 @@ def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
 
 
 _SECTIONS = ("variant", "objective", "dataset", "features", "train", "eval", "metrics")
-_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset")
+_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init")
 
 _GENERIC_DATASET = (
     Setting(
@@ -182,8 +182,14 @@ def build_config(
     used = tuple(f"{registry.metric(name).name}." for name in config.metric_names)
     metrics = {key: value for key, value in values["metrics"].items() if key.startswith(used)}
     config = dataclasses.replace(config, metrics=metrics)
+    interval = score_interval(train.scores, config.eval.every)
     if train.until is not None:
         parse_target(train.until, scores_of(registry, config))
+        if not interval:
+            raise SettingError(
+                f"train.until={train.until} needs scores, and train.scores is {train.scores}",
+                "say --set train.scores=every, or leave the target out",
+            )
     for name in config.callbacks:
         registry.callback(name)
     size = config.dataset.settings["size"] or dataset_spec.size
@@ -307,10 +313,16 @@ def _top_values(top: Mapping[str, Any]) -> dict[str, Any]:
         callbacks = [name.strip() for name in callbacks.split(",") if name.strip()]
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(name, str) for name in callbacks):
         raise SettingError(f"callbacks={callbacks!r} is not a list of names", 'write callbacks = ["tensorboard"]')
+    init = check(
+        Setting(name="init", default=None, type=str, doc="run directory or snapshot to start from"),
+        top.get("init"),
+        "init",
+    )
     return {
         "seed": seed,
         "precision": precision,
         "engine": engine,
         "device": device,
         "callbacks": tuple(callbacks),
+        "init": init,
     }

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 RESULT_SCHEMA = 2
 """Version of result.json. A file with another number is refused."""
 
+RECORD_SCHEMA = 1
+"""Version of run.json."""
+
 
 class RunDirectory:
     """Paths and records of one run; layout in docs/architecture.md. Torch-free."""
@@ -25,6 +28,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_file = path / "config.json"
+        self.record_file = path / "run.json"
         self.env_file = path / "env.json"
         self.stats_file = path / "stats.jsonl"
         self.metrics_file = path / "metrics.jsonl"
@@ -38,33 +42,78 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: Path, config: RunConfig) -> RunDirectory:
-        """Create the directory, or take it up again where it holds the same config or nothing but a config.
+        """Create the directory, or take it up again where it holds the same config, but for how long the run is to be,
+        or nothing but a config.
 
         Raises:
-            RunError: it belongs to another config; the differences are in the message.
+            RunError: it belongs to another config, the differences are in the message; or it has been trained for
+                longer than is asked for.
             UserError: it cannot be written.
         """
         run = cls(path)
         with writing(path):
             known = run.config_file.exists()  # a path the system cannot look at is refused here
-        if known:
-            from ganzoo.config import difference, flatten
-
-            theirs = {k: v for k, v in flatten(run.read_config()).items() if k in config.identity()}
-            lines = difference(config.identity(), theirs)
-            if lines and not run.trained:
-                write_json(run.config_file, config.to_dict())  # it was refused or stopped before its first step
-            elif lines:
-                raise RunError(
-                    f"{path} belongs to a run with another config: {'; '.join(lines)}",
-                    "choose another --out, or repeat the command that started it",
-                )
+        if not known:
+            with writing(path):
+                path.mkdir(parents=True, exist_ok=True)
+                run.samples_dir.mkdir(exist_ok=True)
+            write_json(run.config_file, config.to_dict())
             return run
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-            run.samples_dir.mkdir(exist_ok=True)
-        write_json(run.config_file, config.to_dict())
+        if not run.trained:  # it was refused or stopped before its first step
+            if run.read_config() != config.to_dict():
+                write_json(run.config_file, config.to_dict())
+            return run
+        from ganzoo.config import difference, flatten
+
+        ours, stored = config.identity(), flatten(run.read_config())
+        lines = difference(ours, {key: value for key, value in stored.items() if key in ours})
+        budget = {key: value for key, value in config.budget().items() if key != "train.scores"}
+        longer = [line for line in lines if line.partition(":")[0] in config.budget()]
+        limits = [line for line in longer if not line.startswith(("train.snapshots", "train.scores"))]
+        if len(lines) > len(longer) or (any(line.startswith("train.snapshots") for line in longer) and not limits):
+            raise RunError(
+                f"{path} belongs to a run with another config: {'; '.join(lines)}",
+                "choose another --out, or repeat the command that started it",
+            )
+        if limits:
+            run._check_longer(config)
+            earlier = run.read_record().get("budgets") or [
+                {key.removeprefix("train."): stored.get(key) for key in budget}
+            ]
+            asked = {key.removeprefix("train."): value for key, value in budget.items()}
+            asked["snapshots"] = earlier[0]["snapshots"]
+            run.record(budgets=earlier if earlier[-1] == asked else [*earlier, asked])
+        if longer:
+            write_json(run.config_file, config.to_dict())
         return run
+
+    def _check_longer(self, config: RunConfig) -> None:
+        """Raises RunError where the run has been trained for longer than the config's budget."""
+        last: dict[str, Any] = next(reversed(self.stats()), {})
+        kimg, seconds = float(last.get("kimg") or 0.0), float(last.get("seconds") or 0.0)
+        over = [
+            f"{done:g} {unit}, more than the {limit:g}"
+            for done, limit, unit in (
+                (kimg, config.train.kimg, "kimg"),
+                (seconds / 60, config.train.minutes, "minutes"),
+            )
+            # a step more than the budget is what rounding up to whole batches gives
+            if limit is not None and done > limit + (config.train.batch_size / 1000 if unit == "kimg" else 0.1)
+        ]
+        if over:
+            raise RunError(
+                f"{self.path} has been trained for {over[0]} asked for",
+                f"ask for more, score an earlier moment of it (ganzoo eval {self.path} --snapshot KIMG), or choose "
+                "another --out",
+            )
+
+    def read_record(self) -> dict[str, Any]:
+        """Content of run.json: what the run began with, beside its config. Empty for runs of earlier versions."""
+        return _read_json(self.record_file) if self.record_file.exists() else {}
+
+    def record(self, **facts: Any) -> None:
+        """Put `facts` into run.json."""
+        write_json(self.record_file, {"schema": RECORD_SCHEMA, **self.read_record(), **facts})
 
     @classmethod
     def existing(cls, path: Path) -> RunDirectory:
@@ -122,7 +171,7 @@ class RunDirectory:
             return
         if self.snapshots() or self.state_file.exists() or self.result_file.exists():
             return
-        ours = (self.config_file, self.env_file, self.stats_file, self.metrics_file)
+        ours = (self.config_file, self.record_file, self.env_file, self.stats_file, self.metrics_file)
         for file in (*ours, self.path / "real.png", self.path / ".lock"):
             with contextlib.suppress(OSError):  # could not be made in the first place
                 file.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,9 @@ def load_images(registry: Registry, config: RunConfig, root: Path, split: str, d
 
 
 class Scorer:
-    """Everything that scores of one protocol share: the feature network and the features of the real images."""
+    """Everything that scores of one protocol share: the feature network and the features of the real images. What would
+    be refused is refused when it is made; features of real images are computed when they are first needed.
+    """
 
     def __init__(
         self,
@@ -93,12 +96,30 @@ class Scorer:
         # Unconditional variants are ranked beside conditional ones: the protocol names the law the data set gives, and
         # the result says whether this row used it.
         self.label_law = law
-        test = self._test_features()
-        self.reference = self._features_of(train_images, test)
-        self.protocol = Protocol(
+        self._train_images = train_images
+
+    @functools.cached_property
+    def test_images(self) -> Images | None:
+        """The dataset's test split; None without one."""
+        try:
+            return load_images(self.registry, self.config, self._root, "test")
+        except NoTestSplit:
+            return None
+
+    @functools.cached_property
+    def reference(self) -> Reference:
+        """Features of the real images: computed on first use, which takes minutes for a large dataset on a CPU."""
+        test = None if self.test_images is None else self._features_of(self.test_images, None)
+        return self._features_of(self._train_images, test)
+
+    @functools.cached_property
+    def protocol(self) -> Protocol:
+        """What the scores mean; needs no features."""
+        config, train_images = self.config, self._train_images
+        return Protocol(
             dataset=config.dataset.name,
             dataset_sha256=train_images.sha256,
-            test_sha256="none" if test is None or test.images is None else test.images.sha256,
+            test_sha256="none" if self.test_images is None else self.test_images.sha256,
             shape=train_images.shape,
             split="train",
             reference_count=len(train_images),
@@ -180,13 +201,6 @@ class Scorer:
             self._announce(f"{what}: {done}/{total} images")
 
         return count
-
-    def _test_features(self) -> Reference | None:
-        try:
-            test = load_images(self.registry, self.config, self._root, "test")
-        except NoTestSplit:
-            return None
-        return self._features_of(test, None)
 
     def _features_of(self, images: Images, test: Reference | None) -> Reference:
         key = (

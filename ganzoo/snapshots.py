@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ganzoo.config import RunConfig
@@ -17,6 +20,10 @@ from ganzoo.files import write_bytes
 from ganzoo.gan import GAN, VariantConfig
 from ganzoo.layers import from_dict
 from ganzoo.registry import Registry
+from ganzoo.runs import RunDirectory
+
+SNAPSHOT_SCHEMA = 2
+"""Version of the header. 1: of earlier versions, without a digest; still read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,21 +99,85 @@ def save_snapshot(
     num_classes: int,
     class_names: tuple[str, ...] | None = None,
     images: int,
+    images_sha256: str = "",
 ) -> None:
-    """Write the generator's parameters and buffers atomically."""
+    """Write the generator's parameters and buffers atomically, with a SHA-256 over them and all that the header says.
+    `images`: real images it was trained on so far; `images_sha256`: the digest of the training images.
+    """
     # cloned, because safetensors refuses tensors that share memory, as tied weights do
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in generator.state_dict().items()}
     # One key: safetensors writes several in random order, and equal snapshots should be equal files.
     document = {
-        "schema": 1,
+        "schema": SNAPSHOT_SCHEMA,
         "config": config.to_dict(),
         "shape": shape,
         "num_classes": num_classes,
         "class_names": class_names,
         "images": images,
+        "images_sha256": images_sha256,
     }
+    document["sha256"] = snapshot_digest(document, tensors)
     header = {"ganzoo": json.dumps(document)}
     write_bytes(path, save(tensors, metadata=header))
+
+
+def snapshot_digest(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the header's document, but for its own "sha256", and over names, types, shapes and values."""
+    sha = hashlib.sha256(json.dumps({k: v for k, v in document.items() if k != "sha256"}, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return sha.hexdigest()
+
+
+def snapshot_hashes(run: RunDirectory) -> dict[str, str]:
+    """Name of each snapshot -> SHA-256 of the whole file: what others can check without ganzoo (`sha256sum`)."""
+    return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in run.snapshots()}
+
+
+def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header's document and the tensors, on the CPU.
+
+    Raises:
+        RunError: the file is not there, damaged, or was not written by ganzoo.
+    """
+    try:
+        data = path.read_bytes()
+        tensors = load(data)
+        length = int.from_bytes(data[:8], "little")
+        document = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["ganzoo"])
+        problem = _header_problem(document, tensors)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    if problem:
+        raise RunError(f"snapshot {path} is damaged or not ganzoo's: {problem}", _CURE)
+    return document, tensors
+
+
+_CURE = "use an earlier snapshot of the run, or train it again"
+
+
+def _header_problem(document: Any, tensors: Mapping[str, Tensor]) -> str:
+    """What is wrong with a snapshot's header, "" where nothing is."""
+    if not isinstance(document, dict) or document.get("schema") not in (1, SNAPSHOT_SCHEMA):
+        return "it has no header of this version"
+    if document["schema"] == SNAPSHOT_SCHEMA and document.get("sha256") != snapshot_digest(document, tensors):
+        return "its SHA-256 is another"
+    shape, classes, names = document.get("shape"), document.get("num_classes"), document.get("class_names")
+    if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and 0 < n <= 16384 for n in shape)):
+        return "its field shape"
+    if type(classes) is not int or not 0 <= classes <= 10**6:
+        return "its field num_classes"
+    if names is not None and not (isinstance(names, list) and len(names) == classes and all(map(_is_text, names))):
+        return "its field class_names"
+    if type(document.get("images")) is not int:
+        return "its field images"
+    return "" if isinstance(document.get("config"), dict) else "its field config"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def load_snapshot(path: Path, registry: Registry, device: torch.device) -> LoadedSnapshot:
@@ -115,13 +186,7 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
         RunError: the file is damaged or was not written by ganzoo.
         UnknownName: its variant's plugin is not loaded.
     """
-    cure = "use an earlier snapshot of the run, or train it again"
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            header = json.loads((file.metadata() or {})["ganzoo"])
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise RunError(f"snapshot {path} is damaged or not ganzoo's: {type(error).__name__}: {error}", cure) from None
+    header, tensors = read_snapshot(path)
     config = from_dict(registry, header["config"])
     channels, height, width = header["shape"]
     gan = build_gan(registry, config, (channels, height, width), header["num_classes"])
@@ -129,7 +194,7 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
         gan.generator.load_state_dict(tensors)
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
-        raise RunError(f"snapshot {path} does not fit variant '{config.variant.name}': {first}", cure) from None
+        raise RunError(f"snapshot {path} does not fit variant '{config.variant.name}': {first}", _CURE) from None
     return LoadedSnapshot(
         generator=gan.generator.to(device).eval().requires_grad_(False),
         z_dim=gan.z_dim,

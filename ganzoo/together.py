@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.bench import Job, end_with_parent, first_failure, join, record_failure, run_jobs
+from ganzoo.bench import Job, Outdated, done_before, end_with_parent, first_failure, join, record_failure, run_jobs
 from ganzoo.config import RunConfig
 from ganzoo.layers import from_dict
 from ganzoo.registry import Registry
@@ -35,7 +35,13 @@ def default_concurrent(device_type: str, configs: Sequence[RunConfig], jobs: int
     return 1 if device_type != "cuda" or timed else min(AT_MOST, jobs)
 
 
-def run_groups(jobs: Sequence[Job], announce: Callable[[str], None], *, concurrent: int) -> list[RunDirectory]:
+def run_groups(
+    jobs: Sequence[Job],
+    announce: Callable[[str], None],
+    *,
+    concurrent: int,
+    outdated: Outdated = lambda job, result: None,
+) -> list[RunDirectory]:
     """As `run_jobs`, with up to `concurrent` jobs of a dataset and device at once, in one process. A job that fails
     leaves the others running; one that finds no memory beside them, or that was in a process which ended, is run again
     alone, from where its state was saved.
@@ -47,11 +53,8 @@ def run_groups(jobs: Sequence[Job], announce: Callable[[str], None], *, concurre
     for group in groups(jobs):
         left: list[Job] = []
         for job in group:
-            run = RunDirectory(Path(job.out))
-            if run.read_result() is not None:
-                announce(f"{job.title}: done before")
-            else:
-                run.failure_file.unlink(missing_ok=True)
+            if not done_before(job, announce, outdated):
+                RunDirectory(Path(job.out)).failure_file.unlink(missing_ok=True)
                 left.append(job)
         if len(left) > 1:
             join(context.Process(target=work_together, args=(left, concurrent), name=f"{len(left)} runs"))
@@ -59,8 +62,8 @@ def run_groups(jobs: Sequence[Job], announce: Callable[[str], None], *, concurre
             run = RunDirectory(Path(job.out))
             if failure := first_failure(run):
                 announce(f"{job.title}: failed: {failure}")
-            elif run.read_result() is None:
-                run_jobs([job], announce)
+            elif (result := run.read_result()) is None or outdated(job, result):
+                run_jobs([job], announce, outdated)
     return [RunDirectory(Path(job.out)) for job in jobs]
 
 

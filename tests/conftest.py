@@ -114,6 +114,11 @@ def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
                 "execution": "eager", "concurrent": 1,
             },
             "source": "0123456789abcdef", "higher_is_better": {"fid": False, "is": True, "kid": False},
+            "data": {
+                "train": {"sha256": "ab" * 32, "images": 1437, "shape": [1, 32, 32], "num_classes": 10, "facts": None},
+                "test": None,
+            },
+            "budgets": [{"kimg": 1.0, "minutes": None, "snapshots": 8}], "init": None, "snapshots": {},
         }  # fmt: skip
         result |= changes or {}
         folder.mkdir(parents=True)

@@ -87,7 +87,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for index in range(40):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")
 
-    def run_jobs(jobs: Sequence[ganzoo.bench.Job], announce: Any) -> list[RunDirectory]:
+    def run_jobs(jobs: Sequence[ganzoo.bench.Job], announce: Any, outdated: Any = None) -> list[RunDirectory]:
         from ganzoo.job import run_job
 
         for job in jobs:

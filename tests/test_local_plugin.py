@@ -120,7 +120,7 @@ def test_a_file_that_is_not_there_is_a_user_error(command: list[str], ganzoo: Ga
 def test_an_edited_file_is_not_taken_for_the_one_that_was_measured(tmp_path: Path) -> None:
     def folder() -> str:
         zoo = Registry.load([file], environ={})
-        (job,) = plan_jobs(zoo, [build_config(zoo, variant="mine")], 1, tmp_path, tmp_path, [file])
+        (job,) = plan_jobs(zoo, [build_config(zoo, variant="mine")], 1, tmp_path, tmp_path, [file], data="")
         return job.out
 
     file = write(tmp_path / "mine.py", "mine")

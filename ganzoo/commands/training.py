@@ -14,35 +14,59 @@ from ganzoo.commands.speed import Percent, report_speed
 from ganzoo.errors import UserError
 
 if TYPE_CHECKING:
+    from ganzoo.bench import Job
     from ganzoo.config import RunConfig
+    from ganzoo.data import Images
 
 
 num_images_option = click.option("--num-images", type=int, metavar="N", help="Generated images per score.")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def say_what_was_read(config: RunConfig, images: Images) -> None:
+    """One line on stderr: a folder of images is not known by its name."""
+    from ganzoo.config import dataset_label
+
+    if images.facts is not None:
+        _say(images.facts.line(dataset_label(config.dataset.name, config.dataset.settings)))
 
 
 @click.command()
 @click.argument("variant", required=False)
 @run_options
 @num_images_option
+@click.option("--init", metavar="RUN", help="Start from the weights of this run or snapshot.")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/DATASET/VARIANT-...]"
 )
 @json_option
-def train(variant: str | None, num_images: int | None, out: Path | None, as_json: bool, **options: Any) -> None:
-    """Train VARIANT and score it. The same command continues an interrupted run."""
+def train(
+    variant: str | None, num_images: int | None, init: str | None, out: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
     registry = load_registry(options["plugin_files"])
-    config = make_config(registry, variant, options, {} if num_images is None else {"eval.num_images": num_images})
-    from ganzoo.bench import Job, plan_jobs
-
-    root = cache_root(options["data_root"])
-    job: Job = plan_jobs(registry, [config], 1, Path("runs"), root, options["plugin_files"])[0]
-    path = out or Path(job.out)
-
+    extra = {"eval.num_images": num_images, "init": init}
+    config = make_config(registry, variant, options, {k: v for k, v in extra.items() if v is not None})
+    from ganzoo.begin import init_sha256, shorter_run
+    from ganzoo.bench import plan_jobs
     from ganzoo.display import TrainingDisplay, print_tables
     from ganzoo.job import run_job
     from ganzoo.leaderboard import make_tables
     from ganzoo.render import to_json
     from ganzoo.runs import RunDirectory
+    from ganzoo.scoring import load_images
+
+    root = cache_root(options["data_root"])
+    images = load_images(registry, config, root, "train")
+    say_what_was_read(config, images)
+    path = out
+    if path is None:
+        data = images.sha256 + init_sha256(config.init)
+        job = plan_jobs(registry, [config], 1, Path("runs"), root, options["plugin_files"], data=data)[0]
+        path = shorter_run(Path(job.out), config, images) or Path(job.out)
 
     run = RunDirectory(path)
     fresh = not os.path.exists(run.config_file)  # False, not an error, for a path the system refuses
@@ -53,6 +77,7 @@ def train(variant: str | None, num_images: int | None, out: Path | None, as_json
                 config,
                 path,
                 root=root,
+                images=images,
                 observers=[display],
                 announce=display.announce,
                 report=display.report,
@@ -107,6 +132,7 @@ def bench(
 ) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
     from ganzoo import together
+    from ganzoo.begin import outdated
     from ganzoo.bench import choose_configs, plan_jobs, run_jobs
     from ganzoo.display import print_tables
     from ganzoo.engine.device import resolve_device
@@ -126,6 +152,7 @@ def bench(
     configs, left_out = choose_configs(names, lambda name: make_config(registry, name, options, extra), strict)
     device = resolve_device(configs[0].device)  # refused once, rather than in every job
     images = load_images(registry, configs[0], root, "train")  # decoded or downloaded once, before the jobs
+    say_what_was_read(configs[0], images)
     by_name = {config.variant.name: config for config in configs}
 
     def fits_images(name: str) -> RunConfig:
@@ -135,7 +162,7 @@ def bench(
 
     configs, more = choose_configs(list(by_name), fits_images, strict)
     for line in (*left_out, *more):
-        click.echo(line, err=True)
+        _say(line)
     if speed_only or compare is not None:
         report_speed(
             registry,
@@ -148,12 +175,16 @@ def bench(
             as_json=as_json,
         )
         return
-    jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"])
+    jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"], data=images.sha256)
+
+    def why_again(job: Job, result: dict[str, Any]) -> str | None:
+        return outdated(result, registry, by_name[job.config["variant"]["name"]], root)
+
     at_once = concurrent or together.default_concurrent(device.type, configs, len(jobs))
     if at_once > 1:
-        runs = together.run_groups(jobs, lambda line: click.echo(line, err=True), concurrent=at_once)
+        runs = together.run_groups(jobs, _say, concurrent=at_once, outdated=why_again)
     else:
-        runs = run_jobs(jobs, lambda line: click.echo(line, err=True))
+        runs = run_jobs(jobs, _say, why_again)
     started = [run for run in runs if run.config_file.exists()]
     if not started:
         sys.exit(1)

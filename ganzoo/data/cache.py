@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
+import re
 import shutil
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -20,15 +22,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganzoo.data.contents import UNREADABLE, File, combine, digest_files, known_contents, read, remember, stamp
 from ganzoo.data.decode import decode_image
 from ganzoo.data.fetch import locked
 from ganzoo.data.images import Images
-from ganzoo.data.pixels import digest_trailer
+from ganzoo.data.pixels import digest, digest_trailer
 from ganzoo.data.progress import OnProgress, progress
 from ganzoo.data.scan import Listing
 from ganzoo.errors import DataError
 
-FORMAT = 1  # of the cache; part of the key, so that a change of format or of decoding is a rebuild
+FORMAT = 2  # of the cache; part of the key, so that a change of format or of decoding is a rebuild
 BROKEN_LIMIT = 0.01  # share of files that may be broken
 MODES = {"gray": "L", "rgb": "RGB"}
 
@@ -53,12 +56,14 @@ def cached_images(
     """The listed images as memory-mapped `Images`: from `root/folder-cache` if they are there, else decoded into it.
 
     `size`: pixels of the square; None: that of all images after the centre crop, which must be one. `color`: "gray" or
-    "rgb". The cache is found by names, sizes and modification times of the files and these settings, wherever the
-    folder lies. It is written under a temporary name and renamed, so builders at the same time, or one that is killed,
-    do no harm. Broken images are left out and named in a warning of the logger "ganzoo"; above 1 % of them, or if
-    images differ in size and `size` is None, or if the cache cannot be written, it is a DataError.
+    "rgb". The cache is found by the contents of the files and these settings, wherever the folder lies; see
+    `ganzoo.data.contents` for what that costs. It is written under a temporary name and renamed, so builders at the
+    same time, or one that is killed, do no harm. Broken images are left out and named in a warning of the logger
+    "ganzoo"; above 1 % of them, or if images differ in size and `size` is None, or if the cache cannot be written, it
+    is a DataError.
     """
-    key = _key(listing, size, color)
+    contents = _contents(listing, root / "folder-cache", on_progress)
+    key = _key(listing, contents, size, color)
     folder = root / "folder-cache" / key
     images = _open(folder)
     if images is not None:
@@ -69,7 +74,7 @@ def cached_images(
             if images is None:
                 if held:
                     _sweep(folder)
-                _build(listing, folder, size, color, on_progress)
+                _build(listing, contents, folder, size, color, on_progress)
                 images = _open(folder)
     except OSError as error:
         where = error.filename or folder.parent
@@ -81,16 +86,37 @@ def cached_images(
     return images
 
 
-def _key(listing: Listing, size: int | None, color: str) -> str:
-    """32 hex digits that name the cache of these files in these settings."""
-    sha = hashlib.sha256(repr((FORMAT, size, color, listing.class_names)).encode())
-    for file in listing.files:
-        sha.update(f"{file.name}\0{file.size}\0{file.mtime_ns}\n".encode("utf-8", "surrogateescape"))
+def _contents(listing: Listing, cache: Path, on_progress: OnProgress | None) -> str:
+    """The digest of what the listed files hold: known from before, or read now."""
+    record = cache / "contents" / f"{hashlib.sha256(os.fsencode(listing.folder)).hexdigest()[:32]}.json"
+    stamped = stamp(listing.folder, listing.files)
+    known = known_contents(record, stamped)
+    if known is None:
+        began = time.time()
+        quiet = None if on_progress is None else lambda done, total: None  # it counts images that are decoded
+        with progress(f"reading {_short(listing)}", quiet) as show:
+            known = digest_files(listing.folder, listing.files, _num_workers(), show)
+        with contextlib.suppress(OSError):  # read again next time; a cache that cannot be written is refused below
+            remember(record, stamped, known, listing.files, began)
+    return known
+
+
+def _key(listing: Listing, contents: str, size: int | None, color: str) -> str:
+    """32 hex digits that name the cache of these contents in these settings."""
+    sha = hashlib.sha256(repr((FORMAT, size, color, listing.class_names, contents)).encode("utf-8", "surrogateescape"))
+    labels = listing.labels()
+    sha.update(b"" if labels is None else np.asarray(labels, dtype="<i8").tobytes())
     return sha.hexdigest()[:32]
 
 
+def _short(listing: Listing) -> str:
+    return "/".join(listing.folder.parts[-2:])[-24:]  # a bar has one line
+
+
 def _open(folder: Path) -> Images | None:
-    """Map a finished cache; None if there is none or it is damaged."""
+    """Map a finished cache; None if there is none or it is damaged. Its files are read through, and their digest
+    compared, when they are not those that were compared last.
+    """
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         shape = tuple(meta["shape"])
@@ -101,7 +127,14 @@ def _open(folder: Path) -> Images | None:
         mapped = torch.from_numpy(np.memmap(pixels, dtype=np.uint8, mode="c", shape=shape))
         names = meta["class_names"]
         labels = None if names is None else torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
-    except (OSError, ValueError, KeyError, TypeError):
+        files = _files(folder)
+        if _verified(folder) != files:
+            if meta["digest"] != _digest_meta(meta) or meta["sha256"] != digest(mapped, labels):
+                _log.warning("the image cache %s is damaged and is made anew", folder)
+                return None
+            with contextlib.suppress(OSError):  # a cache that others own: compared each time
+                _set_verified(folder, files)
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     return Images(
         pixels=mapped,
@@ -113,20 +146,51 @@ def _open(folder: Path) -> Images | None:
     )
 
 
-def _build(listing: Listing, folder: Path, size: int | None, color: str, on_progress: OnProgress | None) -> None:
+def _digest_meta(meta: Mapping[str, object]) -> str:
+    text = json.dumps({key: value for key, value in meta.items() if key != "digest"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _files(folder: Path) -> list[list[object]]:
+    """What tells whether a cache's files have been written to."""
+    names = ("meta.json", "pixels.bin", "labels.npy")
+    return [list(File.of(name, (folder / name).stat())) for name in names if (folder / name).exists()]
+
+
+def _verified(folder: Path) -> object:
+    """`_files` as they were when their digests were last compared."""
+    try:
+        return json.loads((folder / "verified.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _set_verified(folder: Path, files: list[list[object]]) -> None:
+    temporary = folder / f".verified.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(files), encoding="utf-8")
+    temporary.replace(folder / "verified.json")
+
+
+def _build(
+    listing: Listing, contents: str, folder: Path, size: int | None, color: str, on_progress: OnProgress | None
+) -> None:
     """Decode all files into a temporary folder and rename it to `folder`."""
     # not from `tempfile`, whose folders are closed to others, while a data root may be shared
     work = folder.parent / f"{folder.name}.{uuid.uuid4().hex}.tmp"
     work.mkdir(parents=True)
     try:
-        what = "/".join(listing.folder.parts[-2:])[-24:]  # short: a bar has one line
-        with progress(f"decoding {what}", on_progress) as show, (work / "pixels.bin").open("wb") as file:
-            meta, labels = _decode_into(file, listing, size, color, show, work)
+        with progress(f"decoding {_short(listing)}", on_progress) as show, (work / "pixels.bin").open("wb") as file:
+            meta, labels, found = _decode_into(file, listing, size, color, show, work)
             file.flush()
             os.fsync(file.fileno())
+        if found != contents:
+            cause = f"files in {listing.folder} were written to while they were read"
+            raise DataError(cause, "wait until they are complete, and run the command again")
         if labels is not None:
             np.save(work / "labels.npy", labels.numpy())
-        (work / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+        meta = json.loads(json.dumps(meta))  # as it will be read: tuples are lists there
+        (work / "meta.json").write_text(json.dumps(meta | {"digest": _digest_meta(meta)}), encoding="utf-8")
+        _set_verified(work, _files(work))  # what was just hashed on its way into the file
         if folder.exists() and _open(folder) is None:
             shutil.rmtree(folder)  # a damaged one
         try:
@@ -140,16 +204,20 @@ def _build(listing: Listing, folder: Path, size: int | None, color: str, on_prog
 
 def _decode_into(
     file: BinaryIO, listing: Listing, size: int | None, color: str, show: OnProgress, work: Path
-) -> tuple[dict[str, object], Tensor | None]:
-    """Write the pixels of all sound images to `file` in order; give the cache's meta data and the labels."""
+) -> tuple[dict[str, object], Tensor | None, str]:
+    """Write the pixels of all sound images to `file` in order; give the cache's meta data, the labels, and the digest
+    of the files' contents as they were decoded.
+    """
     total = len(listing.files)
     allowed = int(total * BROKEN_LIMIT)
     sha = hashlib.sha256()
     broken: list[str] = []
     kept: list[int] = []
+    digests: list[bytes] = []
     first: tuple[str, int] | None = None  # name and size of the first sound image
-    for i, result in enumerate(_decode_all(listing, size, MODES[color])):
+    for i, (content_digest, result) in enumerate(_decode_all(listing, size, MODES[color])):
         name = listing.files[i].name
+        digests.append(content_digest)
         if isinstance(result, np.ndarray):
             if first is None:
                 first = (name, len(result))
@@ -180,30 +248,31 @@ def _decode_into(
     labels = None if all_labels is None else torch.tensor([all_labels[i] for i in kept], dtype=torch.int64)
     sha.update(digest_trailer(shape, labels))
     names = listing.class_names
-    return {
+    meta: dict[str, object] = {
         "format": FORMAT,
         "shape": shape,
         "sha256": sha.hexdigest(),
         "class_names": names,
         "broken": broken,
         "source": str(listing.folder),
-    }, labels
+    }
+    return meta, labels, combine(listing.files, digests)
 
 
-def _decode_all(listing: Listing, size: int | None, mode: str) -> Iterator[np.ndarray | str]:
-    """For each file in order: pixels uint8 `[S,S,C]`, or why it is broken.
+def _decode_all(listing: Listing, size: int | None, mode: str) -> Iterator[tuple[bytes, np.ndarray | str]]:
+    """For each file in order: its SHA-256, and pixels uint8 `[S,S,C]` or why it is broken.
 
     Threads, because Pillow frees the interpreter while it decodes: measured on JPEGs of 32 to 1024 pixels they are
     as fast as processes or faster, and need neither a start-up time nor a guarded `__main__`.
     """
 
-    def decode(names: Sequence[str]) -> list[np.ndarray | str]:
+    def decode(names: Sequence[str]) -> list[tuple[bytes, np.ndarray | str]]:
         return [_decode_or_reason(listing.folder / name, size, mode) for name in names]
 
     names = [file.name for file in listing.files]
     workers = _num_workers()
     with ThreadPoolExecutor(workers, thread_name_prefix="ganzoo-decode") as pool:
-        pending: deque[Future[list[np.ndarray | str]]] = deque()
+        pending: deque[Future[list[tuple[bytes, np.ndarray | str]]]] = deque()
         try:
             for start in range(0, len(names), _BATCH):
                 pending.append(pool.submit(decode, names[start : start + _BATCH]))
@@ -216,11 +285,16 @@ def _decode_all(listing: Listing, size: int | None, mode: str) -> Iterator[np.nd
                 future.cancel()
 
 
-def _decode_or_reason(path: Path, size: int | None, mode: str) -> np.ndarray | str:
+def _decode_or_reason(path: Path, size: int | None, mode: str) -> tuple[bytes, np.ndarray | str]:
+    """Read once, for the digest and for the pixels: what is decoded is what was hashed."""
+    content_digest = UNREADABLE
     try:
-        return decode_image(path, size, mode)
+        data = read(str(path))
+        content_digest = hashlib.sha256(data).digest()
+        return content_digest, decode_image(io.BytesIO(data), size, mode)
     except Exception as error:  # a hostile file can raise nearly anything in Pillow; each is reported by name
-        return f"{type(error).__name__}: {error}".replace(str(path), path.name)
+        text = re.sub(r"<_io\.BytesIO object at \w+>", repr(path.name), str(error))
+        return content_digest, f"{type(error).__name__}: {text}".replace(str(path), path.name)
 
 
 def _num_workers() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -64,7 +65,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def decode_image(path: Path | str, size: int | None, mode: str) -> np.ndarray:
+def decode_image(path: Path | str | BinaryIO, size: int | None, mode: str) -> np.ndarray:
     """Read an image file -> uint8 `[size, size, C]`: upright by its EXIF tag, centre-cropped, resized, converted.
 
     `size`: pixels, None for the centre square as it is. `mode`: "L" (C = 1) or "RGB" (C = 3). Of an animation, the

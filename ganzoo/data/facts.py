@@ -10,3 +10,10 @@ class Facts:
     """What became of a dataset's source. Torch-free."""
 
     images: int
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready."""
+        return {"images": self.images}
+
+    def line(self, label: str) -> str:
+        return f"{label}: {self.images:,} images"

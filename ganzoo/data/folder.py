@@ -80,7 +80,4 @@ def _partition(base: Path, split: str) -> tuple[File, ...]:
         raise DataError(f"{table} lists no images of the {split} split", "fetch the file again")
     with os.scandir(base / "img_align_celeba") as entries:
         stats = {entry.name: entry.stat() for entry in entries}
-    return tuple(
-        File(name, stats[name].st_size, stats[name].st_mtime_ns) if name in stats else File(name, -1, 0)
-        for name in names
-    )
+    return tuple(File.of(name, stats[name]) if name in stats else File(name, -1, 0) for name in names)

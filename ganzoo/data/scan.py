@@ -6,21 +6,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from ganzoo.data.contents import File
 from ganzoo.data.decode import SUFFIXES
 from ganzoo.data.errors import NoTestSplit
 from ganzoo.errors import DataError
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")  # beside train/; the first that exists is the test split
-
-
-class File(NamedTuple):
-    """An image file: its path below the split's folder, with /, and what tells whether it has changed."""
-
-    name: str
-    size: int  # bytes; -1: cannot be opened, for example a dangling link
-    mtime_ns: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +100,7 @@ def _list(folder: Path) -> tuple[tuple[File, ...], list[str]]:
     try:
         for name, entry in _walk(str(folder), "", set(), others):
             try:
-                stat = entry.stat()
-                files.append(File(name, stat.st_size, stat.st_mtime_ns))
+                files.append(File.of(name, entry.stat()))
             except OSError:
                 files.append(File(name, -1, 0))
     except OSError as error:

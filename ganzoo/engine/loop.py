@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from ganzoo.data.sampler import Sampler
 from ganzoo.engine.concurrent import ALONE, Turn
 from ganzoo.engine.device import Precision, synchronize
 from ganzoo.engine.energy import EnergyMeter
+from ganzoo.engine.schedule import Budget, Schedule
 from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
@@ -100,6 +101,8 @@ def train(
     precision: Precision,
     plain: bool = False,  # no fast paths: see Step
     run: RunDirectory,
+    identity: Mapping[str, Any] | None = None,  # of the run, kept in its states: see TrainState
+    first_budget: Budget | None = None,  # what the run was begun with; None: `config`'s
     began: float | None = None,  # perf_counter() when the job began; None: now
     take_snapshot: SnapshotTaker,
     target: Target | None = None,  # None: train to the end of the budget
@@ -123,26 +126,19 @@ def train(
         report=report,
     )
     state = step.state
+    state.identity = dict(identity or {})
+    batch_size, schedule = config.batch_size, Schedule(config, first_budget)
 
-    batch_size, n_snapshots = config.batch_size, config.snapshots
-    total_steps = math.ceil(config.kimg * 1000 / batch_size) if config.kimg is not None else None
-    tick_steps = max(1, round(config.tick_kimg * 1000 / batch_size))
-
-    def progress(seconds: float, ahead: int = 0) -> float:  # 0 .. 1, of whichever budget is nearer its end
-        by_images = (state.step + ahead) / total_steps if total_steps else 0.0
-        by_time = seconds / (config.minutes * 60) if config.minutes else 0.0
-        return min(1.0, max(by_images, by_time))
-
-    def due(seconds: float, ahead: int = 0) -> tuple[bool, int]:  # whether to tick, and the snapshots that are due
-        reached = int(progress(seconds, ahead) * n_snapshots + 1e-9)
-        return (state.step + ahead) % tick_steps == 0 or reached != state.snapshot, reached
+    def due(seconds: float, ahead: int = 0) -> tuple[bool, int]:  # whether to tick, and the newest snapshot due
+        reached = schedule.reached(state.step + ahead, seconds)
+        return (state.step + ahead) % schedule.tick_steps == 0 or reached > state.snapshot, reached
 
     def room() -> int:  # iterations until the next tick, as far as images decide it, or until the longest replay's end
         return next((ahead for ahead in range(1, step.longest) if due(state.seconds, ahead)[0]), step.longest)
 
     values: dict[str, float] = {}
     hit = False  # the target
-    continued = state.load(run)
+    continued = state.load(run, report)
     earlier = state.wall_seconds
 
     def save() -> None:
@@ -152,11 +148,13 @@ def train(
     if continued:
         run.rewind(state.step * batch_size)
         values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
+        # The end of a shorter budget was a snapshot, though it may have lain between two of the interval.
+        state.snapshot = min(state.snapshot, schedule.reached(state.step, state.seconds))
         if state.step == state.snapshot_step:  # the run may have been stopped while it was stored or scored
             scores = take_snapshot(
                 images=state.step * batch_size,
                 index=state.snapshot,
-                last=state.snapshot == n_snapshots,
+                last=schedule.ended(state.step, state.seconds),
                 generator=step.averaged(),
             )
             hit = target is not None and target.reached(scores)
@@ -172,7 +170,7 @@ def train(
     started = time.perf_counter() - state.seconds  # perf_counter() - started = seconds of training
     energy = EnergyMeter(device)
     energy.start()
-    while state.snapshot < n_snapshots and not hit:
+    while not schedule.ended(state.step, state.seconds) and not hit:
         step.advance(room())
         turn.pass_on()
         state.seconds = time.perf_counter() - started
@@ -185,7 +183,8 @@ def train(
             synchronize(device)
         values = step.statistics.read()
         state.seconds = time.perf_counter() - started
-        done = progress(state.seconds)
+        reached = schedule.reached(state.step, state.seconds)  # the budget may have ended while the device was awaited
+        done = schedule.progress(state.step, state.seconds)
         speed = (state.step - tick_step) * batch_size / max(state.seconds - tick_seconds, 1e-9)
         peak = max(peak, peak_memory())
         status = Status(
@@ -223,7 +222,10 @@ def train(
             save()
             energy.stop()
             scores = take_snapshot(
-                images=status.images, index=reached, last=reached == n_snapshots, generator=step.averaged()
+                images=status.images,
+                index=reached,
+                last=schedule.ended(state.step, state.seconds),
+                generator=step.averaged(),
             )
             hit = target is not None and target.reached(scores)
             energy.start()

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from ganzoo.config import difference
 from ganzoo.engine.device import random_state, set_random_state
 from ganzoo.engine.phases import Phase
 from ganzoo.errors import RunError
-from ganzoo.files import write_atomic
+from ganzoo.files import seal_holds, sealed, write_atomic
 from ganzoo.gan import GAN
 from ganzoo.runs import RunDirectory
 
-SCHEMA = 1
+SCHEMA = 2
+"""Version of a state. 1: of earlier versions, without a digest and without the identity of its run; still read."""
 
 
 @dataclass(kw_only=True)
@@ -28,6 +30,7 @@ class TrainState:
     ema: nn.Module  # the averaged generator
     phases: list[Phase]  # their optimizers
     device: torch.device  # its random generators
+    identity: dict[str, Any] = field(default_factory=dict)  # flat: the run's settings, digests of images and init
     step: int = 0  # counts batches of real images, and is the position in the data
     seconds: float = 0.0  # of training, scoring and saving not counted
     wall_seconds: float = 0.0  # of the whole job until this was saved, over all its starts
@@ -35,9 +38,10 @@ class TrainState:
     snapshot_step: int = -1  # the step of the last one
 
     def save(self, run: RunDirectory) -> None:
-        """Write state/latest.pt; the one before is kept as state/previous.pt."""
+        """Write state/latest.pt, with its SHA-256; the one before is kept as state/previous.pt."""
         document = {
             "schema": SCHEMA,
+            "run": self.identity,
             "generator": self.gan.generator.state_dict(),
             "discriminator": self.gan.discriminator.state_dict(),
             "ema": self.ema.state_dict(),
@@ -54,36 +58,54 @@ class TrainState:
         torch.save(document, buffer)
 
         def write(temporary: Path) -> None:
-            temporary.write_bytes(buffer.getbuffer())
+            temporary.write_bytes(sealed(buffer.getbuffer()))
             if run.state_file.exists():
                 os.replace(run.state_file, run.previous_state_file)
 
         write_atomic(run.state_file, write)
 
-    def load(self, run: RunDirectory) -> bool:
-        """Take the newest readable state; False when there is none, because the run has not begun.
+    def load(self, run: RunDirectory, report: Callable[[str], None] = lambda text: None) -> bool:
+        """Take the newest state that is whole and of this run; False when there is none, because the run has not begun.
+        `report` is told, in a line, of a newer one that is not.
 
         Raises:
-            RunError: there are states, and none of them can be read, or the networks are others.
+            RunError: there are states, and none of them can be used, or the networks are others.
         """
-        files = [file for file in (run.state_file, run.previous_state_file) if file.exists()]
-        for file in files:
-            document = _read(file)
+        problems: list[str] = []
+        for file in (run.state_file, run.previous_state_file):
+            if not file.exists():
+                continue
+            document, problem = read_state(file)
             if document is not None:
-                try:
-                    self._restore(document)
-                except (RuntimeError, ValueError, KeyError) as error:
-                    raise RunError(
-                        f"{run.path} cannot be continued: its saved state is not of these networks "
-                        f"({str(error).splitlines()[-1].strip()})",
-                        "choose another --out; the variant's code has changed since the run began",
-                    ) from error
-                return True
-        if files:
+                problem = self._foreign(document.get("run", {}))
+            if document is None or problem:
+                problems.append(f"{file.parent.name}/{file.name} {problem}")
+                continue
+            try:
+                self._restore(document)
+            except Exception as error:  # of a file that holds anything: torch raises what it happens to run into
+                raise RunError(
+                    f"{run.path} cannot be continued: its saved state is not of these networks "
+                    f"({(str(error).splitlines() or [type(error).__name__])[-1].strip()})",
+                    "choose another --out; the variant's code has changed since the run began",
+                ) from error
+            if problems:
+                report(f"{'; '.join(problems)}: continued from {file.parent.name}/{file.name}, saved before it")
+            return True
+        if problems:
             raise RunError(
-                f"{run.path} cannot be continued: its saved state is damaged", "delete the run and start again"
-            )
+                f"{run.path} cannot be continued: {'; '.join(problems)}", "delete the run and start again, or choose "
+                "another --out",
+            )  # fmt: skip
         return False
+
+    def _foreign(self, theirs: Mapping[str, Any]) -> str:
+        """How a state's run differs from this one, "" where it does not. What only one of them says is not compared:
+        earlier versions had fewer settings, or said nothing.
+        """
+        both = self.identity.keys() & theirs.keys()
+        lines = difference({k: self.identity[k] for k in both}, {k: theirs[k] for k in both})
+        return f"is of another run ({'; '.join(lines)})" if lines else ""
 
     def _restore(self, document: dict[str, Any]) -> None:
         self.gan.generator.load_state_dict(document["generator"])
@@ -108,9 +130,45 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) 
     optimizer.load_state_dict({**saved, "param_groups": groups})
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def read_state(file: Path) -> tuple[dict[str, Any] | None, str]:
+    """The document of a saved state, or None and what is wrong with the file, as the end of a sentence."""
     try:
-        document = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-        return None  # cut short or overwritten: the state before it takes its place
-    return document if isinstance(document, dict) and document.get("schema") == SCHEMA else None
+        data = file.read_bytes()
+        holds = seal_holds(data)
+        if holds is False:
+            return None, "is damaged (its SHA-256 is another)"
+        document = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except OSError as error:
+        return None, f"cannot be read ({error.strerror})"
+    except Exception:  # a damaged file can raise nearly anything in torch
+        return None, "is damaged"
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if type(schema) is not int or schema not in (1, SCHEMA):
+        return None, "is no state of this version"
+    if schema == SCHEMA and holds is None:
+        return None, "is damaged (its SHA-256 is missing)"
+    wrong = [key for key, kind in _FIELDS.items() if not isinstance(document.get(key, _EARLIER.get(key)), kind)]
+    plain = (str, int, float, type(None))
+    if not wrong and not all(isinstance(value, plain) for value in document.get("run", {}).values()):
+        wrong = ["run"]
+    if wrong:
+        return None, f"is damaged (its field {wrong[0]})"
+    return document, ""
+
+
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "run": dict,
+    "generator": dict,
+    "discriminator": dict,
+    "ema": dict,
+    "optimizers": dict,
+    "random": dict,
+    "step": int,
+    "seconds": (int, float),
+    "wall_seconds": (int, float),
+    "snapshot": int,
+    "snapshot_step": int,
+}
+
+_EARLIER: dict[str, Any] = {"run": {}, "wall_seconds": 0.0}
+"""What states of earlier versions lack."""

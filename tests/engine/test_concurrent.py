@@ -148,7 +148,7 @@ def planned(
     registry: Registry, root: Path, out: Path, *sets: str, seeds: int = 3, variant: str = "upsample-dcgan"
 ) -> list[Job]:
     config = build_config(registry, variant=variant, dataset="digits", sets=[*TINY, "device=cpu", *sets])
-    return plan_jobs(registry, [config], seeds, out, root, [])
+    return plan_jobs(registry, [config], seeds, out, root, [], data="")
 
 
 def test_weights_are_those_of_runs_alone(registry: Registry, data_root: Path, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_what_a_group_leaves_undone_is_run_alone(
         return -9
 
     monkeypatch.setattr(ganzoo.together, "join", join)
-    monkeypatch.setattr(ganzoo.together, "run_jobs", lambda left, announce: alone.extend(job.title for job in left))
+    monkeypatch.setattr(ganzoo.together, "run_jobs", lambda left, *more: alone.extend(job.title for job in left))
     runs = run_groups(jobs, told.append, concurrent=3)
     assert started == [(jobs, 3)]
     assert told == [f"{jobs[1].title}: failed: ValueError: a bug"]

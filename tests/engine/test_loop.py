@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import nn
 from ganzoo import Objective, Variant
 from ganzoo.config import RunConfig
 from ganzoo.errors import RunError, UserError
+from ganzoo.files import sealed
 from ganzoo.gan import GAN
 from ganzoo.job import run_job
 from ganzoo.layers import build_config
@@ -157,7 +159,9 @@ def test_a_run_with_wide_layers_is_taken_up_again(registry: Registry, root: Path
     file = RunDirectory(tmp_path / "stopped").state_file
     state = torch.load(file, weights_only=True)
     assert 0 < state["seconds"] < state["wall_seconds"]
-    torch.save({**state, "wall_seconds": 1000.0}, file)
+    buffer = io.BytesIO()
+    torch.save({**state, "wall_seconds": 1000.0}, buffer)
+    file.write_bytes(sealed(buffer.getvalue()))
     result = run_job(registry, config, tmp_path / "stopped", root=root)
     assert last_snapshot(tmp_path / "stopped") == last_snapshot(tmp_path / "whole")
     assert 1000 < result["seconds"]["wall"] < 2000  # of both starts

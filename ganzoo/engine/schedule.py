@@ -1,0 +1,63 @@
+"""When a run ends, and when its snapshots are due."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ganzoo.config import Train
+
+_SLACK = 1e-9  # of progress: what floating point may be short of a whole snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A length in steps, in seconds of training, or in both, whichever ends first; and its evenly spaced snapshots."""
+
+    steps: int | None
+    seconds: float | None
+    snapshots: int
+
+    @classmethod
+    def of(cls, *, kimg: float | None, minutes: float | None, snapshots: int, batch_size: int) -> Budget:
+        """`kimg`: thousands of real images, or None; `minutes`: of training, or None; `batch_size`: images."""
+        steps = math.ceil(kimg * 1000 / batch_size) if kimg is not None else None
+        return cls(steps=steps, seconds=minutes * 60 if minutes else None, snapshots=snapshots)
+
+    def progress(self, step: int, seconds: float) -> float:
+        """0 at the start, 1 at the end, of whichever limit is nearer; more than 1 beyond it."""
+        by_images = step / self.steps if self.steps else 0.0
+        by_time = seconds / self.seconds if self.seconds else 0.0
+        return max(by_images, by_time)
+
+
+class Schedule:
+    """A run's budget, and the snapshots in the interval that its first budget gave them: a run that is made longer
+    takes the snapshots that it would have taken, had it been as long from the start with that interval.
+    """
+
+    def __init__(self, config: Train, first: Budget | None = None) -> None:
+        """`first`: the budget that the run began with; None: it is this one."""
+        self.budget = Budget.of(
+            kimg=config.kimg, minutes=config.minutes, snapshots=config.snapshots, batch_size=config.batch_size
+        )
+        self.first = first or self.budget
+        self.tick_steps = max(1, round(config.tick_kimg * 1000 / config.batch_size))
+
+    def progress(self, step: int, seconds: float) -> float:
+        """0 .. 1 of the budget."""
+        return min(1.0, self.budget.progress(step, seconds))
+
+    def ended(self, step: int, seconds: float) -> bool:
+        return self.budget.progress(step, seconds) >= 1 - _SLACK
+
+    def reached(self, step: int, seconds: float) -> int:
+        """Number of the newest snapshot that is due, 0 for the untrained one. The end of the run is a snapshot, too:
+        the next number, where it falls between two of the interval.
+        """
+        intervals = self.first.progress(step, seconds) * self.first.snapshots
+        if not self.ended(step, seconds):
+            return int(intervals + _SLACK)
+        if self.budget == self.first:
+            return self.first.snapshots  # not one more for a last step that ended a little late
+        return max(1, math.ceil(intervals - _SLACK))
