@@ -125,7 +125,7 @@ def evaluate_against_file(
         labels = None
         if registry.variant(config.variant.name).conditional:  # the data set may be elsewhere: classes alike
             every = torch.arange(loaded.num_classes)
-            labels, law = label_law(every, count, num_classes=loaded.num_classes, seed=SCORE_SEED)
+            labels, law = label_law(every, count, num_classes=loaded.num_classes)
         batches = (
             pixels
             for pixels, _ in generate(
