@@ -25,7 +25,10 @@ _HABITS: tuple[tuple[str, str], ...] = (
         "--device cuda, --device cuda:1 or --device cpu; `ganzoo bench --concurrent N` trains several runs on one",
     ),
     ("workers num-workers", "leave it out: images are decoded once and kept"),
-    ("resume continue checkpoint ckpt", "leave it out: the same command continues where it stopped"),
+    (
+        "resume continue checkpoint ckpt",
+        "leave it out: the same command continues where it stopped; --init RUN starts from weights",
+    ),
     (
         "data dataroot data-dir data-path root",
         "--dataset NAME, --dataset folder:PATH or --dataset npz:PATH; --data-root DIR is where downloads are kept",
