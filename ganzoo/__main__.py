@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
 
     from ganzoo.cli import cli
     from ganzoo.errors import UserError
+    from ganzoo.stopping import Stopped
 
     try:
         # not click's standalone mode, which would answer an interrupt itself, with "Aborted!" and exit code 1
@@ -32,9 +34,20 @@ def main() -> None:
             command = "ganzoo" if context is None else context.command_path
             print(f"error: {error.format_message()}\n  try: {command} --help", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Stopped as stopped:
+        _leave(stopped.text, stopped.code)
     except (click.Abort, KeyboardInterrupt):
-        print("interrupted; the same command continues", file=sys.stderr)
-        sys.exit(130)
+        _leave("interrupted; the same command continues", 130)
+
+
+def _leave(text: str, code: int) -> NoReturn:
+    """Say what stopped the program, where there still is a terminal, and end it with the signal's exit code."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+        sys.stdout.flush()
+    except OSError:
+        os._exit(code)  # what is left to print would raise again, with a code of its own
+    sys.exit(code)
 
 
 if __name__ == "__main__":

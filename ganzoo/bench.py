@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ganzoo.config import RunConfig
 from ganzoo.errors import FitError, UserError
@@ -20,6 +22,7 @@ from ganzoo.layers import from_dict
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.source import source_sha256
+from ganzoo.stopping import SIGNALS, Stop, Stopped, stop_on_signals
 
 if TYPE_CHECKING:
     from ganzoo.engine.loop import Observer
@@ -107,7 +110,7 @@ def run_jobs(
     starts; so does a worker that is killed. `announce` is told of jobs that are already done and of failures.
 
     Raises:
-        KeyboardInterrupt: the user stopped; the same command continues.
+        Stopped: a signal has come; the same command continues.
     """
     context = multiprocessing.get_context("spawn")
     for job in jobs:
@@ -118,7 +121,7 @@ def run_jobs(
         if exitcode:
             if exitcode < 0:
                 write_failure(run, f"the process was ended by signal {-exitcode} (out of memory?)")
-            announce(f"{job.title}: failed: {first_failure(run) or f'exit code {exitcode}'}")
+            announce(f"{job.title}: failed: {first_failure(run) or _ended(exitcode)}")
     return [RunDirectory(Path(job.out)) for job in jobs]
 
 
@@ -131,17 +134,37 @@ def done_before(job: Job, announce: Callable[[str], None], outdated: Outdated) -
     return result is not None and reason is None
 
 
+GRACE_SECONDS = 10.0
+"""For a worker to save its state, before it is killed."""
+
+
 def join(worker: multiprocessing.process.BaseProcess) -> int:
-    """Start a process and wait for its end: the exit code, negative for a signal. An interrupt ends it, too."""
+    """Start a process and wait for its end: the exit code, negative for a signal that killed it. What interrupts this
+    one interrupts the worker, too, and waits until it is gone.
+    """
     worker.start()
     try:
         worker.join()
-    except KeyboardInterrupt:
-        worker.join(timeout=10)
+    except (KeyboardInterrupt, Stopped):
+        worker.terminate()  # a terminal has told it already, others have not: it takes both as one
+        worker.join(timeout=GRACE_SECONDS)
         if worker.is_alive():
             worker.kill()
+            worker.join()
         raise
     return worker.exitcode or 0
+
+
+def kill_workers(number: int) -> None:
+    """What a bench does at a second signal."""
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    os._exit(128 + number)
+
+
+def _ended(exitcode: int) -> str:
+    names = {128 + getattr(signal, name): name for name in SIGNALS if hasattr(signal, name)}
+    return f"stopped by {names[exitcode]}, state saved" if exitcode in names else f"exit code {exitcode}"
 
 
 def first_failure(run: RunDirectory) -> str:
@@ -152,8 +175,13 @@ def first_failure(run: RunDirectory) -> str:
 
 def work(job: Job) -> None:
     """What a worker process does. Exit code 0: result.json is there; 2: the user's error; 1: a bug, traceback in
-    failure.txt; 130: interrupted.
+    failure.txt; 128 and the number of a signal: stopped by it, state saved.
     """
+    with stop_on_signals(again=lambda number: None) as stop:  # the bench kills, where that is meant
+        _work(job, stop)
+
+
+def _work(job: Job, stop: Stop) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     run = RunDirectory(Path(job.out))
     try:
@@ -173,12 +201,20 @@ def work(job: Job) -> None:
                 observers=observers,
                 announce=display.announce,
                 report=display.report,
+                stop=stop,
             )
-    except KeyboardInterrupt:
-        os._exit(130)  # without joining torch's threads, which may be in the middle of a step
+    except (KeyboardInterrupt, Stopped) as error:
+        leave(error, job.title)
     except Exception as error:
         record_failure(run, error)
         sys.exit(2 if isinstance(error, UserError) else 1)
+
+
+def leave(error: BaseException, title: str) -> NoReturn:
+    """Say what stopped a worker, and end it without joining torch's threads, which may be in the middle of a step."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"{title}: {error}", file=sys.stderr, flush=True)
+    os._exit(getattr(error, "code", 130))
 
 
 def record_failure(run: RunDirectory, error: BaseException) -> None:

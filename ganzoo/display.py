@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -62,7 +63,8 @@ class TrainingDisplay:
 
     def __exit__(self, *exception: object) -> None:
         if self._progress is not None:
-            self._progress.stop()
+            with contextlib.suppress(OSError):  # the terminal may be gone; what it shows must not stop a run
+                self._progress.stop()
 
     def announce(self, text: str) -> None:
         """One line about what is going on between ticks: loading, features, scoring."""
@@ -85,7 +87,8 @@ class TrainingDisplay:
             self._line(text)
 
     def _line(self, text: str) -> None:
-        print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # as above
+            print(f"{self._title}: {text}", file=sys.stderr, flush=True)
 
     def on_status(self, status: Status) -> None:
         values = status.values

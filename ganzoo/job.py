@@ -32,6 +32,7 @@ from ganzoo.runs import RESULT_SCHEMA, RunDirectory
 from ganzoo.scoring import Scorer, load_images
 from ganzoo.snapshots import build_gan, check_gan, save_snapshot, snapshot_hashes
 from ganzoo.source import source_sha256
+from ganzoo.stopping import NEVER, Stop
 from ganzoo.target import parse_target
 
 
@@ -47,6 +48,7 @@ def run_job(
     announce: Callable[[str], None] = lambda text: None,
     report: Callable[[str], None] | None = None,
     turn: Turn = ALONE,
+    stop: Stop = NEVER,
 ) -> dict[str, Any]:
     """Train as `config` says into `out`, score, and return the content of result.json.
 
@@ -54,13 +56,15 @@ def run_job(
     budget. `root` is the folder of datasets and caches; `images`: the training images, None: loaded here. `announce`
     is told, in one line, what takes a while beside training, and how far it has come, and may leave lines out; `report`
     (None: `announce`), what has to be known of this run. `turn`: the run's own, where it shares its process and device
-    with others; memory and energy are then no single run's, and are not told.
+    with others; memory and energy are then no single run's, and are not told. `stop`: of whoever handles signals.
 
     Raises:
         UserError: anything the user can mend; what has been computed so far is kept. RunError where the run was trained
             on other images than those of now.
+        Stopped: a signal has come; the same call continues.
     """
     started = time.perf_counter()
+    stop.check()
     run = RunDirectory.open(out, config)
     if images is None:
         announce(f"loading {config.dataset.name}")
@@ -73,7 +77,7 @@ def run_job(
             return finished
         (report or announce)(f"{run.path}: {reason}")
     with exclusive(run.path / ".lock"):
-        return _run(registry, config, run, root, images, observers, announce, report or announce, started, turn)
+        return _run(registry, config, run, root, images, observers, announce, report or announce, started, turn, stop)
 
 
 def _run(
@@ -87,6 +91,7 @@ def _run(
     report: Callable[[str], None],
     started: float,
     turn: Turn,
+    stop: Stop,
 ) -> dict[str, Any]:
     """What `run_job` does once the directory is its own. `started`: perf_counter() when the job began."""
     run.failure_file.unlink(missing_ok=True)
@@ -116,30 +121,32 @@ def _run(
     losses = objective.load()(config.objective.settings)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*_callbacks(registry, run, config), *observers]
-    take_snapshot = _SnapshotTaker(run, config, gan, images, scoring, variant.conditional, watchers, device)
+    take_snapshot = _SnapshotTaker(run, config, gan, images, scoring, variant.conditional, watchers, device, stop)
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
-    outcome = train(
-        gan=gan,
-        losses=losses,
-        sampler=sampler,
-        config=config.train,
-        num_classes=images.num_classes if variant.conditional else 0,
-        device=device,
-        precision=precision,
-        plain=config.engine == "plain",
-        run=run,
-        identity=begun.identity,
-        first_budget=begun.first_budget,
-        began=started,
-        take_snapshot=take_snapshot,
-        target=target,
-        observers=watchers,
-        reset_peak_memory=lambda: None if turn.runs > 1 else reset_peak_memory(device),
-        peak_memory=lambda: 0 if turn.runs > 1 else peak_memory(device),
-        report=report,
-        turn=turn,
-    )
+    with stop.held_back():
+        outcome = train(
+            gan=gan,
+            losses=losses,
+            sampler=sampler,
+            config=config.train,
+            num_classes=images.num_classes if variant.conditional else 0,
+            device=device,
+            precision=precision,
+            plain=config.engine == "plain",
+            run=run,
+            identity=begun.identity,
+            first_budget=begun.first_budget,
+            began=started,
+            take_snapshot=take_snapshot,
+            target=target,
+            observers=watchers,
+            reset_peak_memory=lambda: None if turn.runs > 1 else reset_peak_memory(device),
+            peak_memory=lambda: 0 if turn.runs > 1 else peak_memory(device),
+            report=report,
+            turn=turn,
+            stop=stop,
+        )
     sampler.close()
     seconds = outcome.earlier_seconds + time.perf_counter() - started
     result = _result(config, run, gan, scoring, outcome, environment, device, seconds)
@@ -228,14 +235,15 @@ class _SnapshotTaker:
         conditional: bool,
         observers: Sequence[Observer],
         device: torch.device,
+        stop: Stop,
     ) -> None:
         self._run, self._config, self._gan, self._images = run, config, gan, images
-        self._scoring, self._observers, self._device = scoring, observers, device
+        self._scoring, self._observers, self._device, self._stop = scoring, observers, device, stop
         self._inputs, self._count, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
-        with preserved_random_state(self._device):
+        with self._stop.let_through(), preserved_random_state(self._device):  # the state has been saved
             return self._take(images=images, index=index, last=last, generator=generator)
 
     def _take(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:

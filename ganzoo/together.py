@@ -11,11 +11,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.bench import Job, Outdated, done_before, end_with_parent, first_failure, join, record_failure, run_jobs
+from ganzoo.bench import (
+    Job,
+    Outdated,
+    done_before,
+    end_with_parent,
+    first_failure,
+    join,
+    leave,
+    record_failure,
+    run_jobs,
+)
 from ganzoo.config import RunConfig
 from ganzoo.layers import from_dict
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
+from ganzoo.stopping import Stop, Stopped, stop_on_signals
 
 if TYPE_CHECKING:
     from ganzoo.engine.concurrent import Turn
@@ -47,7 +58,7 @@ def run_groups(
     alone, from where its state was saved.
 
     Raises:
-        KeyboardInterrupt: the user stopped; the same command continues.
+        Stopped: a signal has come; the same command continues.
     """
     context = multiprocessing.get_context("spawn")
     for group in groups(jobs):
@@ -79,6 +90,12 @@ def work_together(jobs: Sequence[Job], concurrent: int) -> None:
     """What the process of a group does: each job leaves its result.json, or failure.txt, or, where it may do better
     alone, neither.
     """
+    stop = Stop(threads=True)
+    with stop_on_signals(stop, again=lambda number: None):
+        _work_together(jobs, concurrent, stop)
+
+
+def _work_together(jobs: Sequence[Job], concurrent: int, stop: Stop) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         from ganzoo.engine.concurrent import run_together
@@ -86,13 +103,14 @@ def work_together(jobs: Sequence[Job], concurrent: int) -> None:
 
         registry = Registry.load([Path(file) for file in jobs[0].plugin_files])
         device = resolve_device(jobs[0].config["device"])
-        work: list[Callable[[Turn], None]] = [functools.partial(_work, registry, job) for job in jobs]
+        work: list[Callable[[Turn], None]] = [functools.partial(_work, registry, job, stop) for job in jobs]
         run_together(work, device=device, at_once=concurrent)
-    except KeyboardInterrupt:
-        os._exit(130)  # without joining threads that may be in the middle of a step
+        stop.check()
+    except (KeyboardInterrupt, Stopped) as error:
+        leave(error, f"{len(jobs)} runs")
 
 
-def _work(registry: Registry, job: Job, turn: Turn) -> None:
+def _work(registry: Registry, job: Job, stop: Stop, turn: Turn) -> None:
     from ganzoo.display import TrainingDisplay
     from ganzoo.job import run_job
 
@@ -100,10 +118,12 @@ def _work(registry: Registry, job: Job, turn: Turn) -> None:
     display = TrainingDisplay(job.title, live=False)
     try:
         config = from_dict(registry, job.config)
-        options: dict[str, Any] = {"observers": [display], "turn": turn}
+        options: dict[str, Any] = {"observers": [display], "turn": turn, "stop": stop}
         options |= {"announce": display.announce, "report": display.report}
         with display:
             run_job(registry, config, run.path, root=Path(job.root), **options)
+    except Stopped as error:
+        display.report(str(error))
     except Exception as error:
         if _device_is_broken():
             # No run of this process can survive that, and not always the one that hears of it first is to blame: all

@@ -12,6 +12,7 @@ import click
 from ganzoo.commands.options import cache_root, json_option, load_registry, make_config, run_options
 from ganzoo.commands.speed import Percent, report_speed
 from ganzoo.errors import UserError
+from ganzoo.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from ganzoo.bench import Job
@@ -47,6 +48,7 @@ def train(
     variant: str | None, num_images: int | None, init: str | None, out: Path | None, as_json: bool, **options: Any
 ) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
+    stop = click.get_current_context().with_resource(stop_on_signals())
     registry = load_registry(options["plugin_files"])
     extra = {"eval.num_images": num_images, "init": init}
     config = make_config(registry, variant, options, {k: v for k, v in extra.items() if v is not None})
@@ -81,6 +83,7 @@ def train(
                 observers=[display],
                 announce=display.announce,
                 report=display.report,
+                stop=stop,
             )
     except UserError:
         if fresh:
@@ -133,7 +136,7 @@ def bench(
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
     from ganzoo import together
     from ganzoo.begin import outdated
-    from ganzoo.bench import choose_configs, plan_jobs, run_jobs
+    from ganzoo.bench import choose_configs, kill_workers, plan_jobs, run_jobs
     from ganzoo.display import print_tables
     from ganzoo.engine.device import resolve_device
     from ganzoo.layers import check_fit
@@ -141,6 +144,7 @@ def bench(
     from ganzoo.render import to_json
     from ganzoo.scoring import load_images
 
+    click.get_current_context().with_resource(stop_on_signals(again=kill_workers))
     if fail_on is not None and compare is None:
         raise UserError("--fail-on needs something to compare with", "give --compare FILE, an earlier speed.json")
     registry = load_registry(options["plugin_files"])

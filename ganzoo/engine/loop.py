@@ -21,6 +21,7 @@ from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
 from ganzoo.runs import RunDirectory
+from ganzoo.stopping import NEVER, Stop
 from ganzoo.target import Target
 
 SAVE_SECONDS = 60.0
@@ -111,8 +112,13 @@ def train(
     peak_memory: Callable[[], int] = lambda: 0,  # bytes, since the last reset
     report: Callable[[str], None] = lambda text: None,  # told in a line what is slower than it could be, and why
     turn: Turn = ALONE,  # where several runs of a process share the device
+    stop: Stop = NEVER,  # looked at after each step
 ) -> Outcome:
-    """Train until the budget is spent, continuing from the run directory's state where there is one."""
+    """Train until the budget is spent, continuing from the run directory's state where there is one.
+
+    Raises:
+        Stopped: a signal has come; the state is saved.
+    """
     began = time.perf_counter() if began is None else began
     step = Step(
         gan=gan,
@@ -145,6 +151,10 @@ def train(
         state.wall_seconds = earlier + time.perf_counter() - began
         state.save(run)
 
+    def save_and_stop() -> None:
+        save()
+        stop.check(f" at {state.step * batch_size / 1000:g} kimg, state saved")
+
     if continued:
         run.rewind(state.step * batch_size)
         values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
@@ -165,7 +175,6 @@ def train(
     reset_peak_memory()  # scoring is not this variant's memory
     peak = int(values.pop("peak_memory", 0))
     diverged: str | None = None
-    tick_step, tick_seconds = state.step, state.seconds
     saved_at = state.seconds
     started = time.perf_counter() - state.seconds  # perf_counter() - started = seconds of training
     energy = EnergyMeter(device)
@@ -176,6 +185,8 @@ def train(
         state.seconds = time.perf_counter() - started
         tick, reached = due(state.seconds)
         if not tick:
+            if stop.requested is not None:
+                save_and_stop()
             continue
 
         # Tick. Reading the statistics waits for the device.
@@ -185,7 +196,8 @@ def train(
         state.seconds = time.perf_counter() - started
         reached = schedule.reached(state.step, state.seconds)  # the budget may have ended while the device was awaited
         done = schedule.progress(state.step, state.seconds)
-        speed = (state.step - tick_step) * batch_size / max(state.seconds - tick_seconds, 1e-9)
+        speed = (state.step - state.tick_step) * batch_size / max(state.seconds - state.tick_seconds, 1e-9)
+        state.tick_step, state.tick_seconds = state.step, state.seconds
         peak = max(peak, peak_memory())
         status = Status(
             images=state.step * batch_size,
@@ -234,7 +246,8 @@ def train(
         elif state.seconds - saved_at >= SAVE_SECONDS:
             save()
             saved_at = state.seconds
-        tick_step, tick_seconds = state.step, state.seconds
+        if stop.requested is not None:
+            save_and_stop()
         started = time.perf_counter() - state.seconds  # what the tick cost is not training
 
     energy.stop()

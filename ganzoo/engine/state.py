@@ -15,6 +15,7 @@ from torch import nn
 from ganzoo.config import difference
 from ganzoo.engine.device import random_state, set_random_state
 from ganzoo.engine.phases import Phase
+from ganzoo.engine.statistics import Statistics
 from ganzoo.errors import RunError
 from ganzoo.files import seal_holds, sealed, write_atomic
 from ganzoo.gan import GAN
@@ -36,6 +37,9 @@ class TrainState:
     wall_seconds: float = 0.0  # of the whole job until this was saved, over all its starts
     snapshot: int = 0  # how many snapshots have been taken, the untrained one not counted
     snapshot_step: int = -1  # the step of the last one
+    statistics: Statistics | None = None  # of the tick that has begun; None: not kept
+    tick_step: int = 0  # where that tick began
+    tick_seconds: float = 0.0
 
     def save(self, run: RunDirectory) -> None:
         """Write state/latest.pt, with its SHA-256; the one before is kept as state/previous.pt."""
@@ -52,6 +56,11 @@ class TrainState:
             "wall_seconds": self.wall_seconds,
             "snapshot": self.snapshot,
             "snapshot_step": self.snapshot_step,
+            "tick": {
+                "step": self.tick_step,
+                "seconds": self.tick_seconds,
+                "statistics": None if self.statistics is None else self.statistics.state(),
+            },
         }
 
         buffer = io.BytesIO()
@@ -116,6 +125,10 @@ class TrainState:
         self.step, self.seconds = document["step"], document["seconds"]
         self.wall_seconds = document.get("wall_seconds", self.seconds)  # states of earlier versions have none
         self.snapshot, self.snapshot_step = document["snapshot"], document["snapshot_step"]
+        tick = document.get("tick") or {}  # states of earlier versions were saved at the ends of ticks
+        self.tick_step, self.tick_seconds = tick.get("step", self.step), tick.get("seconds", self.seconds)
+        if self.statistics is not None and tick.get("statistics"):
+            self.statistics.restore(tick["statistics"])
         set_random_state(document["random"], self.device)
 
 
@@ -168,7 +181,8 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "wall_seconds": (int, float),
     "snapshot": int,
     "snapshot_step": int,
+    "tick": dict,
 }
 
-_EARLIER: dict[str, Any] = {"run": {}, "wall_seconds": 0.0}
+_EARLIER: dict[str, Any] = {"run": {}, "wall_seconds": 0.0, "tick": {}}
 """What states of earlier versions lack."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +33,16 @@ class Statistics:
     def count(self, more: Mapping[str, int]) -> None:
         """Values that were added to the sums without `add`."""
         self.counted.update(more)
+
+    def state(self) -> dict[str, Any]:
+        """What has been added since the last read, to be saved. Waits for the device when it is."""
+        return {"sums": dict(self._sums), "counted": dict(self.counted)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        for name, total in state["sums"].items():
+            self._sums[name] = total.to(self._device, torch.float32).reshape(())
+        self.counted = Counter({str(name): int(count) for name, count in state["counted"].items()})
 
     def read(self) -> dict[str, float]:
         """Mean of everything added since the last read, by name. One device-to-host copy: a deliberate sync."""

@@ -72,7 +72,9 @@ class Step:
             plain=plain,
             capturable=device.type == "cuda" and not plain,
         )
-        self.state = TrainState(gan=gan, ema=ema_copy(gan.generator), phases=phases, device=device)
+        self.state = TrainState(
+            gan=gan, ema=ema_copy(gan.generator), phases=phases, device=device, statistics=self.statistics
+        )
         self._sampler, self._config, self._conditional = sampler, config, num_classes > 0
         self._precision = precision
         self._penalised = losses.penalty is not None

@@ -1,0 +1,114 @@
+"""Signals that end a program: the state is saved first, and what to do next is said. Torch-free."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+"""Ctrl-C; what Slurm, Kubernetes and a computer that is shut down send; what a terminal sends that is closed."""
+
+
+class Stopped(BaseException):
+    """A signal has ended the work: `number`; `text` says where, and how to go on.
+
+    No KeyboardInterrupt, which click would answer itself, on a terminal that may be gone.
+    """
+
+    def __init__(self, number: int, where: str = "") -> None:
+        self.number = number
+        self.text = f"stopped by {signal.Signals(number).name}{where}; the same command continues"
+        super().__init__(self.text)
+
+    @property
+    def code(self) -> int:
+        """The exit code that shells expect."""
+        return 128 + self.number
+
+
+class Stop:
+    """Whether a signal has come, for those who can only stop at certain points.
+
+    A training loop holds signals back while it works, looks at `requested` after each step, saves and raises `Stopped`.
+    Everywhere else the handler raises it at once, as there is nothing to save that has not been. Where loops work in
+    other threads, the handler never raises: they all look.
+    """
+
+    def __init__(self, *, threads: bool = False) -> None:
+        self.requested: int | None = None  # number of the signal
+        self._threads = threads
+        self._held = 0  # loops that hold signals back
+
+    @contextlib.contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Inside, a signal is only noted. One that nobody has looked at is raised at the end."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+        self.check()
+
+    @contextlib.contextmanager
+    def let_through(self) -> Iterator[None]:
+        """Within `held_back`: something long, such as scoring, that may be broken off at any point."""
+        self._held -= 1
+        try:
+            self.check()
+            yield
+        finally:
+            self._held += 1
+
+    def check(self, where: str = "") -> None:
+        """
+        Raises:
+            Stopped: a signal has come.
+        """
+        if self.requested is not None:
+            raise Stopped(self.requested, where)
+
+    def note(self, number: int) -> None:
+        """What a handler does with the first signal."""
+        self.requested = number
+        if not self._held and not self._threads:
+            raise Stopped(number)
+
+
+NEVER = Stop()
+"""For callers without handlers: nothing is ever requested."""
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: Stop | None = None, *, again: Callable[[int], object] | None = None) -> Iterator[Stop]:
+    """Handle `SIGNALS` in here, in the main thread; elsewhere nothing is changed.
+
+    Args:
+        again: called with the number of each further signal; None: the process ends at once.
+
+    A signal that is ignored when the program starts stays so: `nohup` means what it says.
+    """
+    stop = stop or Stop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.requested is None:
+            stop.note(number)
+        elif again is None:
+            os._exit(128 + number)
+        else:
+            again(number)
+
+    before: dict[int, object] = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in SIGNALS:
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
