@@ -79,7 +79,7 @@ def write_folder(path: Path, samples: Samples, announce: Callable[[str], None] =
                 image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
                 image.save(folder / f"{done + index:0{digits}d}.png", format="PNG")
         done += len(arrays)
-        announce(f"images: {done}/{samples.count}")
+        _tell(announce, done, samples)
 
 
 def write_npz(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
@@ -100,12 +100,18 @@ def write_npz(path: Path, samples: Samples, announce: Callable[[str], None] = la
                     if labels is not None:
                         classes.append(labels.numpy())
                     done += len(pixels)
-                    announce(f"images: {done}/{samples.count}")
+                    _tell(announce, done, samples)
             if classes:
                 with archive.open("arr_1.npy", "w", force_zip64=True) as file:
                     np.lib.format.write_array(file, np.concatenate(classes), allow_pickle=False)
 
     write_atomic(path, write)
+
+
+def _tell(announce: Callable[[str], None], done: int, samples: Samples) -> None:
+    """How far it has come, where anyone has to wait for it."""
+    if done < samples.count:
+        announce(f"images: {done}/{samples.count}")
 
 
 def _check_folder(path: Path) -> list[Path]:

@@ -267,3 +267,20 @@ def test_a_snapshot_by_kimg_or_by_file(plain: Path, tmp_path: Path, capsys: pyte
     assert a == b != c
     file = plain / "snapshots" / "000016.000.safetensors"
     refused("this is a file", "leave --snapshot out", file, "--snapshot", 3, "--out", tmp_path / "d.png")
+
+
+@pytest.mark.parametrize(
+    ("variant", "engine"), [("gan", "fast"), ("upsample-dcgan", "fast"), ("upsample-dcgan", "plain")]
+)
+def test_the_grids_of_a_run_are_the_images_of_seed_0(
+    variant: str, engine: str, data_root: Path, tmp_path: Path
+) -> None:
+    """In the process that trained it, with its weights laid out as they were trained, and in this one."""
+    command = ["train", variant, "--kimg", "0.1", "--data-root", data_root, "--out", tmp_path / "run"]
+    sets = ["train.scores=none", "train.snapshots=1", "train.batch_size=32", f"engine={engine}"]
+    cli.main(
+        [str(text) for text in (*command, *(part for text in sets for part in ("--set", text)))], standalone_mode=False
+    )
+    sample(tmp_path / "run", "-n", 80, "--out", tmp_path / "grid.png")
+    last = sorted((tmp_path / "run" / "samples").iterdir())[-1]
+    assert (tmp_path / "grid.png").read_bytes() == last.read_bytes()
