@@ -48,7 +48,7 @@ def test_image_i_is_the_same_for_every_count_batch_and_thread(name: str, size: i
     whole = made(gan, 300, labels)
     assert whole.shape == (300, colors, size, size)
     assert whole.float().std() > 20
-    for n in (1, 9, 64, 100, 250):
+    for n in (1, 9, 64, 100, 250, 251):
         assert torch.equal(made(gan, n, None if labels is None else labels[:n]), whole[:n])
     for batch_size in (1, 77, 300):
         assert torch.equal(made(gan, 300, labels, batch_size), whole)
@@ -59,7 +59,7 @@ def test_image_i_is_the_same_for_every_count_batch_and_thread(name: str, size: i
             assert torch.equal(made(gan, 300, labels), whole)
     finally:
         torch.set_num_threads(threads)
-    index = torch.tensor([299, 0, 7, 256, 255, 7])
+    index = torch.tensor([299, 0, 7, 250, 249, 7])
     assert torch.equal(generate_at(gan.generator, gan.z_dim, index, labels=labels, seed=3, device=CPU), whole[index])
     # as stored and as trained: contiguous and channels last
     laid_out = copy.deepcopy(gan.generator).to(memory_format=torch.channels_last)
