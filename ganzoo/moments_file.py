@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ganzoo.errors import DataError
 from ganzoo.files import write_atomic
 from ganzoo.metrics.extract import Extractor, checked_features, scoring
 from ganzoo.metrics.statistics import Moments, RunningMoments
+from ganzoo.npz import add_array
 
 CURE = "give an .npz with mu [D] and sigma [D,D], as `ganzoo stats` or `python -m pytorch_fid --save-stats` write it"
 
@@ -86,16 +88,17 @@ def write_moments(path: Path, moments: Moments, facts: Mapping[str, str]) -> Non
     Raises:
         UserError: it cannot be written.
     """
-    arrays: dict[str, Any] = {
+    arrays: dict[str, np.ndarray[Any, Any]] = {
         "mu": moments.mean.numpy(),
         "sigma": moments.covariance.numpy(),
-        "count": np.int64(moments.count),
+        "count": np.array(moments.count, dtype=np.int64),
         **{name: np.array(text) for name, text in facts.items()},
     }
 
     def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, array in arrays.items():
+                add_array(archive, name, array)
 
     write_atomic(path, write)
 

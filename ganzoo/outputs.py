@@ -17,6 +17,7 @@ from PIL import Image
 from ganzoo.errors import RunError, SettingError
 from ganzoo.files import write_atomic, write_text, writing
 from ganzoo.grid import make_grid, save_png
+from ganzoo.npz import add_array, npz_member
 from ganzoo.sampling import Samples
 
 MARK = ".ganzoo-sample.json"
@@ -93,7 +94,7 @@ def write_npz(path: Path, samples: Samples, announce: Callable[[str], None] = la
         classes: list[np.ndarray[Any, Any]] = []
         done = 0
         with zipfile.ZipFile(temporary, "w") as archive:
-            with archive.open("arr_0.npy", "w", force_zip64=True) as file:
+            with npz_member(archive, "arr_0") as file:
                 np.lib.format.write_array_header_1_0(file, header)
                 for pixels, labels in samples.blocks():
                     file.write(pixels.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
@@ -102,8 +103,7 @@ def write_npz(path: Path, samples: Samples, announce: Callable[[str], None] = la
                     done += len(pixels)
                     _tell(announce, done, samples)
             if classes:
-                with archive.open("arr_1.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, np.concatenate(classes), allow_pickle=False)
+                add_array(archive, "arr_1", np.concatenate(classes))
 
     write_atomic(path, write)
 

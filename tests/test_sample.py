@@ -18,6 +18,8 @@ from ganzoo.data.folder import load_folder
 from ganzoo.data.npz import load_npz
 from ganzoo.errors import UserError
 from ganzoo.layers import build_config
+from ganzoo.metrics.statistics import moments
+from ganzoo.moments_file import write_moments
 from ganzoo.noise import noise, slerp
 from ganzoo.outputs import write_folder, write_npz
 from ganzoo.registry import Registry
@@ -185,6 +187,20 @@ def test_many_images_take_little_memory(write: Any, registry: Registry, plain: P
     tracemalloc.stop()
     assert peak < 1_000_000  # NumPy's share; all of them are 2 MB
     assert samples.count == 8000
+
+
+def test_equal_arrays_are_equal_files(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of day is not in them: the SHA-256 of a file says something."""
+    import time
+
+    now = time.time()
+    for name, later in (("a", 0), ("b", 100_000)):
+        monkeypatch.setattr(time, "time", lambda later=later: now + later)
+        monkeypatch.setattr(time, "localtime", lambda *at, later=later: time.gmtime(now + later))
+        sample(plain, "-n", 3, "--out", tmp_path / f"{name}.npz")
+        write_moments(tmp_path / f"{name}-stats.npz", moments(torch.eye(4)), {"features": "mine"})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert (tmp_path / "a-stats.npz").read_bytes() == (tmp_path / "b-stats.npz").read_bytes()
 
 
 def test_an_npz_is_there_in_full_or_not_at_all(
