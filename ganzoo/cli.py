@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from ganzoo import __version__
-from ganzoo.commands import results, training, zoo
+from ganzoo.commands import results, scores, training, zoo
 from ganzoo.commands.doctor import doctor
+from ganzoo.commands.habits import Zoo
 from ganzoo.commands.report import report
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Zoo, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="ganzoo")
 def cli() -> None:
     """A GAN model zoo with a benchmark.
@@ -27,7 +28,8 @@ for _command in (
     training.bench,
     results.leaderboard,
     results.sample,
-    results.eval_command,
+    scores.eval_command,
+    scores.stats,
     results.film,
     report,
     doctor,

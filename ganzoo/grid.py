@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from ganzoo.files import write_bytes
+from ganzoo.generation import Inputs, inputs_of
+from ganzoo.noise import noise
 
 SAMPLE_SEED = 0
 """Seed of the fixed noise: the same for every run, so that grids of a run can be compared over time."""
@@ -43,16 +45,20 @@ def save_png(path: Path, grid: Tensor) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def grid_inputs(z_dim: int, num_classes: int, conditional: bool, rows: int = 8) -> tuple[Tensor, Tensor | None, int]:
-    """Fixed noise z `[N, z_dim]`, labels `[N]` or None, and columns. Conditional: one class per column, at most 20
-    classes, and the same noise along a row. Unconditional: `rows` x 10.
+def grid_inputs(z_dim: int, num_classes: int, conditional: bool, rows: int = 8) -> tuple[Inputs, int, int]:
+    """What a run's grids ask for, how many images they have, and in how many columns. Unconditional: `rows` x 10, image
+    i of SAMPLE_SEED. Conditional: one class per column, at most 20 classes, and noise r of the seed all along row r.
     """
-    generator = torch.Generator().manual_seed(SAMPLE_SEED)
     if not conditional:
-        return torch.randn(rows * 10, z_dim, generator=generator), None, 10
+        return inputs_of(SAMPLE_SEED, z_dim, None), rows * 10, 10
     columns = min(num_classes, 20)
-    z = torch.randn(rows, z_dim, generator=generator).repeat_interleave(columns, dim=0)
-    return z, torch.arange(columns).repeat(rows), columns
+
+    def inputs(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        row = numbers // columns
+        first = int(row[0])
+        return noise(SAMPLE_SEED, first, int(row[-1]) - first + 1, z_dim)[row - first], numbers % columns
+
+    return inputs, rows * columns, columns
 
 
 def film(frames: list[tuple[Path, str]], out: Path, seconds: float) -> None:

@@ -12,17 +12,17 @@ from torch import nn
 
 from ganzoo.begin import begin, check_same_images, data_of, outdated
 from ganzoo.config import RunConfig, dataset_label, score_interval
-from ganzoo.data import Images, to_uint8
+from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.concurrent import ALONE, Turn
 from ganzoo.engine.device import denormals_flushed, preserved_random_state, resolve_device, resolve_precision
 from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
-from ganzoo.engine.operations import any_layout
 from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
 from ganzoo.errors import UserError
 from ganzoo.files import exclusive, write_json
 from ganzoo.floors import floors
 from ganzoo.gan import GAN
+from ganzoo.generation import generate_blocks
 from ganzoo.grid import grid_inputs, make_grid, save_png
 from ganzoo.layers import check_fit, scores_of
 from ganzoo.records import RESULT_SCHEMA
@@ -235,7 +235,7 @@ class _SnapshotTaker:
     ) -> None:
         self._run, self._config, self._gan, self._images = run, config, gan, images
         self._scoring, self._observers, self._device, self._stop = scoring, observers, device, stop
-        self._z, self._labels, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
+        self._inputs, self._count, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
@@ -303,16 +303,9 @@ class _SnapshotTaker:
         rows = zip(made[:whole].split(columns), real[:whole].split(columns), strict=True)
         save_png(path, make_grid(torch.cat([row for pair in rows for row in pair]), columns))
 
-    @torch.no_grad()
     def _grid(self, generator: nn.Module) -> torch.Tensor:
-        device = self._device
-        training = generator.training
-        generator.eval()
-        labels = None if self._labels is None else self._labels.to(device)
-        with any_layout():
-            pixels = to_uint8(generator(self._z.to(device), labels))
-        generator.train(training)
-        return make_grid(pixels, self._columns)
+        blocks = generate_blocks(generator, self._inputs, self._count, device=self._device)
+        return make_grid(torch.cat([pixels for pixels, _ in blocks]), self._columns)
 
 
 def _result(

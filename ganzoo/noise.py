@@ -52,9 +52,12 @@ def slerp(first: Tensor, last: Tensor, steps: int) -> Tensor:
     return between
 
 
-# Wichura 1988, "Algorithm AS 241: the percentage points of the normal distribution", PPND7: numerators and denominators,
-# highest power first. Beyond p = 1e-10 it has a third branch, which 32 bits never reach.
-_CENTRE = (5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179), (6.71875636e1, 7.8757757664e1, 1.7895169469e1, 1)
+# Wichura 1988, "Algorithm AS 241: the percentage points of the normal distribution", PPND7: numerators and
+# denominators, highest power first. Its third branch, for p < 1.4e-11, is never reached with 32 bits.
+_CENTRE = (
+    (5.9109374720e1, 1.5929113202e2, 5.0434271938e1, 3.3871327179),
+    (6.71875636e1, 7.8757757664e1, 1.7895169469e1, 1),
+)
 _TAIL = (1.7023821103e-1, 1.3067284816, 2.7568153900, 1.4234372777), (1.2021132975e-1, 7.3700164250e-1, 1.0)
 
 

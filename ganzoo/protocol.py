@@ -56,7 +56,7 @@ class Protocol:
 
 RULES: dict[int, str] = {
     1: "the noise of images from torch.randn, in blocks of 250; images made eval.batch_size at a time",
-    2: "noise by image number, from Philox (ganzoo.noise); images made in blocks of 256 (ganzoo.generation)",
+    2: "noise and labels by image number (ganzoo.noise, label_law); images made in blocks of 250 (ganzoo.generation)",
 }
 """What each version of the rules of scoring is."""
 

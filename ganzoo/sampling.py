@@ -1,26 +1,56 @@
-"""Images from finished runs: `ganzoo sample` and `ganzoo eval`."""
+"""Images of finished runs: which ones `ganzoo sample` makes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import Tensor
 
-from ganzoo.config import RunConfig, dataset_label
-from ganzoo.data import Images, load_dataset, to_uint8
 from ganzoo.engine.device import resolve_device
-from ganzoo.errors import DataError, RunError, SettingError, UserError
-from ganzoo.floors import floors
-from ganzoo.grid import make_grid, save_png
-from ganzoo.layers import build_config
-from ganzoo.metrics.neighbours import subset_index
+from ganzoo.errors import RunError, SettingError
+from ganzoo.generation import Inputs, generate_blocks, inputs_of
+from ganzoo.noise import noise, slerp
 from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory, find_run, find_runs, kimg_of
-from ganzoo.scoring import Scorer, load_images
-from ganzoo.snapshots import load_snapshot
+from ganzoo.runs import RunDirectory, find_run, kimg_of
+from ganzoo.snapshots import LoadedSnapshot, load_snapshot
+
+MANY = 20
+"""Classes shown where nobody has chosen; and named, where all would make a line that nobody reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Images that are not made yet: `count` of `inputs`, in grids of `columns`."""
+
+    snapshot: LoadedSnapshot
+    file: Path  # of the snapshot
+    device: torch.device
+    inputs: Inputs
+    count: int
+    columns: int
+    classes: tuple[int, ...] = ()  # of the columns, or of the rows of an interpolation, which repeat; (): unconditional
+    by_row: bool = False
+
+    def blocks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The images, in order: uint8 `[B,C,H,W]` and their classes int64 `[B]` or None, on the CPU."""
+        for pixels, labels in generate_blocks(self.snapshot.generator, self.inputs, self.count, device=self.device):
+            yield pixels.cpu(), None if labels is None else labels.cpu()
+
+    def class_name(self, label: int) -> str:
+        """Its name, or its number where classes have no names."""
+        names = self.snapshot.class_names
+        return str(label) if names is None else names[label]
+
+    def legend(self, grid: bool) -> str | None:
+        """Which class is where, such as "columns: 0 cat, 1 dog"; None where the classes have no names to tell."""
+        if all(self.class_name(label) == str(label) for label in self.classes):
+            return None
+        what = ("rows" if self.by_row else "columns") if grid else "classes"
+        return f"{what}: {', '.join(f'{label} {self.class_name(label)}' for label in self.classes)}"
 
 
 def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
@@ -35,181 +65,135 @@ def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
     return snapshots[-1] if kimg is None else min(snapshots, key=lambda path: abs(kimg_of(path) - kimg))
 
 
-@torch.no_grad()
-def sample_grid(
+def snapshot_file(source: str, kimg: float | None) -> tuple[Path, Path]:
+    """(the run directory or the folder of the file, the snapshot): of a run, of the newest run of a variant, or
+    `source` itself where it is a .safetensors file.
+
+    Raises:
+        UserError: nothing of the kind, or `kimg` for a file.
+    """
+    path = Path(source)
+    if path.suffix == ".safetensors" and path.is_file():
+        if kimg is not None:
+            raise SettingError("--snapshot chooses one of a run's, and this is a file", "leave --snapshot out")
+        run = path.parent.parent if path.parent.name == "snapshots" else path.parent
+        return run, path
+    directory = find_run(source)
+    return directory.path, snapshot_of(directory, kimg)
+
+
+def plan_samples(
     registry: Registry,
-    name: str,
+    source: str,
     *,
-    count: int | None,
-    labels: Sequence[int] | None,
-    seed: int,
-    kimg: float | None,
-    out: Path | None,
-    device: str,
-) -> Path:
-    """Write a grid of a run's images as PNG and return its path. Conditional variants: one class per column.
+    count: int | None = None,
+    labels: str | None = None,
+    seed: int = 0,
+    kimg: float | None = None,
+    interpolate: tuple[int, int] | None = None,
+    steps: int = 8,
+    device: str = "auto",
+) -> Samples:
+    """Image i: noise i of `seed`, and for conditional variants the classes in turn, so that each has a column.
+
+    Args:
+        registry: the zoo.
+        source: as `snapshot_file`.
+        count: images; None: 64, or 8 per class. Of an interpolation: rows; None: 8.
+        labels: names or numbers of classes, comma separated; None: all, at most 20.
+        seed: of the noise.
+        kimg: take the snapshot nearest to it; None: the last.
+        interpolate: two seeds; row i leads from noise i of the first to noise i of the second, in `steps` images of one
+            class.
+        steps: images of such a row, at least 2.
+        device: where they are made.
 
     Raises:
         UserError: no such run, a damaged snapshot, labels the variant does not have.
     """
-    run = find_run(name)
     where = resolve_device(device)
-    snapshot = load_snapshot(snapshot_of(run, kimg), registry, where)
+    _, file = snapshot_file(source, kimg)
+    snapshot = load_snapshot(file, registry, where)
     variant = registry.variant(snapshot.config.variant.name)
-    wanted = None
-    if variant.conditional:
-        classes = list(labels) if labels is not None else list(range(min(snapshot.num_classes, 20)))
-        wrong = [label for label in classes if not 0 <= label < snapshot.num_classes]
-        if wrong:
-            raise SettingError(f"there is no class {wrong[0]}", f"classes are 0 to {snapshot.num_classes - 1}")
-        columns = len(classes)
-        n = count or 8 * columns
-        wanted = torch.tensor([classes[index % columns] for index in range(n)], device=where)
-    elif labels is not None:
+    if not variant.conditional and labels is not None:
         raise SettingError(
             f"variant '{variant.name}' takes no labels", "leave --labels out, or use a conditional variant"
         )
+    classes: tuple[int, ...] = ()
+    if variant.conditional:
+        every = tuple(range(min(snapshot.num_classes, MANY)))
+        classes = every if labels is None else parse_labels(labels, snapshot.num_classes, snapshot.class_names)
+    in_turn = torch.tensor(classes) if classes else None
+    if interpolate is not None:
+        rows, columns = count or 8, steps
+        inputs = _interpolation(interpolate, snapshot.z_dim, steps, in_turn)
+        count = rows * steps
     else:
-        n = count or 64
-        columns = min(n, 10 if n > 64 else 8)
-    z = torch.randn(n, snapshot.z_dim, generator=torch.Generator().manual_seed(seed)).to(where)
-    parts = [
-        snapshot.generator(z[at : at + 250], None if wanted is None else wanted[at : at + 250])
-        for at in range(0, n, 250)
-    ]
-    path = out or run.path / "samples.png"
-    save_png(path, make_grid(to_uint8(torch.cat(parts)), columns))
-    return path
-
-
-def evaluate_source(
-    registry: Registry,
-    source: str,
-    *,
-    root: Path,
-    dataset: str | None,
-    features: str | None,
-    metrics: str | None,
-    num_images: int | None,
-    size: int | None,
-    sets: Sequence[str],
-    device: str | None,
-    announce: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
-    """Score a run's last snapshot, a folder of images, or an npz. JSON-ready: values, floor, protocol, source.
-
-    Raises:
-        UserError: nothing to score at `source`, or anything that makes the score meaningless.
-    """
-    where = resolve_device(device or "auto")
-    overrides = {
-        key: value
-        for key, value in (("eval.num_images", num_images), ("eval.metrics", metrics), ("dataset.size", size))
-        if value is not None
-    }
-    path = Path(source)
-    if path.is_file() or (path.is_dir() and not (path / "config.json").is_file()):
-        config = _config_for_images(registry, dataset or "digits", features, sets, overrides)
-        train = load_images(registry, config, root, "train")
-        images = _images_at(registry, path, root, train)
-        images = _with_labels_of(train, images)
-        found = len(images)
-        if num_images is not None and num_images < found:
-            index = subset_index(found, num_images)  # drawn at random: a folder is sorted, often by class
-            labels = None if images.labels is None else images.labels[index]
-            images = replace(images, pixels=images.pixels[index], labels=labels)
-        scorer = Scorer(
-            registry,
-            config,
-            train,
-            root=root,
-            device=where,
-            generated_count=len(images),
-            generated_labels=False,
-            announce=announce,
-        )
-        score = scorer.score_images(images)
-    else:
-        run = find_run(source)
-        snapshot = load_snapshot(snapshot_of(run, None), registry, where)
-        document = snapshot.config.to_dict()
-        if dataset is not None:
-            document["dataset"] = dataset
-            document["features"] = features or registry.dataset(dataset.partition(":")[0]).features
-        config = build_config(
-            registry,
-            document={k: v for k, v in document.items() if k != "schema"},
-            features=features,
-            sets=sets,
-            overrides=overrides,
-        )
-        train = load_images(registry, config, root, "train")
-        if train.shape != snapshot.shape:
-            raise DataError(
-                f"the run makes {_shape(snapshot.shape)} images, the dataset has {_shape(train.shape)}",
-                "use the run's own dataset, or --size",
-            )
-        scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
-        path, found = run.path, scorer.generated_count
-        score = scorer.score_generator(snapshot.generator, snapshot.z_dim)
-    return {
-        "source": str(path),
-        "images": scorer.generated_count,
-        "of": found,
-        "dataset": dataset_label(config.dataset.name, config.dataset.settings),
-        "values": score.values,
-        "left_out": score.left_out,
-        "floors": floors(scorer),
-        "protocol": scorer.protocol.id,
-        "ingredients": scorer.protocol.ingredients(),
-        "seconds": score.seconds,
-    }
-
-
-def _config_for_images(
-    registry: Registry, dataset: str, features: str | None, sets: Sequence[str], overrides: dict[str, Any]
-) -> RunConfig:
-    """A config to score by; its variant, which trains nothing here, is the first that fits any data."""
-    variant = next((spec.name for spec in registry.variants() if spec.sizes is None and not spec.conditional), None)
-    if variant is None:
-        raise UserError("no unconditional variant of any size is registered", "enable the plugin 'gan'")
-    return build_config(registry, variant=variant, dataset=dataset, features=features, sets=sets, overrides=overrides)
-
-
-def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Images:
-    """Images of a folder or npz, brought to the size and colour of the dataset they are compared with.
-
-    Raises:
-        RunError: the folder holds runs.
-    """
-    runs = find_runs([path]) if path.is_dir() else []
-    if runs:
-        raise RunError(f"{path} holds runs, not images", f"give one of them, such as {runs[0].path}")
-    name = "folder" if path.is_dir() else "npz"
-    return load_dataset(
-        registry.dataset(name).load(),
-        root=root,
-        split="train",
-        path=str(path),
-        size=like.shape[1],
-        color="gray" if like.shape[0] == 1 else "rgb",
+        count = count or (8 * len(classes) if classes else 64)
+        columns = len(classes) or min(count, 10 if count > 64 else 8)
+        inputs = inputs_of(seed, snapshot.z_dim, in_turn)
+    return Samples(
+        snapshot=snapshot,
+        file=file,
+        device=where,
+        inputs=inputs,
+        count=count,
+        columns=columns,
+        classes=classes,
+        by_row=interpolate is not None,
     )
 
 
-def _with_labels_of(like: Images, images: Images) -> Images:
-    """`images` with the class numbers of `like`: by the names of their classes, or as they are where `images` have no
-    names and as many classes. Without labels where they do not match.
+def _interpolation(seeds: tuple[int, int], z_dim: int, steps: int, classes: Tensor | None) -> Inputs:
+    """Image i is step i % steps of row i // steps; `classes` take turns with the rows."""
+
+    def inputs(numbers: Tensor) -> tuple[Tensor, Tensor | None]:
+        row = numbers // steps
+        first = int(row[0])
+        from_, to = (noise(seed, first, int(row[-1]) - first + 1, z_dim) for seed in seeds)
+        z = slerp(from_, to, steps)[row - first, numbers % steps]
+        return z, None if classes is None else classes[row % len(classes)]
+
+    return inputs
+
+
+def parse_seeds(text: str) -> tuple[int, int]:
+    """ "A:B" -> two whole numbers. Raises SettingError."""
+    if not re.fullmatch(r"-?\d{1,18}:-?\d{1,18}", text, flags=re.ASCII):
+        raise SettingError(f"--interpolate {text} are not two seeds", "write them as 0:1")
+    first, last = text.split(":")
+    return int(first), int(last)
+
+
+def parse_labels(text: str, num_classes: int, names: Sequence[str] | None) -> tuple[int, ...]:
+    """Class numbers of names and numbers, separated by commas. A name may have commas in it: the longest run of parts
+    that is a name is one. What is the name of a class is that class, even where it looks like the number of another.
+
+    Raises:
+        SettingError: there is no such class; the cure lists them.
     """
-    labels = None
-    if images.labels is not None and images.class_names and like.class_names:
-        numbers = {name: number for number, name in enumerate(like.class_names)}
-        if set(images.class_names) <= numbers.keys():
-            labels = torch.tensor([numbers[name] for name in images.class_names])[images.labels]
-    elif images.labels is not None and not images.class_names and images.num_classes == like.num_classes:
-        labels = images.labels
-    classes, names = (0, None) if labels is None else (like.num_classes, like.class_names)
-    return replace(images, labels=labels, num_classes=classes, class_names=names)
+    numbers = {name: number for number, name in reversed(list(enumerate(names or ())))}
+    parts = text.split(",")
+    found = []
+    while parts:
+        for length in range(len(parts), 0, -1):
+            joined = ",".join(parts[:length])
+            name = joined if joined in numbers else joined.strip()
+            if name in numbers:
+                found.append(numbers[name])
+                break
+        else:
+            length, name = 1, parts[0].strip()
+            if not re.fullmatch(r"\d{1,9}", name, flags=re.ASCII) or int(name) >= num_classes:
+                shown = name if re.fullmatch(r"-?\d+", name) else f"'{name}'"
+                raise SettingError(f"there is no class {shown}", f"classes are {_listed(num_classes, names)}")
+            found.append(int(name))
+        del parts[:length]
+    return tuple(found)
 
 
-def _shape(shape: tuple[int, int, int]) -> str:
-    return f"{shape[2]}x{shape[1]}x{shape[0]}"
+def _listed(num_classes: int, names: Sequence[str] | None) -> str:
+    if names is None or all(name == str(number) for number, name in enumerate(names)):
+        return f"0 to {num_classes - 1}"
+    shown = ", ".join(f"{number} {name}" for number, name in list(enumerate(names))[:MANY])
+    return shown if num_classes <= MANY else f"{shown} and so on to {num_classes - 1} {names[-1]}"

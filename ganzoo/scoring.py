@@ -91,7 +91,7 @@ class Scorer:
         self.labels, law = None, "none"
         if generated_labels and train_images.labels is not None:
             self.labels, law = label_law(
-                train_images.labels, self.generated_count, num_classes=train_images.num_classes, seed=SCORE_SEED
+                train_images.labels, self.generated_count, num_classes=train_images.num_classes
             )
         # Unconditional variants are ranked beside conditional ones: the protocol names the law the data set gives, and
         # the result says whether this row used it.
@@ -312,8 +312,4 @@ def _at_most(images: Images, most: int | None) -> Images:
 
 
 def _data_law(images: Images) -> str:
-    return (
-        "none"
-        if images.labels is None
-        else label_law(images.labels, 1, num_classes=images.num_classes, seed=SCORE_SEED)[1]
-    )
+    return "none" if images.labels is None else label_law(images.labels, 1, num_classes=images.num_classes)[1]

@@ -298,12 +298,12 @@ def test_corrupt_snapshot_and_npz(trained: Path, root: Path, tmp_path: Path) -> 
     last.write_bytes(last.read_bytes()[:200])
     refused(["sample", tmp_path / "run"], "damaged", "earlier snapshot")
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
-    refused(["eval", tmp_path / "broken.npz", "--data-root", root], "broken.npz")
+    refused(["eval", tmp_path / "broken.npz", "--dataset", "digits", "--data-root", root], "no readable .npz")
 
 
 def test_labels_that_do_not_exist(trained: Path) -> None:
     refused(["sample", trained, "--labels", "3,10"], "no class 10", "0 to 9")
-    refused(["sample", trained, "--labels", "three"], "not whole numbers", "0,1,2")
+    refused(["sample", trained, "--labels", "three"], "no class 'three'", "0 to 9")
 
 
 def test_an_unwritable_output_directory(root: Path, tmp_path: Path) -> None:
@@ -504,7 +504,8 @@ def test_a_folder_is_scored_on_a_random_part_and_by_the_names_of_its_classes(
         for index, image in enumerate(source.images[source.target == label][:90]):
             picture = Image.fromarray((image * 15.9).astype("uint8")).resize((32, 32), Image.Resampling.BICUBIC)
             picture.save(tmp_path / "images" / str(label) / f"{index}.png")
-    command = ["eval", str(tmp_path / "images"), "--data-root", str(root), "--json", "--num-images", "120"]
+    command = ["eval", str(tmp_path / "images"), "--dataset", "digits", "--data-root", str(root)]
+    command += ["--json", "--num-images", "120"]
     cli.main([*command, "--metrics", "conditional,classes"], standalone_mode=False)
     document = json.loads(capsys.readouterr().out)
     assert document["values"]["cond_acc"] > 90

@@ -64,6 +64,8 @@ def cut(arguments: list[str]) -> list[str]:
     if "--kimg" in arguments:
         del arguments[arguments.index("--kimg") : arguments.index("--kimg") + 2]
     arguments = [argument.replace("fid=", "kid=") for argument in arguments]  # the one score of a few images
+    if "--reference" in arguments:  # FID alone, of more images than features
+        return [*arguments, "--num-images", "70"]
     return [*arguments, *CUT.get(arguments[0], [])]
 
 

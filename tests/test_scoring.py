@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganzoo.generation import generate, score_noise
+from ganzoo.generation import BLOCK, generate
+from ganzoo.noise import noise
 
 CPU = torch.device("cpu")
 
@@ -22,23 +23,26 @@ class Spy(nn.Module):
         return torch.tanh(self.norm(z)).view(-1, 1, 7, 1).expand(-1, 1, 7, 7)
 
 
-def noise_seen(batch_size: int) -> tuple[Tensor, Tensor]:
+def seen(batch_size: int) -> tuple[Tensor, Tensor]:
     spy = Spy()
     labels = torch.arange(530) % 10
     batches = list(generate(spy, 7, 530, labels=labels, seed=5, batch_size=batch_size, device=CPU))
+    assert [len(pixels) for pixels, _ in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert all(pixels.dtype == torch.uint8 for pixels, _ in batches)
     asked = torch.cat([part for _, part in batches if part is not None])
     assert torch.equal(asked, labels)
-    return torch.cat(spy.seen), torch.cat([pixels for pixels, _ in batches])
+    assert {len(z) for z in spy.seen} == {BLOCK}  # the last one is made in full as well
+    return torch.cat(spy.seen)[:530], torch.cat([pixels for pixels, _ in batches])
 
 
 def test_image_i_gets_the_same_noise_whatever_the_batch_size() -> None:
-    whole = noise_seen(530)
+    whole = seen(530)
+    assert whole[1].shape == (530, 1, 7, 7)
     for batch_size in (1, 33, 250, 500):
-        for ours, theirs in zip(noise_seen(batch_size), whole, strict=True):
+        for ours, theirs in zip(seen(batch_size), whole, strict=True):
             assert torch.equal(ours, theirs)
-    assert torch.equal(score_noise(530, 7, 5), whole[0])
-    assert not torch.equal(score_noise(530, 7, 6), whole[0])
+    assert torch.equal(noise(5, 0, 530, 7), whole[0])
+    assert not torch.equal(noise(6, 0, 530, 7), whole[0])
 
 
 def test_generating_leaves_modes_buffers_and_random_state() -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ganzoo.errors import SettingError
+
 if TYPE_CHECKING:
     from ganzoo.config import RunConfig
     from ganzoo.registry import Registry
@@ -73,6 +75,14 @@ def load_registry(files: Sequence[Path]) -> Registry:
 
 
 def cache_root(data_root: Path | None) -> Path:
+    """
+    Raises:
+        SettingError: the path, perhaps from $GANZOO_DATA, is not valid UTF-8; records could not name it.
+    """
+    try:
+        str(data_root).encode()
+    except UnicodeEncodeError:
+        raise SettingError(f"data root {str(data_root)!a} is not valid UTF-8", "rename the folder") from None
     return (data_root or Path("~/.cache/ganzoo")).expanduser().absolute()
 
 

@@ -1,4 +1,4 @@
-"""What reads finished work: `leaderboard`, `sample`, `eval`, `film`."""
+"""What reads finished work: `leaderboard`, `sample`, `film`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import Any
 import click
 
 from ganzoo.commands.options import (
-    cache_root,
-    data_root_option,
     device_option,
     json_option,
     load_registry,
     plugin_option,
-    print_json,
     with_options,
 )
 from ganzoo.errors import SettingError, UserError
@@ -42,79 +39,62 @@ def leaderboard(paths: tuple[Path, ...], sort: str, form: str, as_json: bool) ->
 
 
 @click.command()
-@click.argument("run", metavar="RUN|VARIANT")
-@click.option("-n", "count", type=click.IntRange(min=1), metavar="N", help="Images.  [default: 64, or 8 per class]")
-@click.option("--labels", metavar="0,1,2", help="Classes, one column each (conditional variants).")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.argument("run", metavar="RUN|SNAPSHOT|VARIANT")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), metavar="N", help="Images, or rows.  [default: 64, 8 per class, 8 rows]"
+)
+@click.option("--labels", metavar="A,B", help="Classes by name or number, one column each (conditional variants).")
+@click.option("--seed", type=int, metavar="S", help="Seed of the noise.  [default: 0]")
+@click.option("--interpolate", metavar="A:B", help="Rows from the noise of seed A to that of seed B.")
+@click.option("--steps", type=click.IntRange(min=2), metavar="N", help="Columns of --interpolate.  [default: 8]")
 @click.option(
     "--snapshot", type=float, metavar="KIMG", help="Use the snapshot nearest to this many kimg.  [default: last]"
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="PNG", help="[default: samples.png in the run directory]"
+    "--out",
+    metavar="PNG|NPZ|DIR/",
+    help="A grid, arrays, or a folder of images.  [default: samples.png in the run directory]",
 )
 @with_options(device_option, plugin_option)
 def sample(
     run: str,
-    count: int | None,
-    labels: str | None,
-    seed: int,
+    seed: int | None,
+    interpolate: str | None,
+    steps: int | None,
     snapshot: float | None,
-    out: Path | None,
+    out: str | None,
     device: str | None,
     plugin_files: tuple[Path, ...],
+    **options: Any,
 ) -> None:
-    """Make a grid of images from a run directory, or from the newest run of VARIANT under runs/."""
-    from ganzoo.sampling import sample_grid
+    """Make images by a run directory, a snapshot of one, or the newest run of VARIANT under runs/."""
+    from ganzoo.display import TrainingDisplay
+    from ganzoo.outputs import output_of
+    from ganzoo.sampling import parse_seeds, plan_samples, snapshot_file
 
-    path = sample_grid(
+    if interpolate is None and steps is not None:
+        raise SettingError("--steps are those of --interpolate", "say --interpolate 0:1, or leave --steps out")
+    if interpolate is not None and seed is not None:
+        raise SettingError("--interpolate has its own two seeds", "leave --seed out")
+    path, write = output_of(out or str(snapshot_file(run, snapshot)[0] / "samples.png"))
+    samples = plan_samples(
         load_registry(plugin_files),
         run,
-        count=count,
-        labels=_integers(labels),
-        seed=seed,
+        seed=seed or 0,
         kimg=snapshot,
-        out=out,
+        interpolate=None if interpolate is None else parse_seeds(interpolate),
+        steps=steps or 8,
         device=device or "auto",
+        **options,
     )
+    with TrainingDisplay("sample") as display:
+        write(path, samples, display.announce)
     click.echo(path)
-
-
-@click.command("eval")
-@click.argument("source", metavar="RUN|FOLDER|NPZ")
-@click.option("--dataset", metavar="NAME[:PATH]", help="Real images to compare with.  [default: the run's, or digits]")
-@click.option("--features", metavar="NAME", help="Feature network.  [default: the dataset's]")
-@click.option("--metrics", metavar="A,B", help="Metrics.  [default: all but cas]")
-@click.option("--num-images", type=int, metavar="N", help="Generated images, or at most this many of a folder's.")
-@click.option("--size", type=int, metavar="PIXELS", help="Bring the dataset's images to this size.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting.")
-@with_options(device_option, data_root_option, plugin_option, json_option)
-def eval_command(
-    source: str, as_json: bool, data_root: Path | None, plugin_files: tuple[Path, ...], **options: Any
-) -> None:
-    """Score a run, a folder of images or an npz against a dataset."""
-    from ganzoo.display import TrainingDisplay
-    from ganzoo.sampling import evaluate_source
-
-    registry = load_registry(plugin_files)
-    with TrainingDisplay("eval") as display:
-        document = evaluate_source(registry, source, root=cache_root(data_root), announce=display.announce, **options)
-    if as_json:
-        print_json(document)
-        return
-    floors = document["floors"]
-    of = "" if document["images"] == document["of"] else f" of {document['of']}, drawn at random"
-    click.echo(f"{document['source']} ({document['images']} images{of}) against {document['dataset']}, train split")
-    click.echo("".join(f"{title:>16}" for title in ("", "generated", *(floor["name"] for floor in floors))))
-    for name, value in document["values"].items():
-        if "." in name:  # of one class, or at one number of images: with --json
-            continue
-        real = (f"{floor['values'][name]:>16.5g}" if name in floor["values"] else f"{'-':>16}" for floor in floors)
-        click.echo(f"{name:<16}{value:>16.5g}{''.join(real)}")
-    click.echo(f"protocol: {document['protocol']}")
-    for floor in floors:
-        click.echo(f"{floor['name']}: {floor['what']}, {floor['images']} images")
-    for name, reason in document["left_out"].items():
-        click.echo(f"{name} is left out: {reason}")
+    if snapshot is not None:
+        click.echo(f"snapshot: {samples.file.name}, {samples.snapshot.images / 1000:g} kimg")
+    legend = samples.legend(grid=path.suffix.lower() == ".png")
+    if legend is not None:
+        click.echo(legend)
 
 
 @click.command()
@@ -136,12 +116,3 @@ def film(run: str, out: Path | None, seconds: float) -> None:
     path = out or directory.path / "film.gif"
     write_film(frames, path, seconds)
     click.echo(path)
-
-
-def _integers(text: str | None) -> list[int] | None:
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise SettingError(f"--labels {text} are not whole numbers", "write them as 0,1,2") from None

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -194,22 +195,22 @@ def _default_limit(images: Images, device: torch.device) -> int:
         return 4 * 2**30
 
 
-def label_law(labels: Tensor, n: int, *, num_classes: int, seed: int) -> tuple[Tensor, str]:
+def label_law(labels: Tensor, n: int, *, num_classes: int) -> tuple[Tensor, str]:
     """Labels for `n` images to generate: int64 `[n]` on the CPU, and the law's name, part of the protocol.
 
     "balanced", if each class's share in `labels` (int64 `[N]`) is within 10 % of the mean: equal counts. "empirical"
-    otherwise: counts in proportion to the dataset's. Counts are rounded by largest remainders, so that they add up to
-    n, and the order is shuffled by `seed`.
+    otherwise: counts in proportion to the dataset's. Either way image i gets the class that is furthest behind its
+    share of i + 1, the lower one of several: its label does not depend on `n`.
     """
     counts = torch.bincount(labels, minlength=num_classes).to(torch.float64)
     mean = counts.mean()
-    balanced = bool(((counts - mean).abs() <= 0.1 * mean).all())
-    shares = torch.full_like(counts, 1 / num_classes) if balanced else counts / counts.sum()
-    quotas = shares * n
-    whole = quotas.floor()
-    # Ties go to the lower class: a stable sort of the remainders, rounded so that noise cannot break ties.
-    remainders = (quotas - whole).mul(1e6).round()
-    extra = torch.argsort(remainders, descending=True, stable=True)[: n - int(whole.sum())]
-    whole[extra] += 1
-    drawn = torch.repeat_interleave(torch.arange(num_classes), whole.to(torch.int64))
-    return drawn[permutation(seed, 0, n)], "balanced" if balanced else "empirical"
+    if bool(((counts - mean).abs() <= 0.1 * mean).all()):
+        return torch.arange(n) % num_classes, "balanced"
+    shares = counts.to(torch.int64).numpy()
+    behind = np.zeros_like(shares)  # in units of 1 / len(labels): whole numbers, so that ties are ties
+    dealt = np.empty(n, dtype=np.int64)
+    for image in range(n):
+        behind += shares
+        dealt[image] = behind.argmax()
+        behind[dealt[image]] -= len(labels)
+    return torch.from_numpy(dealt), "empirical"

@@ -1,0 +1,223 @@
+"""Scores of what is already there: runs, snapshots, folders of images and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo.config import RunConfig, dataset_label
+from ganzoo.data import Images, load_dataset
+from ganzoo.engine.device import resolve_device
+from ganzoo.errors import DataError, RunError, SettingError, UserError
+from ganzoo.floors import floors
+from ganzoo.layers import build_config
+from ganzoo.metrics.neighbours import subset_index
+from ganzoo.registry import Registry
+from ganzoo.runs import find_runs
+from ganzoo.sampling import snapshot_file
+from ganzoo.scoring import Scorer, load_images
+from ganzoo.snapshots import LoadedSnapshot, load_snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What `ganzoo eval` is asked; None: not said."""
+
+    source: str
+    dataset: str | None = None
+    reference: Path | None = None
+    features: str | None = None
+    metrics: str | None = None
+    num_images: int | None = None
+    size: int | None = None
+    snapshot: float | None = None
+    sets: Sequence[str] = ()
+    device: str | None = None
+
+    def overrides(self) -> dict[str, Any]:
+        pairs = (("eval.num_images", self.num_images), ("eval.metrics", self.metrics), ("dataset.size", self.size))
+        return {key: value for key, value in pairs if value is not None}
+
+    def images_path(self) -> Path | None:
+        """Of a folder of images or an npz; None: a run, a variant or a snapshot.
+
+        Raises:
+            UserError: a folder of runs; a snapshot asked of images.
+        """
+        path = Path(self.source)
+        if path.suffix == ".safetensors" or not (path.is_file() or path.is_dir()) or (path / "config.json").is_file():
+            return None
+        runs = find_runs([path]) if path.is_dir() else []
+        if runs:
+            raise RunError(f"{path} holds runs, not images", f"give one of them, such as {runs[0].path}")
+        if self.snapshot is not None:
+            raise SettingError(f"--snapshot is of a run, and {path} holds images", "leave --snapshot out")
+        return path
+
+
+def evaluate_source(
+    registry: Registry, question: Question, *, root: Path, announce: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Score a run's snapshot, a folder of images, or an npz. JSON-ready: values, floors, protocol, source.
+
+    Raises:
+        UserError: nothing to score at the source, or anything that makes the score meaningless.
+    """
+    if question.reference is not None:
+        from ganzoo.foreign import evaluate_against_file
+
+        return evaluate_against_file(registry, question, root=root, announce=announce)
+    where = resolve_device(question.device or "auto")
+    path = question.images_path()
+    snapshot, facts, of = None, [], None
+    if path is not None:
+        config = _config_for_images(registry, question)
+        train = load_images(registry, config, root, "train")
+        images = _images_at(registry, path, root, train)
+        facts = facts_of(images, "images")
+        images = _with_labels_of(train, images)
+        of = len(images)
+        images = part_of(images, question.num_images)
+        scorer = Scorer(
+            registry,
+            config,
+            train,
+            root=root,
+            device=where,
+            generated_count=len(images),
+            generated_labels=False,
+            announce=announce,
+        )
+        score = scorer.score_images(images)
+    else:
+        path, snapshot = snapshot_file(question.source, question.snapshot)
+        loaded = load_snapshot(snapshot, registry, where)
+        config = _config_of_run(registry, loaded, question)
+        train = load_images(registry, config, root, "train")
+        if train.shape != loaded.shape:
+            raise DataError(
+                f"the run makes {_shape(loaded.shape)} images, the dataset has {_shape(train.shape)}",
+                "leave out --size and --set dataset.color, or take a dataset of that size and colour",
+            )
+        scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
+        score = scorer.score_generator(loaded.generator, loaded.z_dim)
+    return {
+        "source": str(path),
+        "snapshot": None if snapshot is None else snapshot_line(snapshot, loaded),
+        "facts": [*facts, *facts_of(train, "real images")],
+        "images": scorer.generated_count,
+        "of": scorer.generated_count if of is None else of,
+        "dataset": dataset_label(config.dataset.name, config.dataset.settings),
+        "values": score.values,
+        "left_out": score.left_out,
+        "floors": floors(scorer),
+        "protocol": scorer.protocol.id,
+        "ingredients": scorer.protocol.ingredients(),
+        "seconds": score.seconds,
+    }
+
+
+def snapshot_line(file: Path, loaded: LoadedSnapshot) -> str:
+    """Which one was taken."""
+    return f"{file.name}, {loaded.images / 1000:g} kimg"
+
+
+def facts_of(images: Images, label: str) -> list[str]:
+    """What was read and what was done to it, in a line, where the dataset says so."""
+    line = getattr(images.facts, "line", None)
+    return [] if line is None else [line(label)]
+
+
+def part_of(images: Images, most: int | None) -> Images:
+    """At most that many of them, drawn at random: a folder is sorted, often by class."""
+    if most is None or most >= len(images):
+        return images
+    index = subset_index(len(images), most)
+    labels = None if images.labels is None else images.labels[index]
+    return replace(images, pixels=images.pixels[index], labels=labels)
+
+
+def _config_of_run(registry: Registry, loaded: LoadedSnapshot, question: Question) -> RunConfig:
+    """The run's own; with another dataset, its size, colour and feature network stay, unless they are set."""
+    document = {key: value for key, value in loaded.config.to_dict().items() if key != "schema"}
+    if question.dataset is not None:
+        channels, height, width = loaded.shape
+        kept = {"color": "gray" if channels == 1 else "rgb", "size": height if height == width else None}
+        document["dataset"] = {"name": question.dataset, **kept}
+    return build_config(
+        registry,
+        document=document,
+        features=question.features,
+        sets=question.sets,
+        overrides=question.overrides(),
+    )
+
+
+def _config_for_images(registry: Registry, question: Question) -> RunConfig:
+    """A config to score by.
+
+    Raises:
+        UserError: nothing says what the images are to be compared with.
+    """
+    if question.dataset is None:
+        raise UserError(
+            f"nothing says what the images of {question.source} are to be compared with",
+            "name real images, such as --dataset digits or --dataset folder:PATH, or statistics of them by --reference",
+        )
+    return build_config(
+        registry,
+        variant=any_variant(registry),
+        dataset=question.dataset,
+        features=question.features,
+        sets=question.sets,
+        overrides=question.overrides(),
+    )
+
+
+def any_variant(registry: Registry) -> str:
+    """The first that fits any data: a config has one, although nothing is trained by it here.
+
+    Raises:
+        UserError: there is none.
+    """
+    variant = next((spec.name for spec in registry.variants() if spec.sizes is None and not spec.conditional), None)
+    if variant is None:
+        raise UserError("no unconditional variant of any size is registered", "enable the plugin 'gan'")
+    return variant
+
+
+def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Images:
+    """Images of a folder or npz, brought to the size and colour of the dataset they are compared with."""
+    name = "folder" if path.is_dir() else "npz"
+    return load_dataset(
+        registry.dataset(name).load(),
+        root=root,
+        split="train",
+        path=str(path),
+        size=like.shape[1],
+        color="gray" if like.shape[0] == 1 else "rgb",
+    )
+
+
+def _with_labels_of(like: Images, images: Images) -> Images:
+    """`images` with the class numbers of `like`: by the names of their classes, or as they are where `images` have no
+    names and as many classes. Classes without names are named by their numbers. Without labels where they do not match.
+    """
+    labels = None
+    theirs = like.class_names or tuple(map(str, range(like.num_classes)))
+    if images.labels is not None and images.class_names:
+        numbers = {name: number for number, name in enumerate(theirs)}
+        if set(images.class_names) <= numbers.keys():
+            labels = torch.tensor([numbers[name] for name in images.class_names])[images.labels]
+    elif images.labels is not None and not images.class_names and images.num_classes == like.num_classes:
+        labels = images.labels
+    classes, names = (0, None) if labels is None else (like.num_classes, like.class_names)
+    return replace(images, labels=labels, num_classes=classes, class_names=names)
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return f"{shape[2]}x{shape[1]}x{shape[0]}"
