@@ -13,9 +13,14 @@ from torch import Tensor, nn
 from ganzoo.files import write_bytes
 from ganzoo.generation import Inputs, inputs_of
 from ganzoo.noise import noise
+from ganzoo.reading import Unreadable, read_picture, refused
+from ganzoo.runs import RunDirectory
 
 SAMPLE_SEED = 0
 """Seed of the fixed noise: the same for every run, so that grids of a run can be compared over time."""
+
+FILM_PIXELS = 96 * 1024 * 1024
+"""Of all frames together: some 250 grids, or 288 MiB."""
 
 
 def make_grid(pixels: Tensor, columns: int) -> Tensor:
@@ -61,12 +66,24 @@ def grid_inputs(z_dim: int, num_classes: int, conditional: bool, rows: int = 8) 
     return inputs, rows * columns, columns
 
 
-def film(frames: list[tuple[Path, str]], out: Path, seconds: float) -> None:
-    """An animated GIF of PNG `frames`, each with its caption below it; the last one stays three times as long."""
+def film(run: RunDirectory, grids: list[tuple[Path, str]], out: Path, seconds: float) -> None:
+    """An animated GIF of the run's PNG `grids`, each with its caption below it; the last one stays three times as long.
+
+    Raises:
+        RunError: one cannot be read, is no PNG, or they have too many pixels.
+    """
     images: list[Any] = []
-    for path, caption in frames:
-        with Image.open(path) as opened:
-            frame = opened.convert("RGB")
+    left = FILM_PIXELS
+    for path, caption in grids:
+        try:
+            data = read_picture(run.path, f"{path.parent.name}/{path.name}")
+            left -= int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+            if left < 0:
+                raise Unreadable("makes the film too large")
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
+                frame = opened.convert("RGB")
+        except (OSError, Unreadable, SyntaxError) as error:  # SyntaxError is Pillow's word for a damaged PNG
+            raise refused(path, error) from None
         canvas = Image.new("RGB", (frame.width, frame.height + 28), "white")
         canvas.paste(frame, (0, 0))
         ImageDraw.Draw(canvas).text((8, frame.height + 5), caption, fill="black", font=ImageFont.load_default(size=16))

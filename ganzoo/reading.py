@@ -58,8 +58,7 @@ def read_inside(folder: Path, name: str, limit: int) -> bytes:
         FileNotFoundError: it is not there.
         Unreadable: it is a link, or behind one; no regular file; larger than `limit` bytes; or the system refuses.
     """
-    handle = _open_inside(folder, name)
-    with open(handle, "rb") as file:
+    with _regular(_open_inside(folder, name), limit) as file:
         return _bounded(file, limit)
 
 
@@ -73,15 +72,14 @@ def read_named(path: Path, limit: int) -> bytes:
         handle = os.open(path, _FLAGS)
     except (OSError, ValueError) as error:
         _refuse(error)
-    with open(handle, "rb") as file:
+    with _regular(handle, limit) as file:
         return _bounded(file, limit)
 
 
 def sha256_inside(folder: Path, name: str, limit: int = 4 * WEIGHTS_BYTES) -> str:
     """SHA-256 of a file below `folder`, in memory of 1 MiB; errors as in `read_inside`."""
     sha = hashlib.sha256()
-    with open(_open_inside(folder, name), "rb") as file:
-        _check_regular(file.fileno(), limit)
+    with _regular(_open_inside(folder, name), limit) as file:
         while chunk := file.read(_CHUNK):
             sha.update(chunk)
     return sha.hexdigest()
@@ -137,19 +135,24 @@ def _refuse(error: Exception) -> NoReturn:
     raise Unreadable(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
-def _check_regular(handle: int, limit: int) -> None:
+def _regular(handle: int, limit: int) -> io.BufferedReader:
+    """The file of a descriptor, which is closed where it is none that may be read."""
     found = os.fstat(handle)
+    problem = ""
     if stat.S_ISDIR(found.st_mode):
-        raise Unreadable("is a folder")
-    if not stat.S_ISREG(found.st_mode):
-        raise Unreadable("is no regular file")
-    if found.st_size > limit:
-        raise Unreadable(f"is larger than {limit / MIB:g} MiB")
+        problem = "is a folder"
+    elif not stat.S_ISREG(found.st_mode):
+        problem = "is no regular file"
+    elif found.st_size > limit:
+        problem = f"is larger than {limit / MIB:g} MiB"
+    if problem:
+        os.close(handle)
+        raise Unreadable(problem)
+    return os.fdopen(handle, "rb")
 
 
 def _bounded(file: io.BufferedReader, limit: int) -> bytes:
     """What the file holds: of a file that grows meanwhile, no more than the limit."""
-    _check_regular(file.fileno(), limit)
     try:
         data = file.read(limit + 1)
     except OSError as error:

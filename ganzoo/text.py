@@ -29,7 +29,7 @@ def csv_cell(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """`text` as nothing but text, in a Markdown table or line: no columns, markup, lists, headings, links or mentions."""
+    """`text` as nothing but text, in a Markdown table or line: no columns, markup, lists, headings, links, mentions."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*\[\]~#$])", r"\\\1", text)
     text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\_", text)  # within a word it is no markup

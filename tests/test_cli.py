@@ -551,4 +551,4 @@ def test_damaged_results_are_named(
 ) -> None:
     result = write_run(tmp_path / "run")
     (tmp_path / "run" / "result.json").write_text(json.dumps(result | damage))
-    refused(["leaderboard", tmp_path], "result.json is no result of this version")
+    refused(["leaderboard", tmp_path], "result.json is no record of this version")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +14,27 @@ from ganzoo.commands.options import (
     json_option,
     load_registry,
     plugin_option,
+    print_json,
     with_options,
 )
 from ganzoo.errors import SettingError, UserError
+from ganzoo.text import clean
 
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--sort", default="fid", show_default=True, metavar="COLUMN", help="Rank by this column.")
 @click.option("--format", "form", type=click.Choice(["table", "md", "csv", "json"]), default="table", show_default=True)
+@click.option("--check", is_flag=True, help="Verify snapshots against the hashes in the results instead.")
 @json_option
-def leaderboard(paths: tuple[Path, ...], sort: str, form: str, as_json: bool) -> None:
+def leaderboard(paths: tuple[Path, ...], sort: str, form: str, check: bool, as_json: bool) -> None:
     """Rank the runs under PATHS (default: runs), one table per protocol."""
     from ganzoo.leaderboard import read_tables
     from ganzoo.render import to_csv, to_json, to_markdown
 
+    if check:
+        _check(list(paths) or [Path("runs")], as_json or form == "json")
+        return
     tables = read_tables(list(paths) or [Path("runs")], sort)
     if as_json or form == "json":
         click.echo(to_json(tables))
@@ -36,6 +44,20 @@ def leaderboard(paths: tuple[Path, ...], sort: str, form: str, as_json: bool) ->
         print_tables(tables)
     else:
         click.echo(to_markdown(tables) if form == "md" else to_csv(tables), nl=False)
+
+
+def _check(paths: list[Path], as_json: bool) -> None:
+    """Print what has become of each run's snapshots; exit with 1 where one is not what its result says."""
+    from ganzoo.integrity import check_runs
+
+    checked = check_runs(paths)
+    if as_json:
+        print_json([dataclasses.asdict(run) for run in checked])
+    else:
+        for run in checked:
+            click.echo(clean(run.line))
+    if any(run.problems for run in checked):
+        sys.exit(1)
 
 
 @click.command()
@@ -110,9 +132,9 @@ def film(run: str, out: Path | None, seconds: float) -> None:
 
     directory = find_run(run)
     variant = directory.read_config()["variant"]["name"]
-    frames = [(path, f"{variant}  {kimg_of(path):.1f} kimg") for path in directory.samples()]
-    if not frames:
+    grids = directory.samples()
+    if not grids:
         raise UserError(f"{run} has no sample grids yet", "train it first")
     path = out or directory.path / "film.gif"
-    write_film(frames, path, seconds)
+    write_film(directory, [(grid, f"{variant}  {kimg_of(grid):.1f} kimg") for grid in grids], path, seconds)
     click.echo(path)
