@@ -81,7 +81,7 @@ class Eval:
         None, "real images to compare with, drawn once at random; none: all of the train split", minimum=2, type=int
     )
     every: int = knob(4, "score every Nth snapshot; the first and the last always are; see train.scores", minimum=1)
-    batch_size: int = knob(250, "images per batch while sampling and extracting features", minimum=1)
+    batch_size: int = knob(250, "images per batch while features are extracted", minimum=1)
 
 
 @dataclass(frozen=True, kw_only=True)

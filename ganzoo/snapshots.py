@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,29 @@ def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return document, tensors
 
 
+def _check_fits(build: Callable[[], GAN], tensors: Mapping[str, Tensor], problem: str) -> None:
+    """Refuse weights of other shapes before the networks take memory: a file's settings may ask for any amount of it.
+
+    Raises:
+        RunError: with `problem` and the first difference.
+    """
+    try:
+        with torch.device("meta"):  # shapes alone
+            networks = build()
+    except RunError:
+        raise
+    except Exception as error:
+        if "overflow" in str(error):  # more weights than can be counted
+            raise RunError(f"{problem}: its settings ask for networks of any size", _CURE) from None
+        networks = build()  # a plugin whose networks cannot be built without numbers in them
+    ours = {name: list(tensor.shape) for name, tensor in networks.generator.state_dict().items()}
+    theirs = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    for name in (*ours, *theirs):
+        if ours.get(name) != theirs.get(name):
+            found, expected = theirs.get(name, "missing"), ours.get(name, "not there")
+            raise RunError(f"{problem}: {clean(name, 100)} is {found}, in the network {expected}", _CURE)
+
+
 _CURE = "use an earlier snapshot of the run, or train it again"
 
 
@@ -192,12 +216,10 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
     header, tensors = read_snapshot(path)
     config = from_dict(registry, header["config"])
     channels, height, width = header["shape"]
-    gan = build_gan(registry, config, (channels, height, width), header["num_classes"])
-    try:
-        gan.generator.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise RunError(f"snapshot {path} does not fit variant '{config.variant.name}': {first}", _CURE) from None
+    build = functools.partial(build_gan, registry, config, (channels, height, width), header["num_classes"])
+    _check_fits(build, tensors, f"snapshot {path} does not fit variant '{config.variant.name}'")
+    gan = build()
+    gan.generator.load_state_dict(tensors)
     return LoadedSnapshot(
         generator=gan.generator.to(device).eval().requires_grad_(False),
         z_dim=gan.z_dim,

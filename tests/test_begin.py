@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import random
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from ganzoo.config import RunConfig, score_interval
 from ganzoo.engine.schedule import Budget, Schedule
@@ -26,7 +27,7 @@ from ganzoo.layers import build_config
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.scoring import Scorer
-from ganzoo.snapshots import load_snapshot, read_snapshot
+from ganzoo.snapshots import load_snapshot, read_snapshot, snapshot_digest
 
 SETS = (
     "dataset.color=gray",
@@ -259,6 +260,31 @@ def test_a_flipped_bit_in_a_snapshot_is_noticed(registry: Registry, config_of: C
     file.write_bytes(weight)
     with pytest.raises(RunError, match="SHA-256"):
         load_snapshot(file, registry, torch.device("cpu"))
+
+
+def test_a_snapshot_that_asks_for_much_memory_is_refused(registry: Registry, config_of: Config, tmp_path: Path) -> None:
+    """Whoever writes a header may write anything, with the right digest."""
+    data, out = write_npz(tmp_path / "set.npz", 3), tmp_path / "run"
+    run_job(registry, config_of(data), out, root=tmp_path)
+    file = RunDirectory(out).snapshots()[-1]
+    document, tensors = read_snapshot(file)
+    widest = next(setting for setting in registry.variant("gan").settings if setting.name == "width")
+    for change in (
+        {"config": {"variant": {"name": "gan", "width": int(widest.maximum or 10**9)}}},
+        {"shape": [1, 9999, 9999]},
+    ):
+        changed = {**document, **change}
+        if "config" in change:
+            changed["config"] = {
+                **document["config"],
+                "variant": {**document["config"]["variant"], **change["config"]["variant"]},
+            }
+        changed["sha256"] = snapshot_digest(changed, tensors)
+        file.write_bytes(save(tensors, metadata={"ganzoo": json.dumps(changed)}))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(RunError, match="does not fit variant 'gan'"):
+            load_snapshot(file, registry, torch.device("cpu"))
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
 
 
 def test_a_longer_budget_continues_a_finished_run(registry: Registry, config_of: Config, tmp_path: Path) -> None:
