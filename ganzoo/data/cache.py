@@ -128,7 +128,7 @@ def _contents(listing: Listing, record: Path, on_progress: OnProgress | None) ->
 
 def _key(listing: Listing, contents: str, how: Decoding) -> str:
     """32 hex digits that name the cache of these contents in these settings."""
-    settings = (FORMAT, tuple(how), listing.num_classes, listing.class_names, contents)
+    settings = (FORMAT, how, listing.num_classes, listing.class_names, contents)
     sha = hashlib.sha256(repr(settings).encode("utf-8", "surrogateescape"))
     sha.update(b"" if listing.labels is None else np.ascontiguousarray(listing.labels, dtype="<i8").data)
     return sha.hexdigest()[:32]
@@ -187,7 +187,6 @@ def _facts(
         counts = torch.bincount(labels, minlength=len(names)).tolist()
         classes = tuple(zip(names, counts, strict=True))
     frames = tuple((f"further frames of {ending}", count) for ending, count in tally["frames"].items())
-    what = clean(str(listing.folder))
     return replace(
         listing.facts,
         images=shape[0],
@@ -207,13 +206,15 @@ def _facts(
         broken_count=tally["broken_count"],
         broken=tuple(tally["broken"]),
         levels=(levels.lowest, levels.highest),
-        warnings=(*listing.facts.warnings, *warnings_of(levels, what, _source(how, has_settings, tally))),
+        warnings=(*listing.facts.warnings, *warnings_of(levels, _source(how, has_settings, meta))),
     )
 
 
-def _source(how: Decoding, has_settings: bool, tally: Mapping[str, Any]) -> Source:
+def _source(how: Decoding, has_settings: bool, meta: Mapping[str, Any]) -> Source:
+    tally = meta["tally"]
     return Source(
         has_settings=has_settings,
+        images=meta["shape"][0],
         transparent=tally["transparent"],
         background=how.background,
         white=how.white,
@@ -274,7 +275,7 @@ def _build(
         tally = meta["tally"]
         mapped = np.memmap(work / "pixels.bin", dtype=np.uint8, mode="c", shape=tuple(meta["shape"]))
         levels = measure(torch.from_numpy(mapped), (tally["lowest"], tally["highest"]))
-        refuse_single(levels, clean(str(listing.folder)), _source(how, has_settings, tally))
+        refuse_single(levels, clean(str(listing.folder)), _source(how, has_settings, meta))
         tally["levels"] = levels
         if labels is not None:
             np.save(work / "labels.npy", labels.numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -35,8 +36,9 @@ _TRANSPOSITIONS = {
 }
 
 
-class Decoding(NamedTuple):
-    """How files become pixels: everything that the pixels depend on besides the file."""
+@dataclass(frozen=True)
+class Decoding:
+    """How files become pixels: everything they depend on besides the file. Its repr is part of the cache's key."""
 
     size: int | None = None  # pixels of the square; None: see `to_square`
     mode: str = "RGB"  # or "L"
@@ -55,7 +57,7 @@ class Decoded(NamedTuple):
     frames: int  # pages or frames; the first was read
     above: np.ndarray | None  # of a sample of 16-bit gray levels: int64 [6], how many lie above each of WHITES but the
     # last and above `Decoding.white`, and how many there are; None for other images
-    deep_color: bool  # 16-bit colour, of which Pillow gives the upper eight bits
+    deep_color: bool  # 16 bits in each of several channels, of which Pillow gives the upper eight bits
 
 
 @functools.cache
@@ -175,7 +177,7 @@ def _is_gray(image: Image.Image) -> bool:
 def _is_deep_color(image: Image.Image) -> bool:
     """Whether the file has 16 bits for each of several channels, told by Pillow's raw mode, such as "RGB;16B"."""
     tile = getattr(image, "tile", None)
-    if image.mode not in ("RGB", "RGBA") or not tile:
+    if image.mode not in ("RGB", "RGBA", "LA") or not tile:
         return False
     arguments = tile[0][3]
     raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from ganzoo.text import clean
 
 CLASSES_KEPT = 50  # classes that `Facts.to_dict` names
 CLASSES_SAID = 6  # classes that `Facts.line` names
@@ -81,7 +84,7 @@ class Facts:
 
     def line(self, label: str) -> str:
         """One line for people: "folder:faces: 10,000 images, 178x218 rgb, cropped to squares, shrunk to 64; ..."."""
-        return f"{label}: " + "; ".join(
+        return f"{clean(label)}: " + "; ".join(
             part
             for part in (self._pixels(), self._classes(), self._splits(), self._passed_over(), self._broken())
             if part
@@ -106,7 +109,7 @@ class Facts:
     def _classes(self) -> str:
         if self.classes is None:
             return "unlabelled"
-        named = ", ".join(f"{name} {count:,}" for name, count in self.classes[:CLASSES_SAID])
+        named = ", ".join(f"{name} ({count:,})" for name, count in self.classes[:CLASSES_SAID])
         more = len(self.classes) - CLASSES_SAID
         by = f" by {self.labels_from}" if self.labels_from else ""
         return f"{len(self.classes):,} classes{by}: {named}" + (f" and {more:,} more" if more > 0 else "")
@@ -137,6 +140,21 @@ def resized(size: Size, fit: str, side: int) -> tuple[bool, bool, bool]:
     # a crop keeps the short side, padding the long one; a stretch changes both
     now = {"crop": float(low), "pad": float(high)}.get(fit, math.sqrt(low * high))
     return low != high, now < side, now > side
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """`names` fit for a terminal; those that become equal are numbered."""
+    cleaned = [clean(name, 200) for name in names]
+    taken = {shown for shown, name in zip(cleaned, names, strict=True) if shown == name}
+    out = []
+    for shown, name in zip(cleaned, names, strict=True):
+        number, unique = 1, shown
+        while shown != name and unique in taken:
+            number += 1
+            unique = f"{shown} ({number})"
+        taken.add(unique)
+        out.append(unique)
+    return tuple(out)
 
 
 def _times(size: Size) -> str:

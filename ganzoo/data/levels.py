@@ -42,6 +42,7 @@ class Source(NamedTuple):
     """What is known of where levels come from, for a cure that cures."""
 
     has_settings: bool = False  # the dataset has the settings `white` and `background`
+    images: int = 0
     transparent: int = 0  # images with transparent pixels
     background: str = "black"
     white: int | None = None
@@ -91,25 +92,25 @@ def refuse_single(levels: Levels, what: str, source: Source) -> None:
         raise DataError(cause, _setting(levels, source) or "give images that show something")
 
 
-def warnings_of(levels: Levels, what: str, source: Source) -> list[str]:
-    """What is probably not meant, each in one sentence with the setting that mends it, where there is one."""
+def warnings_of(levels: Levels, source: Source) -> list[str]:
+    """What is probably not meant, each as one line with the setting that mends it, where there is one."""
     found = []
     cure = _setting(levels, source) or "bring the images to levels from 0 to 255"
     if levels.high <= DARK:
-        found.append(f"{what} is nearly black: almost no pixel is above level {levels.high} of 255; {cure}")
+        found.append(f"the images are nearly black: almost no pixel is above level {levels.high} of 255; {cure}")
     elif levels.low >= LIGHT:
-        found.append(f"{what} is nearly white: almost no pixel is below level {levels.low} of 255; {cure}")
+        found.append(f"the images are nearly white: almost no pixel is below level {levels.low} of 255; {cure}")
     elif levels.high - levels.low < NARROW:
-        found.append(f"{what} uses levels from {levels.low} to {levels.high} of 255 only; {cure}")
+        found.append(f"the images use levels from {levels.low} to {levels.high} of 255 only; {cure}")
     elif levels.flat > 0.5:
         cure = _setting(levels, source) or "look at them, and leave out those that show nothing"
-        found.append(f"{round(100 * levels.flat)} % of the images of {what} are of one level each; {cure}")
+        found.append(f"{round(100 * levels.flat)} % of the images are of one level each; {cure}")
     if source.above is not None and source.white is not None:
         *_, above, total = source.above
         if above > _CUT_OFF * total:
             share = round(100 * above / total)
             found.append(
-                f"{share} % of the levels in 16-bit files of {what} are above dataset.white={source.white} and become "
+                f"{share} % of the levels in 16-bit files are above dataset.white={source.white} and become "
                 "255; give a higher one"
             )
     return found
@@ -123,9 +124,9 @@ def _setting(levels: Levels, source: Source) -> str:
         *above, _, total = source.above
         white = next((w for w, count in zip(WHITES, above, strict=False) if count <= _SOME_ABOVE * total), WHITES[-1])
         if white < (source.white or WHITES[-1]):
-            return f"its 16-bit files use levels up to {white}: say --set dataset.white={white}"
+            return f"their 16-bit files use levels up to {white}: say --set dataset.white={white}"
     wrong = levels.low >= LIGHT if source.background == "black" else levels.high <= DARK  # not this background's doing
-    if source.transparent and not wrong:
+    if source.transparent > source.images // 2 and not wrong:
         other = "white" if source.background == "black" else "black"
         return (
             f"{source.transparent:,} images are transparent and were laid over {source.background}: say --set "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ganzoo.data.facts import Facts
+from ganzoo.data.facts import Facts, distinct
 from ganzoo.data.images import Images
 from ganzoo.data.levels import Source, measure, refuse_single, warnings_of
 from ganzoo.data.pixels import check_size_and_color, prepare
@@ -32,6 +33,7 @@ def load_dataset(
     size: int | None = None,
     color: str | None = None,
     fit: str = "crop",
+    complete_classes: bool = True,
     **settings: Any,
 ) -> Images:
     """Call a dataset's target and return what it gives, checked, in the size and colour asked for.
@@ -39,8 +41,9 @@ def load_dataset(
     `root`: the folder of downloads and caches. `split`: "train" or "test". `size`: pixels of the square; None: the
     dataset's own. `color`: "gray", "rgb"; None: the dataset's own. `fit`: "crop", "pad" or "stretch", how images that
     are not square become so. The three are passed to a target that declares parameters of these names, and applied by
-    `ganzoo.data.prepare` for one that does not. `settings` go to the target as they are (`path` among them). The images
-    carry facts, and what these warn of goes to the logger "ganzoo" as well. Raises SettingError for a wrong split,
+    `ganzoo.data.prepare` for one that does not. `settings` go to the target as they are (`path` among them).
+    `complete_classes` False: of training images a class may have none, as in a few generated ones. The images carry
+    facts, and what these warn of goes to the logger "ganzoo" as well, once. Raises SettingError for a wrong split,
     size, colour or fit, DataError for images that cannot be had, of which a class has none or that have a single level,
     or for a target that breaks the contract, and NoTestSplit where there is nothing to test on.
     """
@@ -56,33 +59,39 @@ def load_dataset(
     if problem is not None:
         name = f"{getattr(target, '__module__', '?')}:{getattr(target, '__qualname__', target)}"
         raise DataError(f"dataset target {name} returned {problem}", "report this to the plugin that registers it")
-    images = replace(images, facts=_described(images))
+    names = None if images.class_names is None else distinct(images.class_names)
+    images = replace(images, class_names=names, facts=_described(images, names))
     images = prepare(
         images,
         None if "size" in declared else size,
         None if "color" in declared else color,
         "crop" if "fit" in declared else fit,
     )
-    what = f"the {split} split of {settings['path']}" if settings.get("path") else f"the {split} split"
-    if split == "train":
-        _check_classes(images)
-    images = _measured(images, clean(what))
+    what = clean(f"the {split} split of {settings['path']}" if settings.get("path") else f"the {split} split")
+    if split == "train" and complete_classes:
+        _check_classes(images, "--set dataset.labels=false" if "labels" in declared else "")
+    images = _measured(images, what)
     assert images.facts is not None
     for warning in images.facts.warnings:
-        _log.warning("%s", warning)
+        _warn_once(f"{what}: {warning}")
     return images
 
 
-def _described(images: Images) -> Facts:
+@functools.lru_cache(maxsize=1000)
+def _warn_once(text: str) -> None:
+    _log.warning("%s", text)
+
+
+def _described(images: Images, names: tuple[str, ...] | None) -> Facts:
     """What the target tells, and for what it leaves out what the images tell."""
     channels, height, width = images.shape
     facts = images.facts or Facts(images=len(images))
     color = "gray" if channels == 1 else "rgb"
     classes = facts.classes
     if classes is None and images.labels is not None:
-        names = images.class_names or tuple(map(str, range(images.num_classes)))
+        names = names or tuple(map(str, range(images.num_classes)))
         counts = torch.bincount(images.labels, minlength=images.num_classes).tolist()
-        classes = tuple((clean(name, 200), count) for name, count in zip(names, counts, strict=True))
+        classes = tuple(zip(names, counts, strict=True))
     return replace(
         facts,
         images=len(images),
@@ -95,19 +104,24 @@ def _described(images: Images) -> Facts:
     )
 
 
-def _check_classes(images: Images) -> None:
-    """Raise DataError if a class has no image: nothing could be learned of it, and its features would be missing."""
+def _check_classes(images: Images, without: str) -> None:
+    """Raise DataError if a class has no image: nothing could be learned of it, and its features would be missing.
+
+    `without`: what to say on the command line to do without labels; empty: there is nothing.
+    """
     if images.labels is None:
         return
     counts = torch.bincount(images.labels, minlength=images.num_classes)
     absent = torch.nonzero(counts == 0).flatten().tolist()
     if absent:
-        names = [images.class_names[n] if images.class_names else str(n) for n in absent[:3]]
+        names = [repr(images.class_names[n]) if images.class_names else str(n) for n in absent[:3]]
         what = "class" if len(absent) == 1 else "classes"
         more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
         raise DataError(
-            f"the training images have none of {what} {clean(', '.join(names))}{more}",
-            f"number the classes 0 to {images.num_classes - 1 - len(absent)}, each with an image, or add images",
+            f"the training images have none of {what} {', '.join(names)}{more}",
+            f"add some, or leave the class out; or ignore labels: {without}"
+            if without
+            else f"add some, or number the classes 0 to {images.num_classes - 1 - len(absent)}, each with an image",
         )
 
 
@@ -118,7 +132,7 @@ def _measured(images: Images, what: str) -> Images:
         return images
     levels = measure(images.pixels)
     refuse_single(levels, what, Source())
-    warnings = (*images.facts.warnings, *warnings_of(levels, what, Source()))
+    warnings = (*images.facts.warnings, *warnings_of(levels, Source()))
     return replace(images, facts=replace(images.facts, levels=(levels.lowest, levels.highest), warnings=warnings))
 
 

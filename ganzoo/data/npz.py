@@ -79,7 +79,7 @@ def _read(path: Path, shown: str) -> dict[str, np.ndarray]:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{shown} is a single array", "save it with np.savez(PATH, images=...)")
             with archive:
-                arrays = {name: archive[name] for name in archive.files}
+                arrays = {name: _member(archive, name, shown) for name in archive.files}
         strange = next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None)
         if strange is not None:  # NumPy gives members that are no arrays as bytes
             raise DataError(f"{shown}: {clean(strange, 200)} is no array", "write the file again with np.savez")
@@ -87,15 +87,23 @@ def _read(path: Path, shown: str) -> dict[str, np.ndarray]:
     except DataError:
         raise
     except Exception as error:  # a damaged file can raise nearly anything in zipfile, its decompressors and NumPy
-        if "Object arrays cannot be loaded" in str(error):
-            raise DataError(
-                f"{shown} holds Python objects as a pickle, which could run code and is not loaded",
-                "save arrays of numbers only, with np.savez(PATH, images=...)",
-            ) from error
         raise DataError(
             f"{shown} is no readable .npz file of numeric arrays ({type(error).__name__})",
             "write it again with np.savez(PATH, images=...)",
         ) from error
+
+
+def _member(archive: np.lib.npyio.NpzFile, name: str, shown: str) -> np.ndarray:
+    try:
+        array: np.ndarray = archive[name]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise DataError(
+            f"{shown}: {clean(name, 200)} holds Python objects as a pickle, which could run code and is not loaded",
+            "save arrays of numbers only, with np.savez(PATH, images=...)",
+        ) from error
+    return array
 
 
 def _to_nchw(array: np.ndarray, where: str) -> np.ndarray:

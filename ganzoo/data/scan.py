@@ -17,7 +17,7 @@ from ganzoo.data import pack
 from ganzoo.data.contents import ABSENT, COLUMNS, numbers
 from ganzoo.data.decode import suffixes
 from ganzoo.data.errors import NoTestSplit
-from ganzoo.data.facts import Facts
+from ganzoo.data.facts import Facts, distinct
 from ganzoo.data.splits import Ambiguous, find_splits
 from ganzoo.errors import DataError
 from ganzoo.text import clean
@@ -65,7 +65,7 @@ class _Passed:
             return
         _, dot, ending = name.rpartition(".")
         fits = dot and 0 < len(ending) <= 10 and " " not in ending
-        self.files[clean(f".{ending.lower()}") if fits else "other files"] += 1
+        self.files[clean(f".{ending.lower()}") if fits else "other"] += 1
         self.example = self.example or shown
 
 
@@ -112,7 +112,9 @@ def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
             cause = f"{_shown(train_document)} gives labels to the training images, and {_shown(entered)} has none"
             raise DataError(cause, "add one there, or ignore labels: --set dataset.labels=false")
         else:
-            listing = _with_classes(listing, found, names if split == "test" else _train_names(entered, found), split)
+            listing = _with_classes(
+                listing, found, names if split == "test" else _train_names(entered, found, passed), split
+            )
     warnings = _unread(passed)
     kinds = tuple((what, count) for what, count in passed.files.items() if count > 0)
     facts = replace(
@@ -146,7 +148,7 @@ def _with_classes(listing: Listing, found: _Found, names: Sequence[str] | None, 
         listing,
         labels=labels.astype(np.int64),
         num_classes=len(names),
-        class_names=_distinct(names),
+        class_names=distinct(names),
         class_folders=tuple(names),
     )
 
@@ -169,16 +171,18 @@ def _packed(listing: Listing, document: Path, train_document: Path | None) -> Li
     return replace(listing, labels=labels, num_classes=count, facts=facts)
 
 
-def _train_names(folder: Path, found: _Found) -> list[str] | None:
+def _train_names(folder: Path, found: _Found, passed: _Passed) -> list[str] | None:
     """The class folders of training images, in order; None if fewer than two. Raises DataError for an empty one."""
     empty = [name for name in found.folders if name not in found.classes]
     if len(found.classes) < 2 and (found.loose or not empty):
         return None
     if empty:
         more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        unread = ", ".join(sorted(set(passed.files) & (UNREAD - suffixes())))
+        convert = f"convert {unread} to .png or .jpg, " if unread else ""
         raise DataError(
-            f"the class folder {_shown(folder)}/{clean(sorted(empty)[0], 200)}{more} has no image that can be read",
-            "put images into it or remove it; or ignore the class folders: --set dataset.labels=false",
+            f"the class folder {_shown(folder)}/{clean(min(empty), 200)}{more} has no image that can be read",
+            f"{convert}put images into it or remove it; or ignore the class folders: --set dataset.labels=false",
         )
     return sorted(found.classes, key=_class_order)
 
@@ -192,21 +196,6 @@ def _train_classes(tree: _Tree, train: Path) -> list[str] | None:
 def _class_order(name: str) -> tuple[int, int, str]:
     """Whole numbers by their value, then other names as text."""
     return (0, int(name), name) if _WHOLE.fullmatch(name) else (1, 0, name)
-
-
-def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """`names` fit for a terminal; those that become equal are numbered."""
-    cleaned = [clean(name, 200) for name in names]
-    taken = {shown for shown, name in zip(cleaned, names, strict=True) if shown == name}
-    out = []
-    for shown, name in zip(cleaned, names, strict=True):
-        number, unique = 1, shown
-        while shown != name and unique in taken:
-            number += 1
-            unique = f"{shown} ({number})"
-        taken.add(unique)
-        out.append(unique)
-    return tuple(out)
 
 
 def _splits(tree: _Tree, top: Path) -> tuple[Path, Path | None]:
@@ -233,9 +222,9 @@ def _descend(
 ) -> Path:
     """Enter `folder`'s lone folder, again and again, and note in `passed` what lies beside.
 
-    Not where a `dataset.json` gives the labels, nor, with `splits`, where there are some. Among test images of `classes`
-    not a folder that is one, or that is to be refused as none.
-    Neighbours without images do not count beside a folder that plainly is no class: one of class folders, or "images".
+    Not where a `dataset.json` gives the labels, nor, with `splits`, where there are some, nor, among test images of
+    `classes`, a folder that is one or has to be refused as none. Neighbours without images do not count beside a folder
+    that plainly is no class: one of class folders, or one named "images".
     """
     for _ in range(100):  # deeper is a link to itself
         here = tree[folder]
@@ -254,7 +243,7 @@ def _descend(
         only = holding[0]
         if classes and (only in classes or not _structured(tree, folder / only)):
             return folder
-        if labelled and len(here.folders) > 1 and only.lower() not in _PLAIN and not _structured(tree, folder / only):
+        if len(here.folders) > 1 and only.lower() not in _PLAIN and not _structured(tree, folder / only):
             return folder
         _beside(here, [only], passed, _prefix(folder, path))
         folder = folder / only
