@@ -122,7 +122,21 @@ def register_datasets() -> list[Dataset]:
             labelled=None,
             settings=(
                 Setting(name="color", default="rgb", choices=("gray", "rgb"), doc="gray or rgb"),
-                Setting(name="labels", default=True, doc="whether class folders give labels"),
+                Setting(name="labels", default=True, doc="whether class folders or dataset.json give labels"),
+                Setting(
+                    name="white",
+                    default=None,
+                    type=int,
+                    minimum=1,
+                    maximum=65535,
+                    doc="level of 16-bit gray files that becomes 255, such as 4095 for 12 bits; none: 65535",
+                ),
+                Setting(
+                    name="background",
+                    default="black",
+                    choices=("black", "white"),
+                    doc="black or white: what transparent images are laid over, and what fit=pad adds",
+                ),
             ),
             summary="folder:PATH, your own images; class folders give labels",
         ),

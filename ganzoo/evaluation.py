@@ -197,6 +197,7 @@ def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Imag
         registry.dataset(name).load(),
         root=root,
         split="train",
+        complete_classes=False,
         path=str(path),
         size=like.shape[1],
         color="gray" if like.shape[0] == 1 else "rgb",

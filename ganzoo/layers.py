@@ -18,6 +18,7 @@ from ganzoo.registry import Registry
 from ganzoo.settings import check, resolve, settings_of
 from ganzoo.specs import Dataset, Objective, Setting, Spec, Variant
 from ganzoo.target import parse_target
+from ganzoo.text import clean
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -60,11 +61,17 @@ _GENERIC_DATASET = (
     Setting(
         name="color", default=None, type=str, choices=("gray", "rgb", None), doc="gray or rgb; none: as the data are"
     ),
+    Setting(
+        name="fit",
+        default="crop",
+        choices=("crop", "pad", "stretch"),
+        doc="how images become squares: crop to the centre, pad with black (or dataset.background), or stretch",
+    ),
 )
 
 
 def dataset_settings(spec: Dataset) -> tuple[Setting, ...]:
-    """The spec's own settings, the path where it takes one, and `size` and `color`, which all have."""
+    """The spec's own settings, the path where it takes one, and `size`, `color` and `fit`, which all have."""
     own = {setting.name for setting in spec.settings}
     path = (Setting(name="path", default="", doc="where the images are"),) if spec.takes_path else ()
     return (*path, *spec.settings, *(setting for setting in _GENERIC_DATASET if setting.name not in own))
@@ -99,6 +106,9 @@ def build_config(
     objective_spec = registry.objective(objective or _name(document, "objective") or variant_spec.objective)
     dataset_text = dataset or _name(document, "dataset") or "digits"
     dataset_name, _, path = dataset_text.partition(":")
+    if not registry.has("dataset", dataset_name):
+        _check_no_path(dataset_text)
+        dataset_name = clean(dataset_name, 200)
     dataset_spec = registry.dataset(dataset_name)
     if path and not dataset_spec.takes_path:
         raise UserError(f"dataset '{dataset_name}' takes no path", f"say --dataset {dataset_name}")
@@ -158,7 +168,7 @@ def build_config(
         path = str(path or given["dataset"].get("path", ""))
         if not path:
             raise UserError(f"dataset '{dataset_name}' needs a path", f"say --dataset {dataset_name}:PATH")
-        given["dataset"]["path"] = str(Path(path).expanduser().resolve())
+        given["dataset"]["path"] = _dataset_path(path)
     values = {section: resolve(known[section], given[section], section) for section in _SECTIONS}
     train = Train(**values["train"])  # type: ignore[arg-type]
     if train.kimg is None and train.minutes is None:
@@ -228,7 +238,9 @@ def check_fit(
     if variant.conditional and num_classes == 0:
         raise FitError(
             f"variant '{variant.name}' is conditional, but dataset '{dataset}' has no labels",
-            "use an unconditional variant, or data in one folder per class",
+            "use an unconditional variant, or give labels: folder:PATH takes them from two or more class folders, each "
+            "with images, or from dataset.json, npz:PATH from the array 'labels' (none are read with "
+            "dataset.labels=false)",
         )
     if size is not None and variant.sizes is not None and size not in variant.sizes:
         sizes = ", ".join(map(str, variant.sizes))
@@ -243,6 +255,38 @@ def check_fit(
             f"'{variant.name}' rules out",
             "use an objective without gradient penalty, such as hinge",
         )
+
+
+def _check_no_path(text: str) -> None:
+    """Raise UserError if what was given as the name of a dataset is a path."""
+    shown = clean(text, 200)
+    like_a_path = "/" in text or "\\" in text or text.startswith((".", "~")) or text.lower().endswith(".npz")
+    try:
+        exists = Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # no path at all
+        exists = False
+    if like_a_path or exists:
+        kind = "npz" if text.lower().endswith(".npz") else "folder"
+        raise UserError(f"unknown dataset '{shown}'", f"for images of your own say --dataset {kind}:{shown}")
+
+
+def _dataset_path(text: str) -> str:
+    """The path from the root, without links.
+
+    Raises:
+        UserError: a text that no path can be, or that a configuration file cannot hold.
+    """
+    cure = "rename it, or give a link to it that has a plain name"
+    try:
+        path = str(Path(text).expanduser().resolve())
+        path.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"the path {clean(text, 200)} is not valid UTF-8", cure) from None
+    except ValueError:
+        raise UserError(f"the path {clean(text, 200)} holds a NUL", "give the path of the images") from None
+    except (OSError, RuntimeError) as error:  # links in a circle; no such user
+        raise UserError(f"{clean(text, 200)}: {clean(str(error), 200)}", "give the path of the images") from None
+    return path
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -12,26 +12,40 @@ import re
 import shutil
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.data.contents import UNREADABLE, File, combine, digest_files, known_contents, read, remember, stamp
-from ganzoo.data.decode import decode_image
+from ganzoo.data.contents import (
+    ABSENT,
+    UNREADABLE,
+    combine,
+    digest_files,
+    known_contents,
+    numbers,
+    read,
+    remember,
+    stamp,
+)
+from ganzoo.data.decode import WHITES, Decoded, Decoding, decode_image
+from ganzoo.data.facts import BROKEN_KEPT, Facts, resized
 from ganzoo.data.fetch import locked
 from ganzoo.data.images import Images
+from ganzoo.data.levels import Levels, Source, measure, refuse_single, warnings_of
 from ganzoo.data.pixels import digest, digest_trailer
 from ganzoo.data.progress import OnProgress, progress
 from ganzoo.data.scan import Listing
 from ganzoo.errors import DataError
+from ganzoo.text import clean
 
-FORMAT = 2  # of the cache; part of the key, so that a change of format or of decoding is a rebuild
+FORMAT = 3  # of the cache; part of the key, so that a change of format or of decoding is a rebuild
 BROKEN_LIMIT = 0.01  # share of files that may be broken
 MODES = {"gray": "L", "rgb": "RGB"}
 
@@ -41,41 +55,51 @@ _STALE_SECONDS = 3600.0  # a temporary folder untouched for this long belongs to
 _log = logging.getLogger("ganzoo")
 
 
-class _Differs(Exception):
-    """An image is not of the size of the first one, and no size was asked for."""
+class _Changed(Exception):
+    """Files do not hold what they held when they were hashed."""
 
 
 def cached_images(
     listing: Listing,
+    how: Decoding,
     *,
+    split: str,
     root: Path,
-    size: int | None,
-    color: str,
+    has_settings: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Images:
     """The listed images as memory-mapped `Images`: from `root/folder-cache` if they are there, else decoded into it.
 
-    `size`: pixels of the square; None: that of all images after the centre crop, which must be one. `color`: "gray" or
-    "rgb". The cache is found by the contents of the files and these settings, wherever the folder lies; see
+    `how.size` None: that of all images once they are squares, which must be one. `split`: of training images each class
+    must have one that can be read. `has_settings`: whether the dataset has the settings `white` and `background`, for
+    the cures. The cache is found by the contents of the files and these settings, wherever the folder lies; see
     `ganzoo.data.contents` for what that costs. It is written under a temporary name and renamed, so builders at the
     same time, or one that is killed, do no harm. Broken images are left out and named in a warning of the logger
-    "ganzoo"; above 1 % of them, or if images differ in size and `size` is None, or if the cache cannot be written, it
-    is a DataError.
+    "ganzoo"; above 1 % of them, or if images differ in size and none is asked for, if all pixels have one level, or if
+    the cache cannot be written, it is a DataError.
     """
-    contents = _contents(listing, root / "folder-cache", on_progress)
-    key = _key(listing, contents, size, color)
-    folder = root / "folder-cache" / key
-    images = _open(folder)
+    caches = root / "folder-cache"
+    record = caches / "contents" / f"{hashlib.sha256(os.fsencode(listing.folder)).hexdigest()[:24]}-{split}.json"
+    contents = _contents(listing, record, on_progress)
+    key = _key(listing, contents, how)
+    folder = caches / key
+    images = _open(folder, listing, how, has_settings)
     if images is not None:
         return images
     try:
         with locked(folder.parent / f".{key}.lock") as held:
-            images = _open(folder) if held else None  # another process may have built it meanwhile
+            # another process may have built it meanwhile
+            images = _open(folder, listing, how, has_settings) if held else None
             if images is None:
                 if held:
                     _sweep(folder)
-                _build(listing, contents, folder, size, color, on_progress)
-                images = _open(folder)
+                try:
+                    _build(listing, contents, folder, how, split, has_settings, on_progress)
+                except _Changed:
+                    record.unlink(missing_ok=True)  # what it says of these files is not what they hold
+                    cause = f"files in {clean(str(listing.folder))} were written to while they were read"
+                    raise DataError(cause, "wait until they are complete, and run the command again") from None
+                images = _open(folder, listing, how, has_settings)
     except OSError as error:
         where = error.filename or folder.parent
         reason = error.strerror or str(error)
@@ -86,34 +110,35 @@ def cached_images(
     return images
 
 
-def _contents(listing: Listing, cache: Path, on_progress: OnProgress | None) -> str:
-    """The digest of what the listed files hold: known from before, or read now."""
-    record = cache / "contents" / f"{hashlib.sha256(os.fsencode(listing.folder)).hexdigest()[:32]}.json"
-    stamped = stamp(listing.folder, listing.files)
+def _contents(listing: Listing, record: Path, on_progress: OnProgress | None) -> str:
+    """The digest of what the listed files hold: known from before by `record`, or read now."""
+    stamped = stamp(listing.folder, listing.names, listing.stats)
     known = known_contents(record, stamped)
     if known is None:
         began = time.time()
         quiet = None if on_progress is None else lambda done, total: None  # it counts images that are decoded
         with progress(f"reading {_short(listing)}", quiet) as show:
-            known = digest_files(listing.folder, listing.files, _num_workers(), show)
+            known, unreadable = digest_files(listing.folder, listing.names, _num_workers(), show)
+        if unreadable > np.count_nonzero(listing.stats[:, 0] == ABSENT[0]):
+            return known  # a file that is there could not be read: tried again next time
         with contextlib.suppress(OSError):  # read again next time; a cache that cannot be written is refused below
-            remember(record, stamped, known, listing.files, began)
+            remember(record, stamped, known, listing.stats, began)
     return known
 
 
-def _key(listing: Listing, contents: str, size: int | None, color: str) -> str:
+def _key(listing: Listing, contents: str, how: Decoding) -> str:
     """32 hex digits that name the cache of these contents in these settings."""
-    sha = hashlib.sha256(repr((FORMAT, size, color, listing.class_names, contents)).encode("utf-8", "surrogateescape"))
-    labels = listing.labels()
-    sha.update(b"" if labels is None else np.asarray(labels, dtype="<i8").tobytes())
+    settings = (FORMAT, how, listing.num_classes, listing.class_names, contents)
+    sha = hashlib.sha256(repr(settings).encode("utf-8", "surrogateescape"))
+    sha.update(b"" if listing.labels is None else np.ascontiguousarray(listing.labels, dtype="<i8").data)
     return sha.hexdigest()[:32]
 
 
 def _short(listing: Listing) -> str:
-    return "/".join(listing.folder.parts[-2:])[-24:]  # a bar has one line
+    return clean("/".join(listing.folder.parts[-2:])[-24:])  # a bar has one line
 
 
-def _open(folder: Path) -> Images | None:
+def _open(folder: Path, listing: Listing, how: Decoding, has_settings: bool) -> Images | None:
     """Map a finished cache; None if there is none or it is damaged. Its files are read through, and their digest
     compared, when they are not those that were compared last.
     """
@@ -125,8 +150,9 @@ def _open(folder: Path) -> Images | None:
             return None
         # "c": copy on write, so that nothing that happens to the tensor can reach the file
         mapped = torch.from_numpy(np.memmap(pixels, dtype=np.uint8, mode="c", shape=shape))
-        names = meta["class_names"]
-        labels = None if names is None else torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
+        labels = None
+        if meta["num_classes"]:
+            labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
         files = _files(folder)
         if _verified(folder) != files:
             if meta["digest"] != _digest_meta(meta) or meta["sha256"] != digest(mapped, labels):
@@ -134,15 +160,66 @@ def _open(folder: Path) -> Images | None:
                 return None
             with contextlib.suppress(OSError):  # a cache that others own: compared each time
                 _set_verified(folder, files)
+        names = meta["class_names"]
+        facts = _facts(listing, how, has_settings, meta, labels)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     return Images(
         pixels=mapped,
         labels=labels,
-        num_classes=0 if names is None else len(names),
+        num_classes=meta["num_classes"],
         sha256=meta["sha256"],
         class_names=None if names is None else tuple(names),
+        facts=facts,
         mapped=True,
+    )
+
+
+def _facts(
+    listing: Listing, how: Decoding, has_settings: bool, meta: Mapping[str, Any], labels: Tensor | None
+) -> Facts:
+    """What the listing tells, which is of now, and what was noted when the images were decoded."""
+    shape, tally = meta["shape"], meta["tally"]
+    levels = Levels(*tally["levels"])
+    classes = None
+    if labels is not None:
+        names = listing.class_names or tuple(map(str, range(meta["num_classes"])))
+        counts = torch.bincount(labels, minlength=len(names)).tolist()
+        classes = tuple(zip(names, counts, strict=True))
+    frames = tuple((f"further frames of {ending}", count) for ending, count in tally["frames"].items())
+    return replace(
+        listing.facts,
+        images=shape[0],
+        size=(shape[3], shape[2]),
+        color="rgb" if shape[1] == 3 else "gray",
+        smallest=tuple(tally["smallest"]),
+        largest=tuple(tally["largest"]),
+        original_color=" and ".join(name for name in ("gray", "rgb") if tally[name]),
+        fit=how.fit,
+        fitted=tally["fitted"],
+        enlarged=tally["enlarged"],
+        shrunk=tally["shrunk"],
+        transparent=tally["transparent"],
+        sixteen_bit=tally["sixteen_bit"],
+        classes=classes,
+        passed_over=listing.facts.passed_over + frames,
+        broken_count=tally["broken_count"],
+        broken=tuple(tally["broken"]),
+        levels=(levels.lowest, levels.highest),
+        warnings=(*listing.facts.warnings, *warnings_of(levels, _source(how, has_settings, meta))),
+    )
+
+
+def _source(how: Decoding, has_settings: bool, meta: Mapping[str, Any]) -> Source:
+    tally = meta["tally"]
+    return Source(
+        has_settings=has_settings,
+        images=meta["shape"][0],
+        transparent=tally["transparent"],
+        background=how.background,
+        white=how.white,
+        above=tally["above"] if tally["sixteen_bit"] else None,
+        deep_color=tally["deep_color"],
     )
 
 
@@ -152,9 +229,9 @@ def _digest_meta(meta: Mapping[str, object]) -> str:
 
 
 def _files(folder: Path) -> list[list[object]]:
-    """What tells whether a cache's files have been written to."""
+    """What tells whether a cache's files have been written to. Without the device, which changes with the mount."""
     names = ("meta.json", "pixels.bin", "labels.npy")
-    return [list(File.of(name, (folder / name).stat())) for name in names if (folder / name).exists()]
+    return [[name, *numbers((folder / name).stat())[:4]] for name in names if (folder / name).exists()]
 
 
 def _verified(folder: Path) -> object:
@@ -172,107 +249,192 @@ def _set_verified(folder: Path, files: list[list[object]]) -> None:
 
 
 def _build(
-    listing: Listing, contents: str, folder: Path, size: int | None, color: str, on_progress: OnProgress | None
+    listing: Listing,
+    contents: str,
+    folder: Path,
+    how: Decoding,
+    split: str,
+    has_settings: bool,
+    on_progress: OnProgress | None,
 ) -> None:
-    """Decode all files into a temporary folder and rename it to `folder`."""
+    """Decode all files into a temporary folder and rename it to `folder`. Raises _Changed if they are not those whose
+    digest is `contents`.
+    """
     # not from `tempfile`, whose folders are closed to others, while a data root may be shared
     work = folder.parent / f"{folder.name}.{uuid.uuid4().hex}.tmp"
     work.mkdir(parents=True)
     try:
         with progress(f"decoding {_short(listing)}", on_progress) as show, (work / "pixels.bin").open("wb") as file:
-            meta, labels, found = _decode_into(file, listing, size, color, show, work)
+            meta, labels, found = _decode_into(file, listing, how, show, work)
             file.flush()
             os.fsync(file.fileno())
         if found != contents:
-            cause = f"files in {listing.folder} were written to while they were read"
-            raise DataError(cause, "wait until they are complete, and run the command again")
+            raise _Changed
+        if split == "train" and labels is not None:
+            _check_classes(listing, labels)
+        tally = meta["tally"]
+        mapped = np.memmap(work / "pixels.bin", dtype=np.uint8, mode="c", shape=tuple(meta["shape"]))
+        levels = measure(torch.from_numpy(mapped), (tally["lowest"], tally["highest"]))
+        refuse_single(levels, clean(str(listing.folder)), _source(how, has_settings, meta))
+        tally["levels"] = levels
         if labels is not None:
             np.save(work / "labels.npy", labels.numpy())
         meta = json.loads(json.dumps(meta))  # as it will be read: tuples are lists there
         (work / "meta.json").write_text(json.dumps(meta | {"digest": _digest_meta(meta)}), encoding="utf-8")
         _set_verified(work, _files(work))  # what was just hashed on its way into the file
-        if folder.exists() and _open(folder) is None:
+        if folder.exists() and _open(folder, listing, how, has_settings) is None:
             shutil.rmtree(folder)  # a damaged one
         try:
             work.rename(folder)
         except OSError:
-            if _open(folder) is None:  # otherwise another builder was first, with the same contents
+            # otherwise another builder was first, with the same contents
+            if _open(folder, listing, how, has_settings) is None:
                 raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def _decode_into(
-    file: BinaryIO, listing: Listing, size: int | None, color: str, show: OnProgress, work: Path
-) -> tuple[dict[str, object], Tensor | None, str]:
+    file: BinaryIO, listing: Listing, how: Decoding, show: OnProgress, work: Path
+) -> tuple[dict[str, Any], Tensor | None, str]:
     """Write the pixels of all sound images to `file` in order; give the cache's meta data, the labels, and the digest
     of the files' contents as they were decoded.
     """
-    total = len(listing.files)
+    total = len(listing.names)
     allowed = int(total * BROKEN_LIMIT)
     sha = hashlib.sha256()
     broken: list[str] = []
     kept: list[int] = []
     digests: list[bytes] = []
+    tally = _Tally(how)
     first: tuple[str, int] | None = None  # name and size of the first sound image
-    for i, (content_digest, result) in enumerate(_decode_all(listing, size, MODES[color])):
-        name = listing.files[i].name
+    for i, (content_digest, result) in enumerate(_decode_all(listing, how)):
+        name = listing.names[i]
         digests.append(content_digest)
-        if isinstance(result, np.ndarray):
+        if isinstance(result, Decoded):
+            pixels = result.pixels
             if first is None:
-                first = (name, len(result))
-                _check_space(work, result.nbytes * total)
-            if len(result) != first[1]:
-                cause = f"images differ in size: {first[0]} is {first[1]} pixels high or wide, {name} is {len(result)}"
+                first = (name, len(pixels))
+                _check_space(work, pixels.nbytes * total)
+            if len(pixels) != first[1]:
+                cause = (
+                    f"images differ in size: {clean(first[0], 200)} is {first[1]} pixels high or wide, "
+                    f"{clean(name, 200)} is {len(pixels)}"
+                )
                 raise DataError(cause, "pass --size, for example --size 64")
-            content = np.ascontiguousarray(result.transpose(2, 0, 1)).data
+            content = np.ascontiguousarray(pixels.transpose(2, 0, 1)).data
             file.write(content)
             sha.update(content)
             kept.append(i)
+            tally.add(name, result)
         else:
-            broken.append(f"{name} ({result})")
+            broken.append(clean(f"{name} ({result})", 300))
             if len(broken) > allowed and len(broken) >= min(5, total):
                 break  # hopeless: no need to decode the rest
         show(i + 1, total)
+    where = clean(str(listing.folder))
     if len(broken) > allowed:
         some = "; ".join(broken[:3])
         raise DataError(
-            f"{len(broken)} or more of {total} images in {listing.folder} are broken: {some}",
+            f"{len(broken)} or more of {total} images in {where} are broken: {some}",
             "remove or replace them; up to 1 % would be skipped",
         )
     assert first is not None
     if broken:
-        _log.warning("skipped %d broken images in %s: %s", len(broken), listing.folder, "; ".join(broken))
-    shape = (len(kept), 3 if color == "rgb" else 1, first[1], first[1])
-    all_labels = listing.labels()
-    labels = None if all_labels is None else torch.tensor([all_labels[i] for i in kept], dtype=torch.int64)
+        more = f" and {len(broken) - BROKEN_KEPT} more" if len(broken) > BROKEN_KEPT else ""
+        _log.warning("skipped %d broken images in %s: %s%s", len(broken), where, "; ".join(broken[:BROKEN_KEPT]), more)
+    shape = (len(kept), 3 if how.mode == "RGB" else 1, first[1], first[1])
+    labels = None if listing.labels is None else torch.from_numpy(listing.labels[kept])
     sha.update(digest_trailer(shape, labels))
-    names = listing.class_names
-    meta: dict[str, object] = {
+    meta: dict[str, Any] = {
         "format": FORMAT,
         "shape": shape,
         "sha256": sha.hexdigest(),
-        "class_names": names,
-        "broken": broken,
-        "source": str(listing.folder),
+        "num_classes": listing.num_classes,
+        "class_names": listing.class_names,
+        "tally": tally.to_dict() | {"broken_count": len(broken), "broken": broken[:BROKEN_KEPT]},
+        "source": where,
     }
-    return meta, labels, combine(listing.files, digests)
+    return meta, labels, combine(listing.names, digests)
 
 
-def _decode_all(listing: Listing, size: int | None, mode: str) -> Iterator[tuple[bytes, np.ndarray | str]]:
-    """For each file in order: its SHA-256, and pixels uint8 `[S,S,C]` or why it is broken.
+class _Tally:
+    """What is worth telling of the images, counted while they are decoded."""
+
+    def __init__(self, how: Decoding) -> None:
+        self.how = how
+        self.counts: Counter[str] = Counter()
+        self.frames: Counter[str] = Counter()  # further ones, by the file's ending
+        self.smallest = self.largest = (0, 0)
+        self.lowest, self.highest = 255, 0
+        self.above = np.zeros(len(WHITES) + 1, dtype=np.int64)
+
+    def add(self, name: str, image: Decoded) -> None:
+        size, area = image.original, image.original[0] * image.original[1]
+        if not self.largest[0] or area < self.smallest[0] * self.smallest[1]:
+            self.smallest = size
+        if area > self.largest[0] * self.largest[1]:
+            self.largest = size
+        fitted, enlarged, shrunk = resized(size, self.how.fit, len(image.pixels))
+        self.lowest = min(self.lowest, int(image.pixels.min()))
+        self.highest = max(self.highest, int(image.pixels.max()))
+        self.counts.update(
+            fitted=fitted,
+            enlarged=enlarged,
+            shrunk=shrunk,
+            gray=image.gray,
+            rgb=not image.gray,
+            transparent=image.transparent,
+            sixteen_bit=image.above is not None,
+            deep_color=image.deep_color,
+        )
+        if image.frames > 1:
+            self.frames[clean(name[name.rfind(".") :].lower())] += image.frames - 1
+        if image.above is not None:
+            self.above += image.above
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.counts) | {
+            "frames": dict(self.frames),
+            "smallest": self.smallest,
+            "largest": self.largest,
+            "lowest": self.lowest,
+            "highest": self.highest,
+            "above": self.above.tolist(),
+        }
+
+
+def _check_classes(listing: Listing, labels: Tensor) -> None:
+    """Raise DataError if a class has no image that could be read; `labels`: int64 `[N]` of those that could."""
+    counts = torch.bincount(labels, minlength=listing.num_classes)
+    absent = torch.nonzero(counts == 0).flatten().tolist()
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        where = clean(str(listing.folder))
+        if listing.class_names is None:
+            what, cure = f"class {absent[0]}{more} of {where}", "number the classes 0 to K-1, each with an image"
+        else:
+            what = f"the class folder {where}/{listing.class_names[absent[0]]}{more}"
+            cure = "put images into it or remove it"
+        raise DataError(
+            f"{what} has no image that can be read", f"{cure}; or ignore the classes: --set dataset.labels=false"
+        )
+
+
+def _decode_all(listing: Listing, how: Decoding) -> Iterator[tuple[bytes, Decoded | str]]:
+    """For each file in order: its SHA-256, and the image or why it is broken.
 
     Threads, because Pillow frees the interpreter while it decodes: measured on JPEGs of 32 to 1024 pixels they are
     as fast as processes or faster, and need neither a start-up time nor a guarded `__main__`.
     """
 
-    def decode(names: Sequence[str]) -> list[tuple[bytes, np.ndarray | str]]:
-        return [_decode_or_reason(listing.folder / name, size, mode) for name in names]
+    def decode(names: Sequence[str]) -> list[tuple[bytes, Decoded | str]]:
+        return [_decode_or_reason(listing.folder / name, how) for name in names]
 
-    names = [file.name for file in listing.files]
+    names = listing.names
     workers = _num_workers()
     with ThreadPoolExecutor(workers, thread_name_prefix="ganzoo-decode") as pool:
-        pending: deque[Future[list[tuple[bytes, np.ndarray | str]]]] = deque()
+        pending: deque[Future[list[tuple[bytes, Decoded | str]]]] = deque()
         try:
             for start in range(0, len(names), _BATCH):
                 pending.append(pool.submit(decode, names[start : start + _BATCH]))
@@ -285,13 +447,13 @@ def _decode_all(listing: Listing, size: int | None, mode: str) -> Iterator[tuple
                 future.cancel()
 
 
-def _decode_or_reason(path: Path, size: int | None, mode: str) -> tuple[bytes, np.ndarray | str]:
+def _decode_or_reason(path: Path, how: Decoding) -> tuple[bytes, Decoded | str]:
     """Read once, for the digest and for the pixels: what is decoded is what was hashed."""
     content_digest = UNREADABLE
     try:
         data = read(str(path))
         content_digest = hashlib.sha256(data).digest()
-        return content_digest, decode_image(io.BytesIO(data), size, mode)
+        return content_digest, decode_image(io.BytesIO(data), how)
     except Exception as error:  # a hostile file can raise nearly anything in Pillow; each is reported by name
         text = re.sub(r"<_io\.BytesIO object at \w+>", repr(path.name), str(error))
         return content_digest, f"{type(error).__name__}: {text}".replace(str(path), path.name)

@@ -17,7 +17,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
 
 from ganzoo.data.progress import OnProgress
 
@@ -29,33 +30,42 @@ UNREADABLE = b"\0" * 32
 
 _BATCH = 64  # files per task of a thread
 
-
-class File(NamedTuple):
-    """A file: its path below the folder, with /, and what tells whether it has changed."""
-
-    name: str
-    size: int  # bytes; -1: cannot be opened, for example a dangling link
-    mtime_ns: int
-    ctime_ns: int = 0
-    inode: int = 0
-
-    @classmethod
-    def of(cls, name: str, found: os.stat_result) -> File:
-        return cls(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+COLUMNS = 5
+"""Numbers that tell whether a file has changed: size in bytes, mtime and ctime in ns, inode, device; uint64."""
 
 
-def stamp(folder: Path, files: Sequence[File]) -> str:
-    """64 hex digits that stay the same while nothing has been written to the folder's files."""
-    sha = hashlib.sha256(f"{folder}\0{os.stat(folder).st_dev}\n".encode("utf-8", "surrogateescape"))
-    sha.update("\n".join(map(repr, map(tuple, files))).encode("utf-8", "surrogateescape"))
+def numbers(found: os.stat_result) -> tuple[int, int, int, int, int]:
+    """The `COLUMNS` of a file, times before 1970 modulo 2**64."""
+    every = 2**64 - 1
+    return (
+        found.st_size,
+        found.st_mtime_ns & every,
+        found.st_ctime_ns & every,
+        found.st_ino & every,
+        found.st_dev & every,
+    )
+
+
+ABSENT = (2**64 - 1, 0, 0, 0, 0)
+"""In place of `numbers` of a file that cannot be opened, for example a dangling link."""
+
+
+def stamp(folder: Path, names: Sequence[str], stats: np.ndarray) -> str:
+    """64 hex digits that stay the same while nothing has been written to the folder's files.
+
+    `names`: paths below the folder; `stats`: uint64 `[N,5]`, their `numbers`.
+    """
+    sha = hashlib.sha256(os.fsencode(folder))
+    sha.update(b"\0" + "\0".join(names).encode("utf-8", "surrogateescape"))
+    sha.update(np.ascontiguousarray(stats).data)
     return sha.hexdigest()
 
 
-def combine(files: Sequence[File], digests: Sequence[bytes]) -> str:
+def combine(names: Sequence[str], digests: Sequence[bytes]) -> str:
     """64 hex digits of a folder's contents: names and SHA-256 digests of its files, in order."""
     sha = hashlib.sha256()
-    for file, digest in zip(files, digests, strict=True):
-        sha.update(file.name.encode("utf-8", "surrogateescape") + b"\0" + digest)
+    for name, digest in zip(names, digests, strict=True):
+        sha.update(name.encode("utf-8", "surrogateescape") + b"\0" + digest)
     return sha.hexdigest()
 
 
@@ -72,18 +82,18 @@ def read(path: str) -> bytes:
         return file.read()
 
 
-def digest_files(folder: Path, files: Sequence[File], workers: int, show: OnProgress) -> str:
-    """`combine` of what the files hold now. Reads all of them, in `workers` threads."""
+def digest_files(folder: Path, names: Sequence[str], workers: int, show: OnProgress) -> tuple[str, int]:
+    """`combine` of what the files hold now, and how many cannot be read. Reads all of them, in `workers` threads."""
 
     def batch(start: int) -> list[bytes]:
-        return [_digest(f"{folder}/{file.name}") for file in files[start : start + _BATCH]]
+        return [_digest(f"{folder}/{name}") for name in names[start : start + _BATCH]]
 
     digests: list[bytes] = []
     with ThreadPoolExecutor(workers, thread_name_prefix="ganzoo-hash") as pool:
-        for part in pool.map(batch, range(0, len(files), _BATCH)):
+        for part in pool.map(batch, range(0, len(names), _BATCH)):
             digests += part
-            show(len(digests), len(files))
-    return combine(files, digests)
+            show(len(digests), len(names))
+    return combine(names, digests), digests.count(UNREADABLE)
 
 
 def _digest(path: str) -> bytes:
@@ -102,13 +112,16 @@ def known_contents(record: Path, stamped: str) -> str | None:
         return None
 
 
-def remember(record: Path, stamped: str, contents: str, files: Sequence[File], began: float) -> None:
+def remember(record: Path, stamped: str, contents: str, stats: np.ndarray, began: float) -> None:
     """Keep that the folder with this stamp has these contents, unless a file may have changed since without a trace.
 
     Args:
+        stats: uint64 `[N,5]`, the `numbers` that the stamp was made of.
         began: time.time() when reading began.
     """
-    newest = max((max(file.mtime_ns, file.ctime_ns) for file in files), default=0) / 1e9
+    # a time of modification may lie in the future for good; where ctime is the time of creation, it has to serve
+    times = stats[:, 1:3] if os.name == "nt" else stats[:, 2:3]
+    newest = times.view(np.int64).max(initial=0) / 1e9
     if newest > began - RACY_SECONDS:
         return
     record.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganzoo.data.decode import resize_square, square_box
+from ganzoo.data.decode import BACKGROUNDS, FITS, natural_side, square_box, to_square
+from ganzoo.data.facts import Facts, resized
 from ganzoo.data.images import Images
 from ganzoo.errors import SettingError
 
@@ -20,12 +21,18 @@ COLORS = ("gray", "rgb")
 _CHUNK = 4096  # images hashed or converted at a time, so that memory-mapped pixels are never held at once
 
 
-def check_size_and_color(size: int | None, color: str | None) -> None:
-    """Raise SettingError unless `size` is None or at least 1 pixel and `color` is "gray", "rgb" or None."""
+def check_size_and_color(size: int | None, color: str | None, fit: str = "crop", background: str = "black") -> None:
+    """Raise SettingError unless `size` is None or at least 1 pixel, `color` is "gray", "rgb" or None, and `fit` and
+    `background` are one of `ganzoo.data.decode.FITS` and `BACKGROUNDS`.
+    """
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
         raise SettingError(f"size is {size!r}", "give a whole number of pixels, for example 64")
     if color is not None and color not in COLORS:
         raise SettingError(f"color is {color!r}", f"choose one of {', '.join(COLORS)}")
+    if fit not in FITS:
+        raise SettingError(f"fit is {fit!r}", f"choose one of {', '.join(FITS)}")
+    if background not in BACKGROUNDS:
+        raise SettingError(f"background is {background!r}", f"choose one of {', '.join(BACKGROUNDS)}")
 
 
 def digest_trailer(shape: Sequence[int], labels: Tensor | None) -> bytes:
@@ -85,43 +92,63 @@ def luma(pixels: Tensor) -> Tensor:
     return out
 
 
-def resize(pixels: Tensor, size: int) -> Tensor:
-    """Centre crop to a square and resize with antialiasing (bicubic): uint8 `[N,C,H,W]` -> uint8 `[N,C,size,size]`.
+def resize(pixels: Tensor, size: int, fit: str = "crop") -> Tensor:
+    """Make squares by `fit` and resize with antialiasing (bicubic): uint8 `[N,C,H,W]` -> uint8 `[N,C,size,size]`.
 
-    One image after another in Pillow, whose fixed-point arithmetic gives the same bytes on every machine; the digest
-    of a dataset depends on that.
+    `fit`: see `ganzoo.data.decode.to_square`; padding is black. One image after another in Pillow, whose fixed-point
+    arithmetic gives the same bytes on every machine; the digest of a dataset depends on that.
     """
     n, channels = pixels.shape[:2]
     out = np.empty((n, channels, size, size), dtype=np.uint8)
     for i, image in enumerate(pixels.numpy()):  # image: uint8 [C,H,W]
         if channels == 1:
-            out[i, 0] = np.asarray(resize_square(Image.fromarray(image[0]), size))
+            out[i, 0] = np.asarray(to_square(Image.fromarray(image[0]), size, fit))
         else:
-            square = resize_square(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), size)
+            square = to_square(Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))), size, fit)
             out[i] = np.asarray(square).transpose(2, 0, 1)
     return torch.from_numpy(out)
 
 
-def prepare(images: Images, size: int | None, color: str | None) -> Images:
-    """Bring images to a square of `size` pixels (None: their own height or width, the smaller) and to a colour.
+def prepare(images: Images, size: int | None, color: str | None, fit: str = "crop") -> Images:
+    """Bring images to a square of `size` pixels (None: see below) and to a colour.
 
-    Images that are not square are centre-cropped, then resized with antialiasing (bicubic). `color` "gray": ITU-R 601
-    luma, one channel; "rgb": three channels; None: as they are. Returns the very same object when nothing changes,
-    otherwise new `Images` in memory with their own digest. Raises SettingError for a size or colour that is none.
+    Images that are not square become so by `fit`: "crop" takes the central square, "pad" adds black, "stretch" ignores
+    the aspect; then they are resized with antialiasing (bicubic). Without `size` the square is as large as the shorter
+    side, padded as the longer one. `color` "gray": ITU-R 601 luma, one channel; "rgb": three channels; None: as they
+    are. Returns the very same object when nothing changes, otherwise new `Images` in memory with their own digest, and
+    with facts that say what was done. Raises SettingError for a size, colour or fit that is none.
     """
-    check_size_and_color(size, color)
+    check_size_and_color(size, color, fit)
     channels, height, width = images.shape
     pixels = images.pixels
     if color == "gray" and channels == 3:
         pixels = luma(pixels)
-    left, top, right, bottom = square_box(width, height)
-    if size is not None and size != right - left:
-        pixels = resize(pixels, size)
-    elif height != width:
-        pixels = pixels[:, :, top:bottom, left:right]
+    side = size or natural_side(width, height, fit)
+    if fit == "crop" and side == min(width, height):
+        if height != width:
+            left, top, right, bottom = square_box(width, height)
+            pixels = pixels[:, :, top:bottom, left:right]
+    elif (height, width) != (side, side):
+        pixels = resize(pixels, side, fit)
     if color == "rgb" and channels == 1:
         pixels = pixels.expand(-1, 3, -1, -1)
     if pixels is images.pixels:
         return images
     pixels = pixels.contiguous()
-    return replace(images, pixels=pixels, sha256=digest(pixels, images.labels), mapped=False)
+    facts = None if images.facts is None else _prepared(images.facts, len(images), (width, height), side, fit, pixels)
+    return replace(images, pixels=pixels, sha256=digest(pixels, images.labels), mapped=False, facts=facts)
+
+
+def _prepared(facts: Facts, count: int, size: tuple[int, int], side: int, fit: str, pixels: Tensor) -> Facts:
+    """`facts` of `count` images of `size`, width and height, that have become squares of `side` pixels."""
+    fitted, enlarged, shrunk = resized(size, fit, side)
+    return replace(
+        facts,
+        size=(side, side),
+        color="gray" if pixels.shape[1] == 1 else "rgb",
+        fit=fit if fitted else facts.fit,
+        fitted=count if fitted else facts.fitted,
+        enlarged=count if enlarged else facts.enlarged,
+        shrunk=count if shrunk else facts.shrunk,
+        levels=None,  # they are others now, and `load_dataset` measures them
+    )

@@ -2,131 +2,487 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from array import array
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ganzoo.data.contents import File
-from ganzoo.data.decode import SUFFIXES
+import numpy as np
+
+from ganzoo.data import pack
+from ganzoo.data.contents import ABSENT, COLUMNS, numbers
+from ganzoo.data.decode import suffixes
 from ganzoo.data.errors import NoTestSplit
+from ganzoo.data.facts import Facts, distinct
+from ganzoo.data.splits import Ambiguous, find_splits
 from ganzoo.errors import DataError
+from ganzoo.text import clean
 
-TEST_FOLDERS = ("test", "val", "valid", "validation")  # beside train/; the first that exists is the test split
+UNREAD = frozenset(
+    {
+        *(".avif", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".heic", ".heif", ".hdr", ".j2k"),
+        *(".jp2", ".jxl", ".nef", ".psd", ".raw", ".svg", ".tga", ".xcf"),
+    }
+)
+"""Endings of pictures that are not read, unless this Pillow can: worth more than a word in passing."""
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
+_PLAIN = frozenset({"data", "dataset", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "pics"})
+"""Names of folders that are no classes when their neighbours hold no images."""
+
+_SYSTEM = frozenset({"desktop.ini", "thumbs.db"})  # as much a file of the user's as hidden ones are
+_WHOLE = re.compile(r"-?[0-9]+")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Listing:
-    """The image files of one split, sorted by name, and the classes that their first folders name."""
+    """The image files of one split, sorted by name, and their classes."""
 
     folder: Path
-    files: tuple[File, ...]
-    class_names: tuple[str, ...] | None  # None: unlabelled
+    names: Sequence[str]  # paths below `folder`, with /
+    stats: np.ndarray  # uint64 [N,5]: `ganzoo.data.contents.numbers` of each file
+    labels: np.ndarray | None = None  # int64 [N]; None: unlabelled
+    num_classes: int = 0
+    class_names: tuple[str, ...] | None = None  # fit for a terminal, all different
+    class_folders: tuple[str, ...] | None = None  # as the file system spells them
+    facts: Facts  # what can be told without reading an image
 
-    def labels(self) -> list[int] | None:
-        """Class index of each file, or None."""
-        if self.class_names is None:
-            return None
-        index = {name: i for i, name in enumerate(self.class_names)}
-        return [index[file.name.partition("/")[0]] for file in self.files]
+
+@dataclass
+class _Passed:
+    """What lies there and is not used."""
+
+    files: Counter[str] = field(default_factory=Counter)  # by ending
+    folders: list[str] = field(default_factory=list)
+    example: str = ""
+
+    def add(self, name: str, shown: str) -> None:
+        if name.lower() in _SYSTEM:
+            return
+        _, dot, ending = name.rpartition(".")
+        fits = dot and 0 < len(ending) <= 10 and " " not in ending
+        self.files[clean(f".{ending.lower()}") if fits else "other"] += 1
+        self.example = self.example or shown
 
 
 def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
     """List the images of `split` ("train" or "test") under `path`.
 
-    With `train/` and one of `test/`, `val/`, `valid/`, `validation/` in it, those are the splits; a lone `train/` is
-    the training set; otherwise everything is. Folders directly in a split are classes, by sorted name, and test images
-    get the labels of the training classes; a flat folder or a single class is unlabelled, as is everything with
-    `labelled` False. Hidden files and folders are passed over. Raises DataError if there are no images or no such
-    folder, or if classes are ambiguous, and NoTestSplit.
+    A lone folder, with nothing else that holds images beside it, is entered, as often as there is one. A training and a
+    test folder (see `ganzoo.data.splits.find_splits`) are the splits; a lone training folder is the training set;
+    otherwise everything is. Folders directly in a split are classes, whole numbers in their order and then by name, and
+    test images get the labels of the training classes; a flat folder or a single class is unlabelled, as is everything
+    with `labelled` False. `dataset.json` beside the images decides instead, see `ganzoo.data.pack`. Hidden files and
+    folders are passed over. Raises DataError if there are no images or no such folder, if classes are ambiguous or
+    without images, and NoTestSplit.
     """
-    train, test = split_folders(path)
+    passed, tree = _Passed(), _Tree()
+    top = _descend(tree, path, path, labelled, passed, splits=True)
+    train, test = _splits(tree, top)
+    splits = tuple(f"{clean(folder.name)}/" for folder in (train, test) if folder is not None and folder != top)
     folder = test if split == "test" else train
     if folder is None:
-        raise NoTestSplit(f"{path} has no test split", "put the images into train/ and test/ there")
-    files, others = _list(folder)
-    if not files:
-        cure = f"give a folder with images in it ({', '.join(sorted(SUFFIXES))}), with or without class folders"
-        if others:
-            raise DataError(f"{folder} has no images, only other files such as {others[0]}", cure)
-        raise DataError(f"{folder} has no files", cure)
-    if not labelled:
-        return Listing(folder=folder, files=files, class_names=None)
-    names = _class_names(train)
-    if names is not None:
-        for file in files:
-            first, slash, _ = file.name.partition("/")
-            if not slash:
-                cure = "move it into a class folder, or set labels=false to ignore the class folders"
-                raise DataError(f"{folder} has class folders and loose images such as {file.name}", cure)
-            if first not in names:
-                raise DataError(f"{folder / first} is no training class", f"add it to {train}, or set labels=false")
-    return Listing(folder=folder, files=files, class_names=names)
+        raise NoTestSplit(f"{_shown(path)} has no test split", "put the images into train/ and test/ there")
+    if top not in (train, test):
+        _beside(tree[top], [train.name] + ([test.name] if test else []), passed, _prefix(top, path))
+    entered = train = _descend(tree, train, path, labelled, passed if split == "train" else _Passed())
+    names = _train_classes(tree, train) if split == "test" and labelled else None
+    if split == "test":
+        entered = _descend(tree, folder, path, labelled, passed, classes=names or ())
+    found = _collect(entered, passed)
+    if not found.names:
+        _refuse_empty(entered, passed)
+    facts = Facts(
+        images=len(found.names),
+        descended=_descended(path, top, entered, folder),
+        splits=splits,
+        test_split=test is not None,
+    )
+    listing = Listing(folder=entered, names=found.names, stats=found.stats, facts=facts)
+    if labelled:
+        document, train_document = entered / pack.NAME, train / pack.NAME
+        if os.path.lexists(document):
+            listing = _packed(listing, document, train_document if split == "test" else None)
+            passed.files[".json"] -= 1
+        elif os.path.lexists(train_document):
+            cause = f"{_shown(train_document)} gives labels to the training images, and {_shown(entered)} has none"
+            raise DataError(cause, "add one there, or ignore labels: --set dataset.labels=false")
+        else:
+            listing = _with_classes(
+                listing, found, names if split == "test" else _train_names(entered, found, passed), split
+            )
+    warnings = _unread(passed)
+    kinds = tuple((what, count) for what, count in passed.files.items() if count > 0)
+    facts = replace(
+        listing.facts, passed_over=kinds, folders_passed_over=tuple(passed.folders), warnings=tuple(warnings)
+    )
+    return replace(listing, facts=facts)
 
 
-def split_folders(path: Path) -> tuple[Path, Path | None]:
-    """The folders of training and test images under `path`; None for the latter if there is no split."""
-    try:
-        folders = {entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")}
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist", "give the path of a folder of images") from error
-    except NotADirectoryError as error:
+def _with_classes(listing: Listing, found: _Found, names: Sequence[str] | None, split: str) -> Listing:
+    """The listing with labels by the folders `names`, in order; None: unlabelled."""
+    if names is None:
+        return listing
+    folder = _shown(listing.folder)
+    if found.loose:
+        loose = clean(next(name for name in listing.names if "/" not in name), 200)
+        if split == "test":
+            cause = f"{folder} has loose images such as {loose}, while training images are in class folders"
+        else:
+            cause = f"{folder} has class folders and loose images such as {loose}"
+        cure = "move it into a class folder, or set labels=false to ignore the class folders"
+        raise DataError(cause, f"{cure}: --set dataset.labels=false")
+    index = {name: number for number, name in enumerate(names)}
+    # names are sorted, so that those of a folder lie together, in the order of the folder's name with its slash
+    folders = sorted(found.classes, key=lambda name: f"{name}/")
+    unknown = next((name for name in folders if name not in index), None)
+    if unknown is not None:
+        cure = "add it to the training images, or set labels=false: --set dataset.labels=false"
+        raise DataError(f"{folder}/{clean(unknown, 200)} is no training class", cure)
+    labels = np.repeat([index[name] for name in folders], [found.classes[name] for name in folders])
+    return replace(
+        listing,
+        labels=labels.astype(np.int64),
+        num_classes=len(names),
+        class_names=distinct(names),
+        class_folders=tuple(names),
+    )
+
+
+def _packed(listing: Listing, document: Path, train_document: Path | None) -> Listing:
+    """The listing with labels by `dataset.json`; `train_document`: that of the training images, None: this one."""
+    read = pack.read_labels(document, listing.names)
+    facts = replace(listing.facts, labels_from=pack.NAME)
+    if read is None:
+        return replace(listing, facts=facts)
+    labels, count = read
+    if train_document is not None:
+        known = pack.num_classes_of(train_document) if os.path.lexists(train_document) else None
+        if known is None:
+            return replace(listing, facts=facts)
+        if labels.max() >= known:
+            cause = f"{_shown(document)} has the label {labels.max()}, which is no training label"
+            raise DataError(cause, f"training labels go to {known - 1}; or --set dataset.labels=false")
+        count = known
+    return replace(listing, labels=labels, num_classes=count, facts=facts)
+
+
+def _train_names(folder: Path, found: _Found, passed: _Passed) -> list[str] | None:
+    """The class folders of training images, in order; None if fewer than two. Raises DataError for an empty one."""
+    empty = [name for name in found.folders if name not in found.classes]
+    if len(found.classes) < 2 and (found.loose or not empty):
+        return None
+    if empty:
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        unread = ", ".join(sorted(set(passed.files) & (UNREAD - suffixes())))
+        convert = f"convert {unread} to .png or .jpg, " if unread else ""
         raise DataError(
-            f"{path} is not a folder", "give the folder; unpack an archive first; for .npz: npz:PATH"
-        ) from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", "check the permissions of the folder") from error
-    if "train" in folders:
-        for name in TEST_FOLDERS:
-            if name in folders:
-                return path / "train", path / name
-        if folders == {"train"}:
-            return path / "train", None
-    return path, None
+            f"the class folder {_shown(folder)}/{clean(min(empty), 200)}{more} has no image that can be read",
+            f"{convert}put images into it or remove it; or ignore the class folders: --set dataset.labels=false",
+        )
+    return sorted(found.classes, key=_class_order)
 
 
-def _class_names(train: Path) -> tuple[str, ...] | None:
-    """Sorted names of the folders in `train` that hold images; None if fewer than two."""
-    with os.scandir(train) as entries:
-        folders = [e for e in entries if e.is_dir() and not e.name.startswith(".")]
-    names = sorted(e.name for e in folders if next(_walk(e.path, "", set()), None) is not None)
-    return tuple(names) if len(names) > 1 else None
+def _train_classes(tree: _Tree, train: Path) -> list[str] | None:
+    """The class folders of the training images, without listing them."""
+    names = [name for name in tree[train].folders if _holds_images(f"{train}/{name}")]
+    return sorted(names, key=_class_order) if len(names) > 1 else None
 
 
-def _list(folder: Path) -> tuple[tuple[File, ...], list[str]]:
-    """Image files below `folder`, sorted by name, and up to one name of another file."""
-    others: list[str] = []
-    files = []
+def _class_order(name: str) -> tuple[int, int, str]:
+    """Whole numbers by their value, then other names as text."""
+    return (0, int(name), name) if _WHOLE.fullmatch(name) else (1, 0, name)
+
+
+def _splits(tree: _Tree, top: Path) -> tuple[Path, Path | None]:
+    """The folders of training and test images in `top`; `top` itself and None if there is no split."""
     try:
-        for name, entry in _walk(str(folder), "", set(), others):
-            try:
-                files.append(File.of(name, entry.stat()))
-            except OSError:
-                files.append(File(name, -1, 0))
-    except OSError as error:
-        raise DataError(f"cannot read {error.filename}: {error.strerror}", "check its permissions") from error
-    return tuple(sorted(files)), others
+        train, test = find_splits(tree[top].folders)
+    except Ambiguous as error:
+        names = " and ".join(f"{clean(name, 200)}/" for name in error.args)
+        raise DataError(
+            f"{_shown(top)} has {names}, which of them is meant cannot be told", "rename or move all but one of them"
+        ) from None
+    return (top if train is None else top / train), (None if test is None else top / test)
 
 
-def _walk(
-    folder: str, prefix: str, seen: set[tuple[int, int]], others: list[str] | None = None
-) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Image files below `folder`, by name below the top; the first other file's name is put into `others`.
+def _descend(
+    tree: _Tree,
+    folder: Path,
+    path: Path,
+    labelled: bool,
+    passed: _Passed,
+    *,
+    splits: bool = False,
+    classes: Collection[str] = (),
+) -> Path:
+    """Enter `folder`'s lone folder, again and again, and note in `passed` what lies beside.
 
-    Links are followed; `seen` holds the folders met, so that a link to a parent does not go round for ever.
+    Not where a `dataset.json` gives the labels, nor, with `splits`, where there are some, nor, among test images of
+    `classes`, a folder that is one or has to be refused as none. Neighbours without images do not count beside a folder
+    that plainly is no class: one of class folders, or one named "images".
     """
-    stat = os.stat(folder)
-    if (stat.st_dev, stat.st_ino) in seen:
-        return
-    if stat.st_ino:  # 0 where the file system has no such numbers
-        seen.add((stat.st_dev, stat.st_ino))
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
+    for _ in range(100):  # deeper is a link to itself
+        here = tree[folder]
+        if here.images or not here.folders or (labelled and pack.NAME in here.others):
+            return folder
+        if splits and _splits(tree, folder)[0] != folder:
+            return folder
+        holding: list[str] = []
+        for name in here.folders:
+            if _holds_images(f"{folder}/{name}"):
+                holding.append(name)
+                if len(holding) > 1:
+                    return folder
+        if not holding:
+            return folder
+        only = holding[0]
+        if classes and (only in classes or not _structured(tree, folder / only)):
+            return folder
+        if len(here.folders) > 1 and only.lower() not in _PLAIN and not _structured(tree, folder / only):
+            return folder
+        _beside(here, [only], passed, _prefix(folder, path))
+        folder = folder / only
+    return folder
+
+
+def _structured(tree: _Tree, folder: Path) -> bool:
+    """Whether a folder has its images in folders of its own."""
+    here = tree[folder]
+    return not here.images and any(_holds_images(f"{folder}/{name}") for name in here.folders)
+
+
+def _prefix(folder: Path, path: Path) -> str:
+    return "" if folder == path else f"{_relative(folder, path)}/"
+
+
+def _beside(here: _Entries, used: Collection[str], passed: _Passed, prefix: str) -> None:
+    """Note what lies beside the folders `used`."""
+    for name in (*here.images, *here.others):
+        passed.add(name, name)
+    passed.folders += [f"{prefix}{clean(name, 200)}/" for name in here.folders if name not in used]
+
+
+def _descended(path: Path, top: Path, entered: Path, split: Path) -> str | None:
+    """The lone folders entered above and in the split, as a path below `path`."""
+    if top == path and entered == split:
+        return None
+    return f"{_relative(entered, path)}/"
+
+
+def _relative(folder: Path, path: Path) -> str:
+    return clean(folder.relative_to(path).as_posix())
+
+
+def _unread(passed: _Passed) -> list[str]:
+    """A warning of pictures that were passed over."""
+    kinds = [(ending, count) for ending, count in sorted(passed.files.items()) if ending in UNREAD - suffixes()]
+    if not kinds:
+        return []
+    named = ", ".join(f"{count:,} {ending}" for ending, count in kinds)
+    return [f"{named} are passed over, as Pillow does not read them here; convert them to .png or .jpg to have them in"]
+
+
+def _refuse_empty(folder: Path, passed: _Passed) -> None:
+    """Raise DataError for a folder without images."""
+    known = ", ".join(sorted(suffixes()))
+    cure = f"give a folder with images in it ({known}), with or without class folders"
+    unread = [ending for ending in passed.files if ending in UNREAD - suffixes()]
+    if unread:
+        cure = f"convert {', '.join(sorted(unread))} to .png or .jpg; images are read from {known}"
+    elif any(f".{ending.rpartition('.')[2]}" in passed.files for ending in _ARCHIVES):
+        cure = "unpack the archive in it, and give the folder with the images"
+    if passed.example:
+        raise DataError(f"{_shown(folder)} has no images, only other files such as {clean(passed.example, 200)}", cure)
+    raise DataError(f"{_shown(folder)} has no files", cure)
+
+
+def _shown(path: Path) -> str:
+    return clean(str(path))
+
+
+@dataclass
+class _Entries:
+    """Names in one folder, hidden ones aside; folders are sorted."""
+
+    images: list[str]
+    folders: list[str]
+    others: list[str]
+
+
+def _entries(folder: Path) -> _Entries:
+    """Raises DataError where there is no folder that can be read."""
+    endings = suffixes()
+    found = _Entries([], [], [])
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if name[0] == "." or name == "__MACOSX":
+                    continue
+                if _is_folder(entry):
+                    found.folders.append(name)
+                elif name[name.rfind(".") :].lower() in endings:
+                    found.images.append(name)
+                else:
+                    found.others.append(name)
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, error) from error
+    found.folders.sort()
+    found.others.sort()
+    return found
+
+
+class _Tree(dict[Path, _Entries]):
+    """The folders that were looked into, each once."""
+
+    def __missing__(self, folder: Path) -> _Entries:
+        found = self[folder] = _entries(folder)
+        return found
+
+
+def _unreadable(folder: Path, error: Exception) -> DataError:
+    where = _shown(folder)
+    if isinstance(error, ValueError):  # a NUL, or characters that no file name can have here
+        return DataError(f"{where} cannot be the path of a folder", "give the path of a folder of images")
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"{where} does not exist", "give the path of a folder of images")
+    if isinstance(error, NotADirectoryError):
+        name = folder.name.lower()
+        cure = "give the folder; unpack an archive first; for .npz: npz:PATH"
+        if name.endswith(_ARCHIVES):
+            cure = "unpack it, and give the folder that comes out"
+        elif name.endswith(".npz"):
+            cure = f"say npz:{where}"
+        elif folder.suffix.lower() in suffixes() | UNREAD:
+            cure = "give the folder that it lies in"
+        return DataError(f"{where} is not a folder", cure)
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return DataError(f"cannot read {where}: {reason}", "check the permissions of the folder")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _holds_images(folder: str) -> bool:
+    """Whether there is an image in `folder` or below."""
+    return next(_walk(folder, suffixes()), None) is not None
+
+
+def _walk(top: str, endings: Collection[str]) -> Iterator[str]:
+    """Names of images below `top`, without order; each folder once, however many links lead to it."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            if _met(os.stat(folder), seen):
                 continue
-            if entry.is_dir():
-                yield from _walk(entry.path, f"{prefix}{entry.name}/", seen, others)
-            elif entry.name[entry.name.rfind(".") :].lower() in SUFFIXES:
-                yield f"{prefix}{entry.name}", entry
-            elif others is not None and not others:
-                others.append(f"{prefix}{entry.name}")
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name[0] == "." or name == "__MACOSX":
+                        continue
+                    if _is_folder(entry):
+                        waiting.append(entry.path)
+                    elif name[name.rfind(".") :].lower() in endings:
+                        yield name
+        except OSError as error:
+            raise _unreadable(Path(folder), error) from error
+
+
+def _met(found: os.stat_result, seen: set[tuple[int, int]]) -> bool:
+    """Whether a folder was met before; notes it."""
+    key = (found.st_dev, found.st_ino)
+    if key in seen:
+        return True
+    if found.st_ino:  # 0 where the file system has no such numbers
+        seen.add(key)
+    return False
+
+
+@dataclass
+class _Found:
+    """All images below a folder."""
+
+    names: Sequence[str]
+    stats: np.ndarray  # uint64 [N,5]
+    folders: list[str]  # directly in it
+    classes: Counter[str]  # images in each of these, where there are any
+    loose: int  # images directly in it
+
+
+def _collect(top: Path, passed: _Passed) -> _Found:
+    """Every image below `top` with its numbers, sorted by name; other files are noted in `passed`.
+
+    Links are followed, and each folder is entered once, so that a link to a parent does not go round for ever.
+    """
+    endings = suffixes()
+    names: list[str] = []
+    stats = array("Q")  # flat, as 200,000 tuples would take longer to make than the files to look at
+    classes: Counter[str] = Counter()
+    top_folders: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [("", "")]  # path below `top` with its slash, and the folder directly in `top` that it belongs to
+    while waiting:
+        prefix, first = waiting.pop()
+        path = f"{top}/{prefix}"
+        before = len(names)
+        try:
+            with _opened(path) as (entries, found):
+                if _met(found, seen):
+                    continue
+                for entry in entries:
+                    name = entry.name
+                    if name[0] == "." or name == "__MACOSX":
+                        continue
+                    if _is_folder(entry):
+                        if not prefix:
+                            top_folders.append(name)
+                        waiting.append((f"{prefix}{name}/", first or name))
+                    elif name[name.rfind(".") :].lower() in endings:
+                        names.append(prefix + name)
+                        try:
+                            stats.extend(numbers(entry.stat()))
+                        except OSError:
+                            stats.extend(ABSENT)
+                    else:
+                        passed.add(name, prefix + name)
+        except OSError as error:
+            raise _unreadable(Path(path), error) from error
+        if first and len(names) > before:
+            classes[first] += len(names) - before
+    table = np.array(stats, dtype=np.uint64).reshape(-1, COLUMNS)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    return _Found(
+        names=[names[i] for i in order],
+        stats=table[order],
+        folders=top_folders,
+        classes=classes,
+        loose=len(names) - classes.total(),
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple[Iterator[os.DirEntry[str]], os.stat_result]]:
+    """The entries of a folder and its own numbers. Opened by descriptor where the system can, as each file is then
+    found from there and not from the root.
+    """
+    if os.scandir not in os.supports_fd:
+        with os.scandir(path) as entries:
+            yield entries, os.stat(path)
+        return
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        with os.scandir(descriptor) as entries:
+            yield entries, os.fstat(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganzoo.data.decode import decode_image
+from ganzoo.data.decode import Decoded, Decoding
+from ganzoo.data.decode import decode_image as decode
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def decode_image(path: Path, size: int | None, mode: str, **options) -> np.ndarray:
+    """The pixels alone."""
+    return decode(path, Decoding(size, mode, **options)).pixels
+
+
+def told(path: Path, **options) -> Decoded:
+    return decode(path, Decoding(**options))
 
 
 def saved(image: Image.Image, path: Path, **options) -> Path:

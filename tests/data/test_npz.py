@@ -70,7 +70,7 @@ def test_no_test_images_is_an_error_of_its_own(tmp_path: Path) -> None:
         ({"images": PIXELS, "labels": np.array([0, 1, 0, -1, 0])}, "negative"),
         ({"images": PIXELS, "labels": np.eye(5)}, "float64"),
         ({"images": PIXELS, "labels": np.array([0, 1, 10**9, 1, 0])}, "labels up to 1000000000 for 5 images"),
-        ({"images": PIXELS, "labels": np.array([0, 1, {}, 1, 0], dtype=object)}, "no readable .npz"),
+        ({"images": PIXELS, "labels": np.array([0, 1, {}, 1, 0], dtype=object)}, "pickle"),
     ],
 )
 def test_wrong_contents_are_the_users_error(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
