@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from ganzoo.layers import build_config
 from ganzoo.objectives import Losses, gradient_penalty
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
+from ganzoo.stopping import Stop, Stopped
 
 CPU = torch.device("cpu")
 FP32 = Precision(name="fp32", device_type="cpu")
@@ -331,7 +333,7 @@ def test_a_run_from_graphs_ticks_saves_and_resumes_as_an_eager_one(
     told: list[str] = []
     eager_result = run_job(registry, config, tmp_path / "eager", root=data_root)
 
-    class Stop:
+    class Interrupt:
         def on_status(self, status: Any) -> None:
             if status.images == 384:
                 raise KeyboardInterrupt
@@ -345,9 +347,24 @@ def test_a_run_from_graphs_ticks_saves_and_resumes_as_an_eager_one(
         with monkeypatch.context() as patch:
             patch.setattr("ganzoo.engine.loop.SAVE_SECONDS", 0.0)
             with pytest.raises(KeyboardInterrupt):
-                run_job(registry, config, tmp_path / "stopped", root=data_root, observers=[Stop()])
+                run_job(registry, config, tmp_path / "stopped", root=data_root, observers=[Interrupt()])
+        original = Step.advance
+        for at in (3, 22, 33):  # warming up; in the middle of ticks, in a replay of several iterations where it can be
+            stop = Stop()
+
+            def advance(self: Step, room: int, at: int = at, stop: Stop = stop) -> None:
+                before = self.state.step
+                original(self, room)
+                if before < at <= self.state.step:
+                    stop.requested = signal.SIGTERM
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Step, "advance", advance)
+                with pytest.raises(Stopped):
+                    run_job(registry, config, tmp_path / "told", root=data_root, stop=stop)
         torch.manual_seed(99)
-        run_job(registry, config, tmp_path / "stopped", root=data_root)
+        for name in ("stopped", "told"):
+            run_job(registry, config, tmp_path / name, root=data_root)
 
     assert result["environment"]["execution"] == "graphs"
     assert eager_result["environment"]["execution"] == "eager"
@@ -356,16 +373,19 @@ def test_a_run_from_graphs_ticks_saves_and_resumes_as_an_eager_one(
     assert captures == (2 if variant == "dcgan" else 3)  # patterns of one iteration, and a longer replay
     assert len(made[0].events) - captures < 40  # of 40 iterations
 
-    eager, graphs, stopped = (RunDirectory(tmp_path / name) for name in ("eager", "graphs", "stopped"))
+    eager, graphs, stopped, told_to = (RunDirectory(tmp_path / name) for name in ("eager", "graphs", "stopped", "told"))
     timeless = ("images", "d_loss", "g_loss", "d_accuracy", "diversity", "penalty")
-    seen = [[[record.get(key) for key in timeless] for record in run.stats()] for run in (eager, graphs, stopped)]
-    assert seen[0] == seen[1] == seen[2]
+    seen = [
+        [[record.get(key) for key in timeless] for record in run.stats()] for run in (eager, graphs, stopped, told_to)
+    ]
+    assert seen[0] == seen[1] == seen[2] == seen[3]
     assert [record[0] for record in seen[0]] == [128, 224, 256, 384, 432, 512, 640]
-    states = [torch.load(run.state_file, weights_only=True) for run in (eager, graphs, stopped)]
+    states = [torch.load(run.state_file, weights_only=True) for run in (eager, graphs, stopped, told_to)]
     for network in ("generator", "discriminator"):
         for name, value in states[0][network].items():
             assert torch.equal(value, states[1][network][name]), name
             assert torch.equal(value, states[2][network][name]), name
+            assert torch.equal(value, states[3][network][name]), name
     assert graphs.snapshots()[-1].read_bytes() == stopped.snapshots()[-1].read_bytes()
     assert [path.name for path in graphs.snapshots()] == [path.name for path in eager.snapshots()]
 
