@@ -24,7 +24,7 @@ from ganzoo.text import clean
 
 MIB = 2**20
 
-RECORD_BYTES = 4 * MIB
+RECORD_BYTES = MIB
 """Of a JSON or TOML document. A result of a thousand classes has 0.2 MiB."""
 
 LINES_BYTES = 16 * MIB
@@ -40,7 +40,7 @@ LARGEST = 1e100
 """Numbers beyond it are no measurements, and their squares would be no numbers."""
 
 MOST_VALUES = 200_000
-"""Of a document, and lines of a file of lines."""
+"""Of a document."""
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -190,9 +190,9 @@ def decode_toml(data: bytes) -> dict[str, Any]:
     return result
 
 
-def lines_of(data: bytes) -> Iterator[bytes]:
-    """The lines of a file, blank ones left out; at most `MOST_VALUES`, the blank ones counted."""
-    return (line for line in itertools.islice(io.BytesIO(data), MOST_VALUES) if line.strip())
+def lines_of(data: bytes, most: int) -> Iterator[bytes]:
+    """The first `most` lines of a file, blank ones left out."""
+    return (line for line in itertools.islice(io.BytesIO(data), most) if line.strip())
 
 
 def _no_number(token: str) -> NoReturn:

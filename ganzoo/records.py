@@ -206,12 +206,15 @@ def read_record(data: bytes, schema: type[T]) -> dict[str, Any]:
     return check(decode_json(data), schema)
 
 
+MOST_TICKS, MOST_SCORES = 200_000, 20_000
+"""Lines that are read of stats.jsonl and metrics.jsonl."""
+
 _STATS = msgspec.json.Decoder(dict[str, int | float | None])
 
 
 def stats_lines(data: bytes) -> Iterator[dict[str, Any]]:
     """The ticks of stats.jsonl. A line that is none, cut short by a kill or worse, is left out."""
-    for line in lines_of(data):
+    for line in lines_of(data, MOST_TICKS):
         try:
             found = _STATS.decode(line)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -227,7 +230,7 @@ def _measured(value: float | None) -> float | None:
 
 def metrics_lines(data: bytes) -> Iterator[dict[str, Any]]:
     """The scores of metrics.jsonl; as `stats_lines`."""
-    for line in lines_of(data):
+    for line in lines_of(data, MOST_SCORES):
         try:
             yield read_record(line, MetricsLine)
         except Unreadable:
