@@ -221,6 +221,13 @@ def _metric_settings(registry: Registry) -> tuple[Setting, ...]:
     )
 
 
+_LABELS = {
+    "folder": "put the images into two or more class folders, side by side, and leave dataset.labels at true",
+    "npz": "add an array 'labels' of class numbers to the file, of two or more classes",
+}
+_OTHER_LABELS = "a dataset with labels, see `ganzoo list datasets`"
+
+
 def check_fit(
     variant: Variant,
     objective: Objective,
@@ -238,9 +245,7 @@ def check_fit(
     if variant.conditional and num_classes == 0:
         raise FitError(
             f"variant '{variant.name}' is conditional, but dataset '{dataset}' has no labels",
-            "use an unconditional variant, or give labels: folder:PATH takes them from two or more class folders, each "
-            "with images, or from dataset.json, npz:PATH from the array 'labels' (none are read with "
-            "dataset.labels=false)",
+            f"use an unconditional variant, or {_LABELS.get(dataset.partition(':')[0], _OTHER_LABELS)}",
         )
     if size is not None and variant.sizes is not None and size not in variant.sizes:
         sizes = ", ".join(map(str, variant.sizes))

@@ -38,7 +38,7 @@ from ganzoo.data.decode import WHITES, Decoded, Decoding, decode_image
 from ganzoo.data.facts import BROKEN_KEPT, Facts, resized
 from ganzoo.data.fetch import locked
 from ganzoo.data.images import Images
-from ganzoo.data.levels import Levels, Source, measure, refuse_single, warnings_of
+from ganzoo.data.levels import OUTLIERS, Levels, Source, measure, refuse_single, warnings_of
 from ganzoo.data.pixels import digest, digest_trailer
 from ganzoo.data.progress import OnProgress, progress
 from ganzoo.data.scan import Listing
@@ -218,7 +218,9 @@ def _source(how: Decoding, has_settings: bool, meta: Mapping[str, Any]) -> Sourc
         transparent=tally["transparent"],
         background=how.background,
         white=how.white,
-        above=tally["above"] if tally["sixteen_bit"] else None,
+        sixteen_bit=tally["sixteen_bit"],
+        within=tally["within"],
+        cut_off=tally["cut_off"] / max(1, tally["sampled"]),
         deep_color=tally["deep_color"],
     )
 
@@ -367,7 +369,8 @@ class _Tally:
         self.frames: Counter[str] = Counter()  # further ones, by the file's ending
         self.smallest = self.largest = (0, 0)
         self.lowest, self.highest = 255, 0
-        self.above = np.zeros(len(WHITES) + 1, dtype=np.int64)
+        self.within = np.zeros(len(WHITES) - 1, dtype=np.int64)
+        self.cut_off = self.sampled = 0  # of 16-bit levels
 
     def add(self, name: str, image: Decoded) -> None:
         size, area = image.original, image.original[0] * image.original[1]
@@ -391,7 +394,10 @@ class _Tally:
         if image.frames > 1:
             self.frames[clean(name[name.rfind(".") :].lower())] += image.frames - 1
         if image.above is not None:
-            self.above += image.above
+            *above, cut_off, sampled = image.above.tolist()
+            self.within += np.array(above) <= OUTLIERS * sampled
+            self.cut_off += cut_off
+            self.sampled += sampled
 
     def to_dict(self) -> dict[str, Any]:
         return dict(self.counts) | {
@@ -400,7 +406,9 @@ class _Tally:
             "largest": self.largest,
             "lowest": self.lowest,
             "highest": self.highest,
-            "above": self.above.tolist(),
+            "within": self.within.tolist(),
+            "cut_off": self.cut_off,
+            "sampled": self.sampled,
         }
 
 

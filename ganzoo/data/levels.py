@@ -17,10 +17,9 @@ LIGHT = 255 - DARK
 NARROW = 32  # levels between the darkest and the lightest hundredth that a set must have
 
 _IMAGES, _PIXELS = 512, 1024  # sampled: of the set, and of each image
-_OUTLIERS = 0.01  # share of an image's pixels, and 10 % of the images, that do not count: hot pixels, a few odd files
+OUTLIERS = 0.01  # share of an image's pixels, and 10 % of the images, that do not count: hot pixels, a few odd files
 _ODD_IMAGES = 0.1
 _CUT_OFF = 0.01  # share of 16-bit levels above white that is worth a word
-_SOME_ABOVE = 0.005  # share that a proposed white may cut off
 _CHUNK = 4096  # images looked at in one go
 
 
@@ -46,7 +45,9 @@ class Source(NamedTuple):
     transparent: int = 0  # images with transparent pixels
     background: str = "black"
     white: int | None = None
-    above: Sequence[int] | None = None  # the sum of `ganzoo.data.decode.Decoded.above`
+    sixteen_bit: int = 0  # files of 16-bit gray
+    within: Sequence[int] = ()  # how many of these keep within each of `ganzoo.data.decode.WHITES` but the last
+    cut_off: float = 0.0  # share of their levels that lies above `white`
     deep_color: int = 0  # files of 16-bit colour
 
 
@@ -65,7 +66,7 @@ def measure(pixels: Tensor, extremes: tuple[int, int] | None = None) -> Levels:
     else:
         columns = torch.arange(width)
     sample = np.sort(flat[rows[:, None], columns].numpy(), axis=1)  # uint8 [at most 512, at most 1024]
-    skipped = int(sample.shape[1] * _OUTLIERS)
+    skipped = int(sample.shape[1] * OUTLIERS)
     low, high = sample[:, skipped], sample[:, -1 - skipped]
     lowest, highest = extremes or (int(sample[:, 0].min()), int(sample[:, -1].max()))
     if extremes is None and (lowest == highest or pixels.nbytes <= 2**28):
@@ -105,14 +106,11 @@ def warnings_of(levels: Levels, source: Source) -> list[str]:
     elif levels.flat > 0.5:
         cure = _setting(levels, source) or "look at them, and leave out those that show nothing"
         found.append(f"{round(100 * levels.flat)} % of the images are of one level each; {cure}")
-    if source.above is not None and source.white is not None:
-        *_, above, total = source.above
-        if above > _CUT_OFF * total:
-            share = round(100 * above / total)
-            found.append(
-                f"{share} % of the levels in 16-bit files are above dataset.white={source.white} and become "
-                "255; give a higher one"
-            )
+    if source.white is not None and source.cut_off > _CUT_OFF:
+        found.append(
+            f"{round(100 * source.cut_off)} % of the levels in 16-bit files are above dataset.white={source.white} and "
+            "become 255; give a higher one"
+        )
     return found
 
 
@@ -120,9 +118,9 @@ def _setting(levels: Levels, source: Source) -> str:
     """The setting of the dataset that is likely to mend it, as advice; empty where there is none."""
     if not source.has_settings:
         return ""
-    if source.above is not None and levels.high <= DARK:
-        *above, _, total = source.above
-        white = next((w for w, count in zip(WHITES, above, strict=False) if count <= _SOME_ABOVE * total), WHITES[-1])
+    if source.sixteen_bit and levels.high <= DARK:
+        enough = source.sixteen_bit * (1 - _ODD_IMAGES)
+        white = next((w for w, count in zip(WHITES, source.within, strict=False) if count >= enough), WHITES[-1])
         if white < (source.white or WHITES[-1]):
             return f"their 16-bit files use levels up to {white}: say --set dataset.white={white}"
     wrong = levels.low >= LIGHT if source.background == "black" else levels.high <= DARK  # not this background's doing
