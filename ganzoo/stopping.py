@@ -6,8 +6,12 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+ECHO_SECONDS = 1.0
+"""A signal that comes as soon after the first is the same one, by another way."""
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Ctrl-C; what Slurm, Kubernetes and a computer that is shut down send; what a terminal sends that is closed."""
@@ -87,15 +91,21 @@ def stop_on_signals(stop: Stop | None = None, *, again: Callable[[int], object] 
     """Handle `SIGNALS` in here, in the main thread; elsewhere nothing is changed.
 
     Args:
-        again: called with the number of each further signal; None: the process ends at once.
+        again: called with the number of a further signal that is no echo of the first; None: the process ends at once.
 
     A signal that is ignored when the program starts stays so: `nohup` means what it says.
     """
     stop = stop or Stop()
 
+    first = 0.0
+
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal first
         if stop.requested is None:
+            first = time.monotonic()
             stop.note(number)
+        elif time.monotonic() - first < ECHO_SECONDS:
+            pass  # `timeout`, `uv run` and terminals tell a process and its whole group
         elif again is None:
             os._exit(128 + number)
         else:
