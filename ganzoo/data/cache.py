@@ -463,7 +463,7 @@ def _decode_or_reason(path: Path, how: Decoding) -> tuple[bytes, Decoded | str]:
         content_digest = hashlib.sha256(data).digest()
         return content_digest, decode_image(io.BytesIO(data), how)
     except Exception as error:  # a hostile file can raise nearly anything in Pillow; each is reported by name
-        text = re.sub(r"<_io\.BytesIO object at \w+>", repr(path.name), str(error))
+        text = re.sub(r"<_io\.BytesIO object at \w+>", lambda _: repr(path.name), str(error))
         return content_digest, f"{type(error).__name__}: {text}".replace(str(path), path.name)
 
 

@@ -172,4 +172,4 @@ def _merged(counts: tuple[tuple[str, int], ...]) -> list[tuple[str, int]]:
         total[what] = total.get(what, 0) + count
     ranked = sorted(total.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(count for _, count in ranked[_KINDS_KEPT:])
-    return ranked[:_KINDS_KEPT] + ([("other files", rest)] if rest else [])
+    return ranked[:_KINDS_KEPT] + ([("other", rest)] if rest else [])

@@ -52,24 +52,27 @@ def read_labels(file: Path, names: Sequence[str]) -> tuple[np.ndarray, int] | No
             raise DataError(f"{where} has labels of different forms, as that of {clean(name, 200)}", _CURE)
         width = length
         numbers.append(number)
-    # a class without images is refused with its number where all datasets are checked
-    count = width or max(numbers) + 1
-    if count > max(len(names), 2):
-        raise DataError(f"{where} has {count} classes for {len(names)} images", "number the classes from 0, each used")
-    return None if count < 2 else (np.array(numbers, dtype=np.int64), count)
+    return np.array(numbers, dtype=np.int64), width or max(numbers, default=-1) + 1
 
 
-def num_classes_of(file: Path) -> int | None:
-    """The number of classes of a pack, without its images; None: unlabelled. Errors as in `read_labels`."""
+def num_classes(read: tuple[np.ndarray, int] | None, where: str) -> int:
+    """The number of classes of training images by what `read_labels` gave; 0: unlabelled, which a single class is, too.
+
+    Whether each has an image is checked where all datasets are. Raises DataError for more classes than images.
+    """
+    if read is None or read[1] < 2:
+        return 0
+    images, count = len(read[0]), read[1]
+    if count > max(images, 2):
+        raise DataError(f"{where} has {count} classes for {images} images", f"number them from 0; {_CURE}")
+    return count
+
+
+def names_in(file: Path) -> list[str]:
+    """The names that a file has labels for, as far as its form lets them be told."""
     labels = _document(file, clean(str(file)))
-    if not labels:
-        return None
-    pairs = labels.items() if isinstance(labels, dict) else labels
-    try:
-        found = read_labels(file, [str(name).replace("\\", "/") for name, _ in pairs])
-    except (TypeError, ValueError):
-        raise DataError(f"the labels in {clean(str(file))} are no pairs of names and labels", _CURE) from None
-    return None if found is None else found[1]
+    pairs = labels.items() if isinstance(labels, dict) else labels if isinstance(labels, list) else ()
+    return [str(pair[0]).replace("\\", "/") for pair in pairs if isinstance(pair, (list, tuple)) and pair]
 
 
 def _document(file: Path, where: str) -> Any:

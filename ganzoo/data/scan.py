@@ -155,19 +155,24 @@ def _with_classes(listing: Listing, found: _Found, names: Sequence[str] | None, 
 
 def _packed(listing: Listing, document: Path, train_document: Path | None) -> Listing:
     """The listing with labels by `dataset.json`; `train_document`: that of the training images, None: this one."""
-    read = pack.read_labels(document, listing.names)
     facts = replace(listing.facts, labels_from=pack.NAME)
-    if read is None:
+    read = pack.read_labels(document, listing.names)
+    if train_document is None:
+        count = pack.num_classes(read, _shown(document))
+    elif os.path.lexists(train_document):
+        trained = pack.read_labels(train_document, pack.names_in(train_document))
+        count = pack.num_classes(trained, _shown(train_document))
+    else:
+        count = 0
+    if count == 0:
         return replace(listing, facts=facts)
-    labels, count = read
-    if train_document is not None:
-        known = pack.num_classes_of(train_document) if os.path.lexists(train_document) else None
-        if known is None:
-            return replace(listing, facts=facts)
-        if labels.max() >= known:
-            cause = f"{_shown(document)} has the label {labels.max()}, which is no training label"
-            raise DataError(cause, f"training labels go to {known - 1}; or --set dataset.labels=false")
-        count = known
+    if read is None:
+        cause = f"{_shown(document)} has null for labels, while training images have some"
+        raise DataError(cause, "add labels there, or ignore them: --set dataset.labels=false")
+    labels = read[0]
+    if labels.max() >= count:
+        cause = f"{_shown(document)} has the label {labels.max()}, which is no training label"
+        raise DataError(cause, f"training labels go to {count - 1}; or --set dataset.labels=false")
     return replace(listing, labels=labels, num_classes=count, facts=facts)
 
 
