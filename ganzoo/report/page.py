@@ -23,6 +23,9 @@ from ganzoo.report.chart import line_chart
 from ganzoo.runs import RunDirectory, kimg_of
 from ganzoo.text import clean
 
+GRID_CLASSES = 20
+"""Classes that a grid has columns for."""
+
 KIMG = "real images shown to D (kimg)"
 
 
@@ -97,9 +100,10 @@ def run_view(table: Table, row: Row, run: RunDirectory, roots: Sequence[Path] = 
         "title": f"{label(row)}, {row.objective}, seed {config.get('seed')}",
         "path": clean(shown_path(run.path, roots)),
         "status": status,
-        "pictures": list(pictures(run)),
+        "pictures": list(pictures(run, columns_of(result))),
         "charts": [chart for chart in (loss_chart(lines(run.stats)), fid_chart(lines(run.metrics))) if chart],
         "scores": scores,
+        "images": pairs((result or {}).get("data") or {}),
         "settings": pairs(config),
         "environment": pairs(environment_of(run, result)),
     }
@@ -132,11 +136,25 @@ def shown_path(path: Path, roots: Sequence[Path]) -> str:
     return path.name
 
 
-def pictures(run: RunDirectory) -> Iterable[tuple[str, str]]:
-    """(caption, data URI) of what there is: the real images, the last samples, the nearest training images."""
-    wanted = [("real", "real.png")]
+def columns_of(result: Mapping[str, Any] | None) -> str:
+    """The classes that the columns of a conditional variant's grids are of, as the end of a caption; "" for others."""
+    if result is None or result.get("label_law") in (None, "none"):
+        return ""
+    facts = ((result.get("data") or {}).get("train") or {}).get("facts") or {}
+    classes = facts.get("classes")
+    if not isinstance(classes, list) or not all(isinstance(pair, list) and pair for pair in classes):
+        return ""
+    return f"; columns: {', '.join(str(pair[0]) for pair in classes[:GRID_CLASSES])}" if classes else ""
+
+
+def pictures(run: RunDirectory, columns: str = "") -> Iterable[tuple[str, str]]:
+    """(caption, data URI) of what there is: the real images, the last samples, the nearest training images. `columns`:
+    as of `columns_of`.
+    """
+    wanted = [(f"real{columns}", "real.png")]
     if samples := run.samples():
-        wanted.insert(0, (f"generated, after {kimg_of(samples[-1]):g} kimg", f"samples/{samples[-1].name}"))
+        caption = f"generated, after {kimg_of(samples[-1]):g} kimg{columns}"
+        wanted.insert(0, (caption, f"samples/{samples[-1].name}"))
     if neighbours := run.neighbours():
         caption = "rows of generated images, each above the training images they are nearest to"
         wanted.append((f"{caption}; after {kimg_of(neighbours[-1]):g} kimg", f"neighbours/{neighbours[-1].name}"))
