@@ -76,7 +76,7 @@ class Dataset(Spec):
     """Images. Target: `(root: Path, split: "train" | "test", download: bool, **settings) -> ganzoo.data.Images`.
 
     With `takes_path`, the name on the command line is `NAME:PATH` and the target gets `path=` as well. The settings
-    `size` and `color` exist for every dataset; one that handles them itself declares them in `settings`.
+    `size`, `color` and `fit` exist for every dataset; one that handles them itself has parameters of these names.
     """
 
     takes_path: bool = False
