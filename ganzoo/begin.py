@@ -159,10 +159,13 @@ def shorter_run(path: Path, config: RunConfig, images: Images) -> Path | None:
     found: list[tuple[float, Path]] = []
     for folder in path.parent.glob(f"{glob.escape(prefix)}-*"):
         run = RunDirectory(folder)
-        data = (run.read_record().get("data") or {}).get("train") or {}
-        if not run.trained or data.get("sha256") != images.sha256 or not run.config_file.is_file():
+        try:
+            data = (run.read_record().get("data") or {}).get("train") or {}
+            if not run.trained or data.get("sha256") != images.sha256:
+                continue
+            stored = flatten(run.read_config())
+        except RunError:  # another run's damage is not this one's
             continue
-        stored = flatten(run.read_config())
         theirs = {key: stored.get(key) for key in config.identity() if key not in config.budget()}
         if difference({k: v for k, v in config.identity().items() if k in theirs}, theirs):
             continue

@@ -132,11 +132,12 @@ class RunConfig:
         }
 
     def training_identity(self) -> dict[str, Any]:
-        """Of `identity`, what decides the weights after a number of images: neither the length of the run nor how it is
-        scored.
+        """Of the settings, what decides the weights after a number of images: neither the length of the run nor how it
+        is scored, nor where anything is.
         """
-        scoring = ("schema", "eval.", "features.", "metrics.")
-        return {key: v for key, v in self.identity().items() if key not in BUDGET and not key.startswith(scoring)}
+        other = ("schema", "eval.", "features.", "metrics.")
+        flat = flatten(self.to_dict())
+        return {k: v for k, v in flat.items() if k not in PLACES and k not in BUDGET and not k.startswith(other)}
 
     def budget(self) -> dict[str, Any]:
         """How long the run is, and what is kept and scored of it: what may be another when a run is continued."""

@@ -64,10 +64,11 @@ class RunDirectory:
             if run.read_config() != config.to_dict():
                 write_json(run.config_file, config.to_dict())
             return run
-        from ganzoo.config import difference, flatten
+        from ganzoo.config import LATER, difference, flatten
 
         ours, stored = config.identity(), flatten(run.read_config())
-        lines = difference(ours, {key: value for key, value in stored.items() if key in ours})
+        later = {key for key, value in LATER.items() if stored.get(key, value) != value}  # which `ours` leaves out
+        lines = difference(ours, {key: value for key, value in stored.items() if key in ours or key in later})
         budget = {key: value for key, value in config.budget().items() if key != "train.scores"}
         longer = [line for line in lines if line.partition(":")[0] in config.budget()]
         limits = [line for line in longer if not line.startswith(("train.snapshots", "train.scores"))]

@@ -486,3 +486,17 @@ def test_train_says_and_continues(ganzoo: Callable[..., Any], tmp_path: Path) ->
     assert len(json.loads((run / "result.json").read_text())["budgets"]) == 2
     ganzoo(*command, "--kimg", "0.064", "--set", "train.g_lr=0.001")
     assert len(list((tmp_path / "runs" / "npz").iterdir())) == 2
+
+
+@pytest.mark.parametrize("change", ["engine=plain", "dataset.fit=pad"])
+def test_settings_that_earlier_versions_lacked_are_compared(
+    registry: Registry, config_of: Config, tmp_path: Path, change: str
+) -> None:
+    """Both ways: what is left out of the identity for its default counts when the stored run has another value."""
+    data = write_npz(tmp_path / "set.npz", 3)
+    run_job(registry, config_of(data, change), tmp_path / "run", root=tmp_path)
+    with pytest.raises(RunError, match=change.partition("=")[0].replace(".", r"\.")):
+        run_job(registry, config_of(data), tmp_path / "run", root=tmp_path)
+    run_job(registry, config_of(data), tmp_path / "other", root=tmp_path)
+    with pytest.raises(RunError, match=change.partition("=")[0].replace(".", r"\.")):
+        run_job(registry, config_of(data, change), tmp_path / "other", root=tmp_path)

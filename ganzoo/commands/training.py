@@ -135,7 +135,7 @@ def bench(
 ) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
     from ganzoo import together
-    from ganzoo.begin import outdated
+    from ganzoo.begin import init_sha256, outdated
     from ganzoo.bench import choose_configs, kill_workers, plan_jobs, run_jobs
     from ganzoo.display import print_tables
     from ganzoo.engine.device import resolve_device
@@ -179,7 +179,8 @@ def bench(
             as_json=as_json,
         )
         return
-    jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"], data=images.sha256)
+    data = images.sha256 + init_sha256(configs[0].init)
+    jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"], data=data)
 
     def why_again(job: Job, result: dict[str, Any]) -> str | None:
         return outdated(result, registry, by_name[job.config["variant"]["name"]], root)
