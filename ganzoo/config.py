@@ -11,6 +11,7 @@ from typing import Any
 from ganzoo.errors import SettingError
 from ganzoo.settings import knob
 from ganzoo.specs import Value
+from ganzoo.text import clean
 
 SCHEMA = 1
 """Version of config.json. A file with another number is refused."""
@@ -189,7 +190,7 @@ def score_interval(scores: str, every: int) -> int | None:
 def dataset_label(name: str, settings: Mapping[str, Any]) -> str:
     """ "digits", or "folder:faces" where the dataset is at a path."""
     path = settings.get("path")
-    return f"{name}:{Path(str(path)).name}" if path else name
+    return clean(f"{name}:{Path(str(path)).name}" if path else name)
 
 
 def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
