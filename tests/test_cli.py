@@ -363,32 +363,6 @@ def test_bugs_keep_their_traceback(tmp_path: Path) -> None:
     assert "no_such_module" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["train", "bench"])
-def test_an_interrupted_command_says_that_it_can_be_repeated(command: str, root: Path, tmp_path: Path) -> None:
-    import os
-    import signal
-    import time
-
-    variants = ["gan"] if command == "train" else ["--variants", "gan"]
-    arguments = [command, *variants, "--minutes", "5", "--data-root", str(root), "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ganzoo", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # pytest's shell may ignore it
-    )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.rglob("stats.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stderr.endswith("interrupted; the same command continues\n")
-    assert "Traceback" not in stderr
-
-
 def test_a_wrong_option_is_a_usage_error(tmp_path: Path) -> None:
     done = run("train", "gan", "--kimgs", "3", cwd=tmp_path)
     assert done.returncode == 2
