@@ -103,6 +103,7 @@ def evaluate_source(
                 f"the run makes {_shape(loaded.shape)} images, the dataset has {_shape(train.shape)}",
                 "leave out --size and --set dataset.color, or take a dataset of that size and colour",
             )
+        _check_trained_on(loaded, train, question)
         scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
         score = scorer.score_generator(loaded.generator, loaded.z_dim)
     return {
@@ -119,6 +120,18 @@ def evaluate_source(
         "ingredients": scorer.protocol.ingredients(),
         "seconds": score.seconds,
     }
+
+
+def _check_trained_on(loaded: LoadedSnapshot, train: Images, question: Question) -> None:
+    """Refuse to score a run, unasked, against other images than those that it was trained on."""
+    chosen = question.dataset is not None or any(text.startswith("dataset.") for text in question.sets)
+    if not chosen and loaded.images_sha256 not in ("", train.sha256):
+        label = dataset_label(loaded.config.dataset.name, loaded.config.dataset.settings)
+        raise DataError(
+            f"{label} no longer holds the images that the run was trained on (sha256 {loaded.images_sha256[:12]} -> "
+            f"{train.sha256[:12]})",
+            "say where those are, or which others are meant, with --dataset",
+        )
 
 
 def snapshot_line(file: Path, loaded: LoadedSnapshot) -> str:

@@ -38,6 +38,7 @@ class LoadedSnapshot:
     class_names: tuple[str, ...] | None  # of the classes, in order; None: they have none, or the file does not say
     shape: tuple[int, int, int]  # (C, H, W)
     images: int  # real images it was trained on
+    images_sha256: str  # of the training images; "" where the file does not say
 
 
 def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int], num_classes: int) -> GAN:
@@ -228,4 +229,5 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
         class_names=None if header.get("class_names") is None else tuple(header["class_names"]),
         shape=(channels, height, width),
         images=header["images"],
+        images_sha256=str(header.get("images_sha256") or ""),
     )

@@ -9,6 +9,7 @@ import random
 import resource
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from safetensors.torch import load_file, save
 from ganzoo.config import RunConfig, score_interval
 from ganzoo.engine.schedule import Budget, Schedule
 from ganzoo.engine.state import read_state
-from ganzoo.errors import RunError, SettingError, UserError
+from ganzoo.errors import DataError, RunError, SettingError, UserError
+from ganzoo.evaluation import Question, evaluate_source
 from ganzoo.files import seal_holds, sealed
 from ganzoo.job import run_job
 from ganzoo.layers import build_config
@@ -500,3 +502,16 @@ def test_settings_that_earlier_versions_lacked_are_compared(
     run_job(registry, config_of(data), tmp_path / "other", root=tmp_path)
     with pytest.raises(RunError, match=change.partition("=")[0].replace(".", r"\.")):
         run_job(registry, config_of(data, change), tmp_path / "other", root=tmp_path)
+
+
+def test_a_run_is_not_scored_unasked_against_other_images(
+    registry: Registry, config_of: Config, tmp_path: Path
+) -> None:
+    data = write_npz(tmp_path / "set.npz", 3)
+    run_job(registry, config_of(data), tmp_path / "run", root=tmp_path)
+    write_npz(data, 6)
+    question = Question(source=str(tmp_path / "run"), metrics="kid", num_images=60)
+    with pytest.raises(DataError, match="no longer holds the images"):
+        evaluate_source(registry, question, root=tmp_path)
+    asked = replace(question, dataset=f"npz:{data}")
+    assert evaluate_source(registry, asked, root=tmp_path)["values"]["kid"] > 0
