@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -182,13 +183,21 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
+MOST_EXTRA = 100
+"""Columns of plugins' metrics; of more, those that most results have."""
+
+
 def extra_columns(results: Iterable[dict[str, Any]]) -> list[Column]:
     """Columns for what plugins' metrics computed, by name. A number of which nobody said what is better has none."""
     known = {column.key for column in COLUMNS}
     better: dict[str, bool] = {}
+    found: Counter[str] = Counter()
     for result in results:
-        better |= {key: value for key, value in (result.get("higher_is_better") or {}).items() if key not in known}
+        extra = {key: value for key, value in (result.get("higher_is_better") or {}).items() if key not in known}
+        better |= extra
+        found.update(extra.keys())
+    chosen = sorted(better, key=lambda key: (-found[key], key))[:MOST_EXTRA]
     return [
         Column(key=key, title=key, value=_metric(key), show=_significant(3), higher_is_better=better[key])
-        for key in sorted(better)
+        for key in sorted(chosen)
     ]

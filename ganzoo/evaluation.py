@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ class Question:
             UserError: a folder of runs; a snapshot asked of images.
         """
         path = Path(self.source)
-        if path.suffix == ".safetensors" or not (path.is_file() or path.is_dir()) or (path / "config.json").is_file():
+        if path.suffix == ".safetensors" or not os.path.exists(path) or os.path.lexists(path / "config.json"):
             return None
         runs = find_runs([path]) if path.is_dir() else []
         if runs:

@@ -39,6 +39,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # a link of that name, planted in a folder from elsewhere, would be followed
         try:
             write(temporary)
             os.replace(temporary, path)

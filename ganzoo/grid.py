@@ -19,8 +19,11 @@ from ganzoo.runs import RunDirectory
 SAMPLE_SEED = 0
 """Seed of the fixed noise: the same for every run, so that grids of a run can be compared over time."""
 
+FRAME_PIXELS = 24 * 1024 * 1024
+"""Of a frame: a grid of 80 images of 512 x 512. Up to 8 bytes of each are in memory at once."""
+
 FILM_PIXELS = 96 * 1024 * 1024
-"""Of all frames together: some 250 grids, or 288 MiB."""
+"""Of all frames together: some 250 grids, of one byte a pixel."""
 
 
 def make_grid(pixels: Tensor, columns: int) -> Tensor:
@@ -77,8 +80,9 @@ def film(run: RunDirectory, grids: list[tuple[Path, str]], out: Path, seconds: f
     for path, caption in grids:
         try:
             data = read_picture(run.path, f"{path.parent.name}/{path.name}")
-            left -= int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
-            if left < 0:
+            pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+            left -= pixels
+            if pixels > FRAME_PIXELS or left < 0:
                 raise Unreadable("makes the film too large")
             with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
                 frame = opened.convert("RGB")
@@ -87,7 +91,7 @@ def film(run: RunDirectory, grids: list[tuple[Path, str]], out: Path, seconds: f
         canvas = Image.new("RGB", (frame.width, frame.height + 28), "white")
         canvas.paste(frame, (0, 0))
         ImageDraw.Draw(canvas).text((8, frame.height + 5), caption, fill="black", font=ImageFont.load_default(size=16))
-        images.append(canvas)
+        images.append(canvas.convert("P", palette=Image.Palette.ADAPTIVE))  # as GIF has it: a third of the memory
     duration = [int(seconds * 1000)] * (len(images) - 1) + [int(seconds * 3000)]
     buffer = io.BytesIO()
     images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ def check_runs(paths: Sequence[Path]) -> list[Checked]:
         RunError: a path is no folder, or there is no finished run.
     """
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # False, not an error, for a path the system cannot look at
             raise RunError(f"{path} is no folder", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
     checked = [found for run in find_runs(list(paths)) if (found := _check(run)) is not None]
     if not checked:

@@ -29,7 +29,7 @@ def read_document(path: Path) -> dict[str, Any]:
     """
     try:
         data = read_named(path, RECORD_BYTES)
-        document = decode_json(data) if path.suffix == ".json" else decode_toml(data)
+        document = decode_json(data, exact=True) if path.suffix == ".json" else decode_toml(data)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", "give the path of a TOML or JSON file") from None
     except Unreadable as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -179,7 +180,7 @@ def _row(config: dict[str, Any]) -> Row:
 def _conditions(config: dict[str, Any]) -> str:
     """Equal for configs whose scores would have the same protocol: a run without a score belongs with these."""
     flat = flatten({key: config.get(key) for key in ("dataset", "features", "eval", "metrics")})
-    return json.dumps(flat | {"ema": flatten(config).get("train.ema_kimg", 1) > 0}, sort_keys=True)
+    return json.dumps(flat | {"ema": (config.get("train") or {}).get("ema_kimg", 1) > 0}, sort_keys=True)
 
 
 def _all_conditions(rows: dict[str, Row]) -> set[str]:
@@ -343,6 +344,6 @@ def _environment(result: dict[str, Any]) -> str:
 def read_tables(paths: Sequence[Path], sort: str = "fid") -> list[Table]:
     """Tables of every run under `paths`; errors as in `make_tables`."""
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # False, not an error, for a path the system cannot look at
             raise RunError(f"{path} is no folder", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
     return make_tables(find_runs(list(paths)), sort)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ganzoo.errors import RunError
-from ganzoo.text import clean
+from ganzoo.text import LONGEST, clean, holds_controls
 
 MIB = 2**20
 
@@ -162,8 +162,8 @@ def _bounded(file: io.BufferedReader, limit: int) -> bytes:
     return data
 
 
-def decode_json(data: bytes) -> Any:
-    """A JSON document of others: UTF-8, at most `DEPTH` deep, its texts cleaned.
+def decode_json(data: bytes, *, exact: bool = False) -> Any:
+    """A JSON document of others: UTF-8, at most `DEPTH` deep, its texts cleaned; `exact`: as in `cleaned`.
 
     Raises:
         Unreadable: it is none.
@@ -174,18 +174,18 @@ def decode_json(data: bytes) -> Any:
         raise Unreadable("is nested too deeply") from None
     except ValueError as error:  # UnicodeDecodeError is one
         raise Unreadable(f"is no JSON ({clean(str(error), 200)})") from None
-    return cleaned(document)
+    return cleaned(document, exact=exact)
 
 
 def decode_toml(data: bytes) -> dict[str, Any]:
-    """A TOML document; as `decode_json`."""
+    """A TOML document of settings, `exact` as in `cleaned`; else as `decode_json`."""
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except RecursionError:
         raise Unreadable("is nested too deeply") from None
     except ValueError as error:
         raise Unreadable(f"is no TOML ({clean(str(error), 200)})") from None
-    result = cleaned(document)
+    result = cleaned(document, exact=True)
     assert isinstance(result, dict)
     return result
 
@@ -204,13 +204,23 @@ def _integer(text: str) -> int | float:
     return int(text) if len(text) <= 300 else float(text)
 
 
-def cleaned(document: Any) -> Any:
+def cleaned(document: Any, *, exact: bool = False) -> Any:
     """The same document with every text in it cleaned, keys as well, and numbers that are none as None.
+
+    `exact`: of settings, which are used and not only shown: a path has to stay what it is, and may well hold a mark of
+    the direction of writing or a joiner of an emoji. Text is left as it is, and controls in it are refused.
 
     Raises:
         Unreadable: it is nested more than `DEPTH` deep, or holds more than `MOST_VALUES` values.
     """
     left = MOST_VALUES
+
+    def text_of(text: str, limit: int) -> str:
+        if not exact:
+            return clean(text, limit)
+        if holds_controls(text):
+            raise Unreadable(f"holds a control character, in {clean(text, 100)!r}")
+        return text
 
     def visit(value: Any, depth: int) -> Any:
         nonlocal left
@@ -218,12 +228,12 @@ def cleaned(document: Any) -> Any:
         if left < 0:
             raise Unreadable(f"holds more than {MOST_VALUES:,} values")
         if isinstance(value, str):
-            return clean(value)
+            return text_of(value, LONGEST)
         if isinstance(value, (dict, list)):
             if depth == 0:
                 raise Unreadable("is nested too deeply")
             if isinstance(value, dict):
-                return {clean(str(key), 200): visit(inner, depth - 1) for key, inner in value.items()}
+                return {text_of(str(key), 200): visit(inner, depth - 1) for key, inner in value.items()}
             return [visit(inner, depth - 1) for inner in value]
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return value if abs(value) <= LARGEST else None  # not for NaN

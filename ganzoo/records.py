@@ -209,7 +209,10 @@ def read_record(data: bytes, schema: type[T]) -> dict[str, Any]:
 MOST_TICKS, MOST_SCORES = 200_000, 20_000
 """Lines that are read of stats.jsonl and metrics.jsonl."""
 
-_STATS = msgspec.json.Decoder(dict[str, int | float | None])
+_STATS = msgspec.json.Decoder(dict[str, Any])
+
+_MEASURED = {"images", "kimg", "seconds", "img_per_s", "d_accuracy", "diversity", "penalty", "peak_memory"}
+"""With what ends in "loss": numbers or null in a line of stats.jsonl. What else is no number is not read."""
 
 
 def stats_lines(data: bytes) -> Iterator[dict[str, Any]]:
@@ -219,7 +222,10 @@ def stats_lines(data: bytes) -> Iterator[dict[str, Any]]:
             found = _STATS.decode(line)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             continue
-        document = {clean(key, 100): _measured(value) for key, value in found.items()}
+        numbers = {key: value for key, value in found.items() if value is None or type(value) in (int, float)}
+        if any(key in _MEASURED or key.endswith("loss") for key in found.keys() - numbers.keys()):
+            continue
+        document = {clean(key, 100): _measured(value) for key, value in numbers.items()}
         if isinstance(document.get("images"), int):
             yield document
 

@@ -74,7 +74,9 @@ def to_json(tables: Sequence[Table]) -> str:
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """One line per row: names and rank, then mean, interval and count of every column, then how they were made."""
+    """One line per row: names and rank, then mean, interval and count of every column, then how they were made. Records
+    that cannot be read follow as lines of the kind "skipped", whose status says why.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
     columns = list({column.key: column for table in tables for column in table.columns}.values())
@@ -97,6 +99,8 @@ def to_csv(tables: Sequence[Table]) -> str:
                 else:
                     cells += [number.mean, "" if number.half is None else number.half, number.n]
             writer.writerow([*cells, table.sort.key, "; ".join(table.methods)])
+    for line in skipped_lines(tables[0]) if tables else ():
+        writer.writerow(["", "", "", "skipped", "", "", "", 0, csv_cell(line), *[""] * len(numbers), "", ""])
     return out.getvalue()
 
 
@@ -130,6 +134,13 @@ def _targets(table: Table) -> list[str]:
     return sorted({f"{until['metric']}={until['value']:g}" for until in found})
 
 
+def skipped_lines(table: Table) -> list[str]:
+    """A line for each record that cannot be read, for ten at most."""
+    lines = [f"skipped: {line}" for line in table.skipped[:MOST_SKIPPED]]
+    more = len(table.skipped) - MOST_SKIPPED
+    return [*lines, f"skipped: {more} more records that cannot be read"] if more > 0 else lines
+
+
 def notes(table: Table) -> list[str]:
     """What a reader has to know to believe the table."""
     lines = [f"real images: {table.dataset}"] if ":" in table.dataset else []
@@ -147,7 +158,5 @@ def notes(table: Table) -> list[str]:
         lines.append("speed, time and memory are left out where runs of a row shared their device with other runs")
     if reasons := dict.fromkeys(row.unranked for row in table.rows if row.unranked):
         lines.append(f"no rank: {'; '.join(reasons)}")
-    lines += [f"skipped: {line}" for line in table.skipped[:MOST_SKIPPED]]
-    if (more := len(table.skipped) - MOST_SKIPPED) > 0:
-        lines.append(f"skipped: {more} more records that cannot be read")
+    lines += skipped_lines(table)
     return lines + table.methods

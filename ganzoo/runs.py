@@ -128,7 +128,7 @@ class RunDirectory:
             RunError: there is no run here.
         """
         run = cls(path)
-        if not run.config_file.is_file():
+        if not os.path.lexists(run.config_file):
             raise RunError(f"{path} is no run directory (it has no config.json)", "give the --out of a `ganzoo train`")
         return run
 
@@ -273,23 +273,29 @@ def kimg_of(path: Path) -> float:
     return float(path.name.removesuffix(path.suffix))
 
 
+DEEPEST = 64
+"""Levels of folders in which runs are looked for; results lie a few deep."""
+
+
 def find_runs(paths: list[Path]) -> list[RunDirectory]:
     """Every run under `paths`, in order of path. Links below them are not followed; folders that cannot be read are
     left out.
     """
     names = {"config.json", "result.json"}  # a result that was copied alone is a row all the same
     found: set[Path] = set()
-    for path in paths:
-        top = path.resolve()
-        for folder, below, files in os.walk(top):
-            if len(folder) - len(str(top)) > _DEEPEST:
-                below.clear()
-            if names & set(files):
-                found.add(Path(folder))
+    waiting = [(Path(os.path.realpath(path)), 0) for path in paths]
+    while waiting:  # os.walk calls itself for each level
+        folder, depth = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name in names:
+                        found.add(folder)
+                    elif depth < DEEPEST and entry.is_dir(follow_symlinks=False):
+                        waiting.append((folder / entry.name, depth + 1))
+        except (OSError, ValueError):
+            continue
     return [RunDirectory(path) for path in sorted(found)]
-
-
-_DEEPEST = 2000  # characters of a path below the one that was named: results lie a few folders deep
 
 
 def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
@@ -298,17 +304,25 @@ def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
     Raises:
         RunError: neither is there.
     """
-    if (Path(name) / "config.json").is_file():
+    if os.path.lexists(Path(name) / "config.json"):
         return RunDirectory(Path(name))
-    if Path(name).exists():
+    if os.path.exists(name):  # False, not an error, for a path the system cannot look at
         return RunDirectory.existing(Path(name))
     if os.sep in name or name.endswith(".npz"):
         raise RunError(f"{name} does not exist", "give a run directory, a folder of images or a .npz file")
-    runs = [run for run in find_runs([under]) if run.snapshots() and run.config_file.exists()] if under.is_dir() else []
-    ours = [run for run in runs if run.is_ours() and run.read_config()["variant"]["name"] == name]
+    runs = [run for run in find_runs([under]) if run.snapshots()]
+    ours = [run for run in runs if _variant(run) == name]
     if not ours:
         raise RunError(
             f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
             f"train one: ganzoo train {name}",
         )
-    return max(ours, key=lambda run: run.snapshots()[-1].stat().st_mtime)
+    return max(ours, key=lambda run: os.lstat(run.snapshots()[-1]).st_mtime)
+
+
+def _variant(run: RunDirectory) -> str:
+    """The name of the run's variant; "" where its config cannot be read: it may be a stranger's, among others."""
+    try:
+        return str(run.read_config()["variant"]["name"])
+    except RunError:
+        return ""

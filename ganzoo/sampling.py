@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def snapshot_file(source: str, kimg: float | None) -> tuple[Path, Path]:
         UserError: nothing of the kind, or `kimg` for a file.
     """
     path = Path(source)
-    if path.suffix == ".safetensors" and path.is_file():
+    if path.suffix == ".safetensors" and os.path.isfile(path):
         if kimg is not None:
             raise SettingError("--snapshot chooses one of a run's, and this is a file", "leave --snapshot out")
         run = path.parent.parent if path.parent.name == "snapshots" else path.parent

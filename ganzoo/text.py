@@ -23,9 +23,18 @@ def clean(text: str, limit: int = LONGEST) -> str:
 
 def csv_cell(text: str) -> str:
     """For a cell of text: what a spreadsheet would take for a formula gets an apostrophe in front, which it hides."""
-    return (
-        f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")) else text
-    )
+    return _FORMULA.sub(r"\1'\2", text)
+
+
+# Also after a semicolon, which ends a cell where the comma is the decimal mark.
+_FORMULA = re.compile(r"((?:^|;)\s*)([=+\-@\uff1d\uff0b\uff0d\uff20])")
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def holds_controls(text: str) -> bool:
+    """Whether there is a control character or half a surrogate pair in `text`, which no setting needs."""
+    return _CONTROL.search(text) is not None
 
 
 def markdown(text: str) -> str:
@@ -37,4 +46,5 @@ def markdown(text: str) -> str:
     text = re.sub(r"^\s*(\d+)([.)])", r"\1\\\2", text)
     text = text.replace("|", "&#124;")  # some readers know no \|
     text = re.sub(r"(?i)\b(https?|ftp|mailto)(:)", r"\1&#58;", text)  # GitHub makes links of bare addresses
-    return re.sub(r"(?i)\bwww\.", "www&#46;", text).replace("@", "&#64;")
+    # GitHub looks for addresses of mail and for names in the text that it has rendered: no escape keeps it from that.
+    return re.sub(r"(?i)\bwww\.", "www&#46;", text).replace("@", "\uff20")

@@ -6,8 +6,10 @@ import base64
 import contextlib
 import datetime
 import importlib.resources
+import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from ganzoo.config import flatten
 from ganzoo.errors import RunError
 from ganzoo.leaderboard import Row, Table, read_tables
 from ganzoo.protocol import explain
-from ganzoo.reading import Unreadable, read_picture
+from ganzoo.reading import MIB, Unreadable, read_picture
 from ganzoo.render import label, notes, show, used_columns
 from ganzoo.report.chart import line_chart
 from ganzoo.runs import RunDirectory, kimg_of
@@ -25,6 +27,18 @@ from ganzoo.text import clean
 
 GRID_CLASSES = 20
 """Classes that a grid has columns for."""
+
+PAGE_BYTES = 64 * MIB
+"""Of the pictures of a page together: two hundred runs. The page takes some five times as much while it is written."""
+
+
+@dataclass(kw_only=True)
+class Room:
+    """What is left of a page for pictures."""
+
+    left: int = PAGE_BYTES
+    left_out: int = 0  # pictures
+
 
 KIMG = "real images shown to D (kimg)"
 
@@ -43,25 +57,31 @@ def make_report(paths: Sequence[Path], sort: str = "fid") -> str:
     import jinja2
 
     tables = read_tables(paths, sort)
+    above = [f"{clean(os.path.dirname(os.path.realpath(path)))}{os.sep}" for path in paths]
+    tables = [replace(table, skipped=[_without(line, above) for line in table.skipped]) for table in tables]
     template = importlib.resources.files(__package__).joinpath("template.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     roots = [Path(os.path.realpath(path)) for path in paths]
+    room = Room()
+    views = [table_view(table, number, roots, room) for number, table in enumerate(tables, start=1)]
+    if room.left_out and views:
+        views[-1]["notes"].append(f"{room.left_out} pictures are left out: the page is as large as a page may be")
     return environment.from_string(template).render(
-        tables=[table_view(table, number, roots) for number, table in enumerate(tables, start=1)],
+        tables=views,
         version=__version__,
         date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
     )
 
 
-def table_view(table: Table, number: int, roots: Sequence[Path] = ()) -> dict[str, Any]:
+def table_view(table: Table, number: int, roots: Sequence[Path] = (), room: Room | None = None) -> dict[str, Any]:
     """One leaderboard and its runs, as the template takes them. `roots`: folders that paths are shown relative to."""
     columns = used_columns(table)
     runs: list[dict[str, Any]] = []
     rows = []
     for row in table.rows:
-        views = [run_view(table, row, RunDirectory(Path(path)), roots) for path in row.runs]
+        views = [run_view(table, row, RunDirectory(Path(path)), roots, room) for path in row.runs]
         for view in views:
             runs.append(view | {"anchor": f"run-{number}-{len(runs) + 1}"})
         rows.append(
@@ -84,7 +104,9 @@ def table_view(table: Table, number: int, roots: Sequence[Path] = ()) -> dict[st
     }
 
 
-def run_view(table: Table, row: Row, run: RunDirectory, roots: Sequence[Path] = ()) -> dict[str, Any]:
+def run_view(
+    table: Table, row: Row, run: RunDirectory, roots: Sequence[Path] = (), room: Room | None = None
+) -> dict[str, Any]:
     """One run, as the template takes it; what its directory does not hold is left out."""
     result = run.read_result()
     config = (result or {}).get("config") or run.read_config()
@@ -100,7 +122,7 @@ def run_view(table: Table, row: Row, run: RunDirectory, roots: Sequence[Path] = 
         "title": f"{label(row)}, {row.objective}, seed {config.get('seed')}",
         "path": clean(shown_path(run.path, roots)),
         "status": status,
-        "pictures": list(pictures(run, columns_of(result))),
+        "pictures": list(pictures(run, columns_of(result), room or Room())),
         "charts": [chart for chart in (loss_chart(lines(run.stats)), fid_chart(lines(run.metrics))) if chart],
         "scores": scores,
         "images": pairs((result or {}).get("data") or {}),
@@ -128,6 +150,11 @@ def environment_of(run: RunDirectory, result: Mapping[str, Any] | None) -> dict[
     return document
 
 
+def _without(line: str, above: Sequence[str]) -> str:
+    """A line that begins with a path, from the folder that was asked for: where that lies is nobody's business."""
+    return next((line.removeprefix(start) for start in above if line.startswith(start)), line)
+
+
 def shown_path(path: Path, roots: Sequence[Path]) -> str:
     """The path of a run from the folder that was asked for: where that folder lies is nobody's business."""
     for root in roots:
@@ -147,7 +174,7 @@ def columns_of(result: Mapping[str, Any] | None) -> str:
     return f"; columns: {', '.join(str(pair[0]) for pair in classes[:GRID_CLASSES])}" if classes else ""
 
 
-def pictures(run: RunDirectory, columns: str = "") -> Iterable[tuple[str, str]]:
+def pictures(run: RunDirectory, columns: str, room: Room) -> Iterable[tuple[str, str]]:
     """(caption, data URI) of what there is: the real images, the last samples, the nearest training images. `columns`:
     as of `columns_of`.
     """
@@ -160,7 +187,12 @@ def pictures(run: RunDirectory, columns: str = "") -> Iterable[tuple[str, str]]:
         wanted.append((f"{caption}; after {kimg_of(neighbours[-1]):g} kimg", f"neighbours/{neighbours[-1].name}"))
     for caption, name in wanted:
         with contextlib.suppress(FileNotFoundError, Unreadable):  # a page without that picture
-            yield caption, data_uri(read_picture(run.path, name))
+            picture = read_picture(run.path, name)
+            if len(picture) > room.left:
+                room.left_out += 1
+                continue
+            room.left -= len(picture)
+            yield caption, data_uri(picture)
 
 
 def data_uri(picture: bytes) -> str:
@@ -168,10 +200,14 @@ def data_uri(picture: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(picture).decode('ascii')}"
 
 
+MOST_SERIES = 8
+"""Losses of a chart; a run has two or three."""
+
+
 def loss_chart(stats: Sequence[Mapping[str, Any]]) -> str:
     """The losses and penalties of stats.jsonl over kimg, as SVG; "" where there are none."""
     names = dict.fromkeys(key for line in stats for key in line if key.endswith("loss") or key == "penalty")
-    series = {name.replace("_", " "): points(stats, name) for name in names}
+    series = {name.replace("_", " "): points(stats, name) for name in itertools.islice(names, MOST_SERIES)}
     return line_chart(series, title="Losses", x_label=KIMG, y_label="loss, mean of a tick")
 
 
