@@ -17,10 +17,12 @@ from ganzoo.engine.schedule import Budget
 from ganzoo.engine.state import read_state
 from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
+from ganzoo.protocol import is_unscored
 from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory, find_run
+from ganzoo.runs import RunDirectory, budget_of, find_run
 from ganzoo.scoring import load_images
-from ganzoo.snapshots import read_snapshot
+from ganzoo.snapshots import read_snapshot, weights_digest
+from ganzoo.source import source_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,33 @@ def check_same_images(run: RunDirectory, images: Images) -> None:
         )
 
 
+def check_same_init(run: RunDirectory, config: RunConfig) -> None:
+    """
+    Raises:
+        RunError: the run began with other weights than those that the config names. A source that is no longer there is
+            not looked for: the run has what it needs of it.
+    """
+    if not run.trained:
+        return
+    begun = run.read_record().get("init")
+    if begun is None and config.init is not None:
+        raise RunError(f"{run.path} did not start from {config.init}", "leave --init out, or choose another --out")
+    if begun is not None and config.init is None:
+        raise RunError(f"{run.path} started from {begun['run']}", "repeat --init, or choose another --out")
+    if begun is None or config.init is None:
+        return
+    try:
+        found = any(weights_digest(read_snapshot(f)[1]) == begun["weights_sha256"] for f in _snapshots_of(config.init))
+    except UserError:
+        return
+    if not found:
+        raise RunError(
+            f"{run.path} started from other weights than those of {config.init} (from {begun['run']} at "
+            f"{begun['kimg']:g} kimg)",
+            "bring those weights back, or choose another --out",
+        )
+
+
 def _known_images(run: RunDirectory) -> dict[str, Any] | None:
     """The record of the images that the run was trained on; of a finished run of an earlier version what its protocol
     says; None where nothing does.
@@ -88,7 +117,7 @@ def outdated(result: dict[str, Any], registry: Registry, config: RunConfig, root
     if score_interval(config.train.scores, config.eval.every) is None:
         return None
     protocol = result["protocol"]
-    if protocol["id"] == "not-scored":
+    if is_unscored(protocol["id"]):
         return "finished without scores, which are made now"
     if "test_sha256" in protocol and protocol["test_sha256"] != test_sha256(registry, config, root):
         return "the test images have changed since it was scored: scored again"
@@ -121,11 +150,15 @@ def begin(run: RunDirectory, registry: Registry, config: RunConfig, images: Imag
         UserError: there are no such weights, or they do not fit the networks.
     """
     record = run.read_record()
-    facts: dict[str, Any] = {}
+    if run.trained and not run.has_state:
+        raise RunError(
+            f"{run.path} has a result but no saved state to continue from",
+            f"bring its folder state/ back, choose another --out, or score what it has: ganzoo eval {run.path}",
+        )
     if not run.trained:
         init = None if config.init is None else _initialise(config.init, registry, gan)
-        budget = {"kimg": config.train.kimg, "minutes": config.train.minutes, "snapshots": config.train.snapshots}
-        run.record(data=data_of(images, None), budgets=[budget], init=init)
+        source = source_sha256(registry.variant(config.variant.name), registry.objective(config.objective.name))
+        run.record(data=data_of(images, None), budgets=[budget_of(vars(config.train))], init=init, source=source)
         record = run.read_record()
     elif "data" not in record and _known_images(run) is None:
         run.record(data=data_of(images, None), not_known="images")
@@ -149,19 +182,23 @@ def begin(run: RunDirectory, registry: Registry, config: RunConfig, images: Imag
     )
 
 
-def shorter_run(path: Path, config: RunConfig, images: Images) -> Path | None:
+def shorter_run(path: Path, registry: Registry, config: RunConfig, images: Images) -> Path | None:
     """Beside `path`, which is not there yet, the folder of the same run with a smaller budget, which a longer one
     continues. None where there is none.
     """
     if path.exists() or not path.parent.is_dir():
         return None
-    prefix = path.name.rpartition("-")[0]
+    prefix, init = path.name.rpartition("-")[0], init_sha256(config.init)
+    source = source_sha256(registry.variant(config.variant.name), registry.objective(config.objective.name))
     found: list[tuple[float, Path]] = []
     for folder in path.parent.glob(f"{glob.escape(prefix)}-*"):
         run = RunDirectory(folder)
         try:
-            data = (run.read_record().get("data") or {}).get("train") or {}
-            if not run.trained or data.get("sha256") != images.sha256:
+            record = run.read_record()
+            data = (record.get("data") or {}).get("train") or {}
+            if not run.has_state or data.get("sha256") != images.sha256:
+                continue
+            if (record.get("init") or {}).get("sha256", "") != init or record.get("source") != source:
                 continue
             stored = flatten(run.read_config())
         except RunError:  # another run's damage is not this one's
@@ -177,6 +214,12 @@ def shorter_run(path: Path, config: RunConfig, images: Images) -> Path | None:
 def init_sha256(source: str | None) -> str:
     """Digest of the weights that `--init source` names; "" for None. Errors as in `begin`."""
     return "" if source is None else _digest(*_init_files(source))
+
+
+def _snapshots_of(source: str) -> list[Path]:
+    """All snapshots that `--init source` may have meant: a run that was trained on since has newer ones."""
+    path = Path(source).expanduser()
+    return [path] if path.is_file() else find_run(source).snapshots()
 
 
 def _init_files(source: str) -> tuple[Path, Path | None]:
@@ -195,8 +238,13 @@ def _digest(snapshot: Path, state: Path | None) -> str:
     sha = hashlib.sha256()
     for file in (snapshot, state):
         if file is not None:
-            sha.update(hashlib.sha256(file.read_bytes()).digest())
+            sha.update(bytes.fromhex(_digest_of(file)))
     return sha.hexdigest()
+
+
+def _digest_of(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _initialise(source: str, registry: Registry, gan: GAN) -> dict[str, Any]:
@@ -207,12 +255,13 @@ def _initialise(source: str, registry: Registry, gan: GAN) -> dict[str, Any]:
     if state is not None:
         document, problem = read_state(state)
         if document is None:
-            raise RunError(f"{state} {problem}", f"start from {snapshot} alone")
+            raise RunError(f"{state} {problem}", f"start from the snapshot alone: --init {snapshot}")
         _fit("discriminator", gan.discriminator, document["discriminator"], state)
     return {
         "run": snapshot.parent.parent.name,
         "kimg": header["images"] / 1000,
         "sha256": _digest(snapshot, state),
+        "weights_sha256": weights_digest(tensors),
         "discriminator": state is not None,
     }
 

@@ -22,7 +22,7 @@ from ganzoo.layers import from_dict
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.source import source_sha256
-from ganzoo.stopping import SIGNALS, Stop, Stopped, stop_on_signals
+from ganzoo.stopping import SIGNALS, Stop, Stopped, signals_blocked, stop_on_signals
 
 if TYPE_CHECKING:
     from ganzoo.engine.loop import Observer
@@ -142,7 +142,8 @@ def join(worker: multiprocessing.process.BaseProcess) -> int:
     """Start a process and wait for its end: the exit code, negative for a signal that killed it. What interrupts this
     one interrupts the worker, too, and waits until it is gone.
     """
-    worker.start()
+    with signals_blocked():  # one that comes in between would leave a worker that nobody knows
+        worker.start()
     try:
         worker.join()
     except (KeyboardInterrupt, Stopped):

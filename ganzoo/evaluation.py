@@ -220,12 +220,17 @@ def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Imag
 
 def _with_labels_of(like: Images, images: Images) -> Images:
     """`images` with the class numbers of `like`: by the names of their classes, or as they are where `images` have no
-    names and as many classes. Classes without names are named by their numbers. Without labels where they do not match.
+    names and as many classes. Classes without names, or with names that none of the others has, are named by number.
+    Without labels where they do not match.
     """
     labels = None
     theirs = like.class_names or tuple(map(str, range(like.num_classes)))
     if images.labels is not None and images.class_names:
         numbers = {name: number for number, name in enumerate(theirs)}
+        if not numbers.keys() & set(
+            images.class_names
+        ):  # `ganzoo sample` names folders so where names cannot be files'
+            numbers = {str(number): number for number in range(like.num_classes)}
         if set(images.class_names) <= numbers.keys():
             labels = torch.tensor([numbers[name] for name in images.class_names])[images.labels]
     elif images.labels is not None and not images.class_names and images.num_classes == like.num_classes:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganzoo.begin import begin, check_same_images, data_of, outdated
+from ganzoo.begin import begin, check_same_images, check_same_init, data_of, outdated
 from ganzoo.config import RunConfig, dataset_label, score_interval
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
@@ -25,6 +25,7 @@ from ganzoo.gan import GAN
 from ganzoo.generation import generate_blocks
 from ganzoo.grid import grid_inputs, make_grid, save_png
 from ganzoo.layers import check_fit, scores_of
+from ganzoo.protocol import unscored
 from ganzoo.records import RESULT_SCHEMA
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
@@ -69,6 +70,7 @@ def run_job(
         announce(f"loading {config.dataset.name}")
         images = load_images(registry, config, root, "train")
     check_same_images(run, images)
+    check_same_init(run, config)
     finished = run.read_result()
     if finished is not None:
         reason = outdated(finished, registry, config, root)
@@ -93,6 +95,7 @@ def _run(
     stop: Stop,
 ) -> dict[str, Any]:
     """What `run_job` does once the directory is its own. `started`: perf_counter() when the job began."""
+    run.settle(config)
     run.failure_file.unlink(missing_ok=True)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
@@ -148,7 +151,7 @@ def _run(
         )
     sampler.close()
     seconds = outcome.earlier_seconds + time.perf_counter() - started
-    result = _result(config, run, gan, scoring, outcome, environment, device, seconds)
+    result = _result(config, run, gan, images, scoring, outcome, environment, device, seconds)
     result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
     result["snapshots"] = snapshot_hashes(run)
     result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent}
@@ -191,10 +194,6 @@ def _save_real_grid(run: RunDirectory, images: Images, conditional: bool) -> Non
         columns = 10
         index = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:80]
     save_png(run.path / "real.png", make_grid(images.pixels[index], columns))
-
-
-NOT_SCORED = {"id": "not-scored"}
-"""The protocol of a run that was trained without scores."""
 
 
 class Scoring:
@@ -312,6 +311,7 @@ def _result(
     config: RunConfig,
     run: RunDirectory,
     gan: GAN,
+    images: Images,
     scoring: Scoring | None,
     outcome: Outcome,
     environment: dict[str, Any],
@@ -322,7 +322,7 @@ def _result(
     the run diverged before its end: an earlier snapshot is not what the protocol names. A run that is not scored has a
     `last` without values.
     """
-    protocol: dict[str, Any] = NOT_SCORED
+    protocol: dict[str, Any] = {"id": unscored(config.dataset.name, images.shape, images.sha256)}
     if scoring is not None:
         protocol = {"id": scoring.scorer.protocol.id, **scoring.scorer.protocol.ingredients()}
     scores = [score for score in run.metrics() if score["protocol"] == protocol["id"]]

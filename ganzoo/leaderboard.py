@@ -12,6 +12,7 @@ from typing import Any
 from ganzoo.columns import COLUMNS, Column, Number, extra_columns, summarize
 from ganzoo.config import LATER, PLACES, dataset_label, flatten
 from ganzoo.errors import RunError, UnknownName
+from ganzoo.protocol import is_unscored
 from ganzoo.runs import RunDirectory, find_runs
 from ganzoo.significance import INTERVAL_METHOD, RANK_METHOD, shared_ranks
 
@@ -253,7 +254,7 @@ def _budgets(result: dict[str, Any]) -> str:
 
 def _why_unranked(row: Row, sort: Column) -> str:
     """ "" for a row that may be ranked. The seeds left when others stopped are no fair sample of the variant's."""
-    if any(result["protocol"]["id"] == "not-scored" for result in row.results) and sort.group == "quality":
+    if any(is_unscored(result["protocol"]["id"]) for result in row.results) and sort.group == "quality":
         return "not scored"
     if len(row.results) < RANKED_SEEDS:
         return f"fewer than {RANKED_SEEDS} seeds"

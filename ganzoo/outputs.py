@@ -68,7 +68,7 @@ def write_folder(path: Path, samples: Samples, announce: Callable[[str], None] =
         for old in path.iterdir():
             if old.is_dir():
                 old.rmdir()
-        for name in {folders[label] for label in samples.classes}:
+        for name in {folders[label] for label in samples.made}:
             (path / name).mkdir()
     write_text(path / MARK, json.dumps({"images": samples.count, "snapshot": str(samples.file)}) + "\n")
     done = 0

@@ -84,6 +84,19 @@ MEANINGS: dict[str, str] = {
 """What each ingredient is, for `ganzoo show PROTOCOL`."""
 
 
+def unscored(dataset: str, shape: tuple[int, int, int], sha256: str) -> str:
+    """In place of an id, for runs that were trained on these images without scores."""
+    c, h, w = shape
+    return f"{dataset}-{w}x{h}x{c}-{sha256[:8]}-{_UNSCORED}"
+
+
+def is_unscored(id: str) -> bool:
+    return id.endswith(_UNSCORED)
+
+
+_UNSCORED = "not-scored"
+
+
 def looks_like_id(text: str) -> bool:
     """Whether `text` has the form of a protocol id."""
     return re.fullmatch(r".+-\d+x\d+x\d+-[a-z]+\d+-gen\d+-.+-[0-9a-f]{8}", text) is not None

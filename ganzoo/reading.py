@@ -12,6 +12,8 @@ import io
 import itertools
 import json
 import os
+import pickletools
+import re
 import stat
 import tomllib
 import zipfile
@@ -32,6 +34,9 @@ LINES_BYTES = 16 * MIB
 
 PICTURE_BYTES = 16 * MIB
 PICTURE_PIXELS = 64 * 1024 * 1024
+SNAPSHOT_BYTES = 256 * MIB
+"""Of a generator; twice as much is in memory while it is read."""
+
 WEIGHTS_BYTES = 2048 * MIB
 DEPTH = 32
 """Lists and objects within each other."""
@@ -74,6 +79,16 @@ def read_named(path: Path, limit: int) -> bytes:
         _refuse(error)
     with _regular(handle, limit) as file:
         return _bounded(file, limit)
+
+
+def read_start(path: Path, most: int, limit: int) -> tuple[bytes, int]:
+    """The first `most` bytes of a file that the user has named, and its size; errors as in `read_named`."""
+    try:
+        handle = os.open(path, _FLAGS)
+    except (OSError, ValueError) as error:
+        _refuse(error)
+    with _regular(handle, limit) as file:
+        return file.read(most), os.fstat(handle).st_size
 
 
 def sha256_inside(folder: Path, name: str, limit: int = 4 * WEIGHTS_BYTES) -> str:
@@ -242,6 +257,25 @@ def cleaned(document: Any, *, exact: bool = False) -> Any:
     return visit(document, DEPTH)
 
 
+def safetensors_header(data: bytes, size: int) -> dict[str, Any]:
+    """The header of a safetensors file of `size` bytes that begins with `data`, which must reach over it.
+
+    Raises:
+        Unreadable: it is none, or does not tell where exactly so many bytes belong.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if not 0 < length <= min(len(data) - 8, RECORD_BYTES):
+        raise Unreadable("has no header of a size that makes sense")
+    try:
+        header = json.loads(data[8 : 8 + length])
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError, IndexError):
+        raise Unreadable("has no header") from None
+    if not all(type(end) is int for end in ends) or max(ends, default=0) != size - 8 - length:
+        raise Unreadable("is of another size than its header says")
+    return dict(header)
+
+
 def check_archive(data: bytes, limit: int = WEIGHTS_BYTES) -> None:
     """Refuse an archive of torch's that would take more memory than its file: torch stores, and never compresses.
 
@@ -257,6 +291,28 @@ def check_archive(data: bytes, limit: int = WEIGHTS_BYTES) -> None:
         raise Unreadable("holds compressed members")
     if sum(member.file_size for member in members) > min(limit, len(data)):
         raise Unreadable("says that it holds more than it does")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [member.filename for member in members if member.filename.endswith("data.pkl")]
+            for name in names:
+                _check_pickle(archive.read(name))
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Unreadable("is no archive of torch's") from error
+
+
+_TENSORS = re.compile(r"collections OrderedDict|torch\._utils _rebuild_tensor_v2|torch \w+Storage|torch\.storage \w+")
+
+
+def _check_pickle(data: bytes) -> None:
+    """Refuse a pickle that names anything but tensors: torch's own list of what is safe has types in it that take as
+    much memory as they are told to.
+    """
+    for opcode, argument, _ in pickletools.genops(data):
+        named = opcode.name in ("GLOBAL", "INST") and not _TENSORS.fullmatch(str(argument))
+        if named or opcode.name in ("STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):
+            raise Unreadable(f"holds other things than tensors ({clean(str(argument), 100)})")
 
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -121,6 +121,7 @@ class Init(Struct):
     kimg: float
     sha256: Digest
     discriminator: bool
+    weights_sha256: str = ""
 
 
 class Run(Struct):
@@ -130,6 +131,7 @@ class Run(Struct):
     budgets: list[Budget] = field(default_factory=list)
     init: Init | None = None
     not_known: str | None = None
+    source: str | None = None
 
 
 class Result(Struct):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,34 +61,53 @@ class RunDirectory:
                 run.samples_dir.mkdir(exist_ok=True)
             write_json(run.config_file, config.to_dict())
             return run
+        for name in ("snapshots", "samples", "neighbours", "state"):
+            if os.path.islink(path / name):  # what is written there would be written elsewhere
+                raise RunError(f"{path / name} is a link", "put the folder itself there, or choose another --out")
         if not run.trained:  # it was refused or stopped before its first step
             if run.read_config() != config.to_dict():
                 write_json(run.config_file, config.to_dict())
-            return run
+        else:
+            run._compare(config)
+        return run
+
+    def _compare(self, config: RunConfig) -> tuple[list[str], bool]:
+        """Settings in which the stored config differs, and whether they change how long the run is to be.
+
+        Raises:
+            RunError: as `open`.
+        """
         from ganzoo.config import LATER, difference, flatten
 
-        ours, stored = config.identity(), flatten(run.read_config())
+        ours, stored = config.identity(), flatten(self.read_config())
         later = {key for key, value in LATER.items() if stored.get(key, value) != value}  # which `ours` leaves out
         lines = difference(ours, {key: value for key, value in stored.items() if key in ours or key in later})
-        budget = {key: value for key, value in config.budget().items() if key != "train.scores"}
+        free = ("eval.", "metrics.", "features.") if not self.metrics() else ()  # nothing has been scored by them
+        names = [line.partition(":")[0] for line in lines]
+        lasting = [name for name in names if name not in config.budget() and not name.startswith(free or ("\0",))]
         longer = [line for line in lines if line.partition(":")[0] in config.budget()]
         limits = [line for line in longer if not line.startswith(("train.snapshots", "train.scores"))]
-        if len(lines) > len(longer) or (any(line.startswith("train.snapshots") for line in longer) and not limits):
+        if lasting or (any(line.startswith("train.snapshots") for line in longer) and not limits):
             raise RunError(
-                f"{path} belongs to a run with another config: {'; '.join(lines)}",
+                f"{self.path} belongs to a run with another config: {'; '.join(lines)}",
                 "choose another --out, or repeat the command that started it",
             )
         if limits:
-            run._check_longer(config)
-            earlier = run.read_record().get("budgets") or [
-                {key.removeprefix("train."): stored.get(key) for key in budget}
-            ]
-            asked = {key.removeprefix("train."): value for key, value in budget.items()}
-            asked["snapshots"] = earlier[0]["snapshots"]
-            run.record(budgets=earlier if earlier[-1] == asked else [*earlier, asked])
+            self._check_longer(config)
+        return lines, bool(limits)
+
+    def settle(self, config: RunConfig) -> None:
+        """Let the run be as long as `config` says; to be called by whoever holds its lock. Errors as in `open`."""
+        if not self.trained:
+            return
+        stored = self.read_config().get("train") or {}
+        lines, longer = self._compare(config)
         if longer:
-            write_json(run.config_file, config.to_dict())
-        return run
+            earlier = self.read_record().get("budgets") or [budget_of(stored)]
+            asked = budget_of(vars(config.train)) | {"snapshots": earlier[0]["snapshots"]}
+            self.record(budgets=earlier if earlier[-1] == asked else [*earlier, asked])
+        if lines:
+            write_json(self.config_file, config.to_dict())
 
     def _check_longer(self, config: RunConfig) -> None:
         """Raises RunError where the run has been trained for longer than the config's budget."""
@@ -136,6 +156,11 @@ class RunDirectory:
     def trained(self) -> bool:
         """Whether there is anything that training has made."""
         return any(file.exists() for file in (self.state_file, self.previous_state_file, self.result_file))
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a saved state, whatever is in it."""
+        return any(os.path.lexists(file) for file in (self.state_file, self.previous_state_file))
 
     def read_config(self) -> dict[str, Any]:
         """
@@ -261,6 +286,11 @@ class RunDirectory:
 
 
 _STEM = re.compile(r"\d{6,9}\.\d{3}")  # of `stem`
+
+
+def budget_of(train: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of "budgets" in run.json, from the settings of training."""
+    return {"kimg": train.get("kimg"), "minutes": train.get("minutes"), "snapshots": train.get("snapshots") or 8}
 
 
 def stem(images: int) -> str:

@@ -48,10 +48,15 @@ class Samples:
 
     def legend(self, grid: bool) -> str | None:
         """Which class is where, such as "columns: 0 cat, 1 dog"; None where the classes have no names to tell."""
-        if all(self.class_name(label) == str(label) for label in self.classes):
+        if all(self.class_name(label) == str(label) for label in self.made):
             return None
         what = ("rows" if self.by_row else "columns") if grid else "classes"
-        return f"{what}: {', '.join(f'{label} {self.class_name(label)}' for label in self.classes)}"
+        return f"{what}: {', '.join(f'{label} {self.class_name(label)}' for label in self.made)}"
+
+    @property
+    def made(self) -> tuple[int, ...]:
+        """The classes of which there are images: few images have not all of them."""
+        return self.classes[: -(-self.count // self.columns) if self.by_row else self.count]
 
 
 def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:

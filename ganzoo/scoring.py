@@ -277,7 +277,10 @@ class Scorer:
                 on_unavailable=note,
             )
         if not values and left_out:  # not one number is no score: said before a run is trained for it
-            raise UserError("; ".join(left_out.values()), "score more images, or other metrics: --set eval.metrics=...")
+            raise UserError(
+                "; ".join(dict.fromkeys(left_out.values())),
+                "score more images, or other metrics: --set eval.metrics=...",
+            )
         pairs = [metric.pairs for metric in metrics.values() if isinstance(metric, Memorisation)]
         score = Score(values=values, left_out=left_out, seconds=time.perf_counter() - started, sample_img_per_s=0.0)
         return replace(score, pairs=pairs[0]) if pairs else score

@@ -20,7 +20,15 @@ from ganzoo.errors import RunError
 from ganzoo.files import write_bytes
 from ganzoo.gan import GAN, VariantConfig
 from ganzoo.layers import from_dict
-from ganzoo.reading import WEIGHTS_BYTES, cleaned, read_named, sha256_inside
+from ganzoo.reading import (
+    RECORD_BYTES,
+    SNAPSHOT_BYTES,
+    cleaned,
+    read_named,
+    read_start,
+    safetensors_header,
+    sha256_inside,
+)
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.text import clean
@@ -126,8 +134,14 @@ def save_snapshot(
 
 
 def snapshot_digest(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the header's document, but for its own "sha256", and over names, types, shapes and values."""
-    sha = hashlib.sha256(json.dumps({k: v for k, v in document.items() if k != "sha256"}, sort_keys=True).encode())
+    """SHA-256 over the header's document, but for its own "sha256", and over the tensors."""
+    text = json.dumps({key: value for key, value in document.items() if key != "sha256"}, sort_keys=True)
+    return hashlib.sha256((text + weights_digest(tensors)).encode()).hexdigest()
+
+
+def weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values."""
+    sha = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         sha.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -147,10 +161,11 @@ def read_snapshot(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         RunError: the file is not there, damaged, or was not written by ganzoo.
     """
     try:
-        data = read_named(path, WEIGHTS_BYTES)
+        head, size = read_start(path, 8 + RECORD_BYTES, SNAPSHOT_BYTES)
+        safetensors_header(head, size)  # before as much memory is taken as the file is large
+        data = read_named(path, SNAPSHOT_BYTES)
+        document = json.loads(safetensors_header(data, len(data))["__metadata__"]["ganzoo"])
         tensors = load(data)
-        length = int.from_bytes(data[:8], "little")
-        document = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["ganzoo"])
         problem = _header_problem(document, tensors)
         document = cleaned(document)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:

@@ -87,6 +87,25 @@ NEVER = Stop()
 
 
 @contextlib.contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Signals that come in here are delivered afterwards. A process that is started in here begins with them blocked,
+    and gets them in `stop_on_signals`, when it can handle them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _numbers())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _numbers() -> list[int]:
+    return [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]  # Windows has no SIGHUP
+
+
+@contextlib.contextmanager
 def stop_on_signals(stop: Stop | None = None, *, again: Callable[[int], object] | None = None) -> Iterator[Stop]:
     """Handle `SIGNALS` in here, in the main thread; elsewhere nothing is changed.
 
@@ -113,11 +132,12 @@ def stop_on_signals(stop: Stop | None = None, *, again: Callable[[int], object] 
 
     before: dict[int, object] = {}
     if threading.current_thread() is threading.main_thread():
-        for name in SIGNALS:
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+        for number in _numbers():
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 before[number] = signal.signal(number, handle)
     try:
+        if before and hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, before)  # see `signals_blocked`
         yield stop
     finally:
         for number, handler in before.items():

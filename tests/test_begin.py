@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import random
 import resource
 import shutil
+import struct
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +21,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
+from ganzoo.begin import shorter_run
 from ganzoo.config import RunConfig, score_interval
 from ganzoo.engine.schedule import Budget, Schedule
 from ganzoo.engine.state import read_state
 from ganzoo.errors import DataError, RunError, SettingError, UserError
 from ganzoo.evaluation import Question, evaluate_source
-from ganzoo.files import seal_holds, sealed
+from ganzoo.files import exclusive, seal_holds, sealed
 from ganzoo.job import run_job
 from ganzoo.layers import build_config
+from ganzoo.protocol import is_unscored
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
-from ganzoo.scoring import Scorer
+from ganzoo.scoring import Scorer, load_images
 from ganzoo.snapshots import load_snapshot, read_snapshot, snapshot_digest
 
 SETS = (
@@ -399,7 +404,7 @@ def test_which_snapshots_are_scored(
     assert (seen[0][1] == 0) == (0 not in scored)  # no features of real images before the first step
     assert (result["last"]["values"] == {}) == (scores == "none")
     if scores == "none":
-        assert result["protocol"]["id"] == "not-scored"
+        assert is_unscored(result["protocol"]["id"])
         assert not features
         scored_now = run_job(registry, config_of(data, "train.scores=last"), out, root=tmp_path)
         assert scored_now["last"]["values"]["kid"] is not None
@@ -427,7 +432,8 @@ def test_a_run_starts_from_the_weights_of_another(registry: Registry, config_of:
     config = config_of(other, init=source.path)
     result = run_job(registry, config, tmp_path / "second", root=tmp_path)
     assert weights(tmp_path / "second")[0] == weights(tmp_path / "first")[-1]
-    assert result["init"] | {"sha256": ""} == {"run": "first", "kimg": 0.064, "sha256": "", "discriminator": True}
+    told = {key: result["init"][key] for key in ("run", "kimg", "discriminator")}
+    assert told == {"run": "first", "kimg": 0.064, "discriminator": True}
     fresh = run_job(registry, config_of(other), tmp_path / "fresh", root=tmp_path)
     assert fresh["init"] is None
     assert weights(tmp_path / "second")[-1] != weights(tmp_path / "fresh")[-1]
@@ -515,3 +521,138 @@ def test_a_run_is_not_scored_unasked_against_other_images(
         evaluate_source(registry, question, root=tmp_path)
     asked = replace(question, dataset=f"npz:{data}")
     assert evaluate_source(registry, asked, root=tmp_path)["values"]["kid"] > 0
+
+
+def test_other_initial_weights_are_another_run(registry: Registry, config_of: Config, tmp_path: Path) -> None:
+    data = write_npz(tmp_path / "set.npz", 3)
+    for name, seed in (("a", 1), ("b", 2)):
+        run_job(registry, config_of(data, seed=seed), tmp_path / name, root=tmp_path)
+    out = tmp_path / "run"
+    run_job(registry, config_of(data, init=tmp_path / "a"), out, root=tmp_path)
+    before = weights(out)
+    for init, words in ((tmp_path / "b", "started from other weights"), (None, "started from a")):
+        for kimg in (0.064, 0.128):
+            with pytest.raises(RunError, match=words):
+                run_job(registry, config_of(data, init=init, kimg=kimg), out, root=tmp_path)
+    with pytest.raises(RunError, match="did not start from"):
+        run_job(registry, config_of(data, seed=1, init=tmp_path / "b"), tmp_path / "a", root=tmp_path)
+    run_job(registry, config_of(data, seed=1, kimg=0.096), tmp_path / "a", root=tmp_path)  # trained on since then
+    run_job(registry, config_of(data, init=tmp_path / "a", kimg=0.096), out, root=tmp_path)
+    assert weights(out)[: len(before)] == before
+
+    # without --out, the shorter run that is continued is one of the same weights
+    images = load_images(registry, config_of(data), tmp_path, "train")
+    for name, init in (("gan-s0-1", tmp_path / "b"), ("gan-s0-2", None)):
+        run_job(registry, config_of(data, init=init), tmp_path / "runs" / name, root=tmp_path)
+    for name, init in (("gan-s0-1", tmp_path / "b"), ("gan-s0-2", None)):
+        longer = config_of(data, init=init, kimg=0.128)
+        found = shorter_run(tmp_path / "runs" / "gan-s0-3", registry, longer, images)
+        assert found == tmp_path / "runs" / name
+    assert shorter_run(tmp_path / "runs" / "gan-s0-3", registry, config_of(data, init=tmp_path / "a"), images) is None
+
+
+def test_a_result_without_a_state_is_not_trained_anew_in_silence(
+    registry: Registry, config_of: Config, tmp_path: Path
+) -> None:
+    data, out = write_npz(tmp_path / "set.npz", 3), tmp_path / "run"
+    run_job(registry, config_of(data), out, root=tmp_path)
+    before = weights(out)
+    shutil.rmtree(out / "state")
+    with pytest.raises(RunError, match="no saved state to continue from"):
+        run_job(registry, config_of(data, kimg=0.128), out, root=tmp_path)
+    assert weights(out) == before
+    run_job(registry, config_of(data), out, root=tmp_path)  # what is there is still returned
+
+
+def test_a_damaged_state_never_takes_the_place_of_a_good_one(
+    registry: Registry, config_of: Config, tmp_path: Path
+) -> None:
+    data, out = write_npz(tmp_path / "set.npz", 3), tmp_path / "run"
+    run_job(registry, config_of(data), out, root=tmp_path)
+    run = RunDirectory(out)
+    run.result_file.unlink()
+    run.state_file.write_bytes(run.state_file.read_bytes()[:1000])
+    run_job(registry, config_of(data), out, root=tmp_path)
+    assert all(read_state(file)[0] is not None for file in (run.state_file, run.previous_state_file))
+
+
+def test_a_longer_budget_that_is_refused_changes_nothing(registry: Registry, config_of: Config, tmp_path: Path) -> None:
+    data, out = write_npz(tmp_path / "set.npz", 3), tmp_path / "run"
+    run_job(registry, config_of(data), out, root=tmp_path)
+    files = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    write_npz(data, 6)
+    with pytest.raises(RunError, match="other images"):
+        run_job(registry, config_of(data, kimg=0.128), out, root=tmp_path)
+    write_npz(data, 3)
+    with exclusive(out / ".lock"), pytest.raises(UserError, match="another process is at work"):
+        run_job(registry, config_of(data, kimg=0.128), out, root=tmp_path)
+    assert {file: file.read_bytes() for file in files} == files
+
+
+def test_folders_that_are_links_are_not_written_through(registry: Registry, config_of: Config, tmp_path: Path) -> None:
+    data, out = write_npz(tmp_path / "set.npz", 3), tmp_path / "run"
+    run_job(registry, config_of(data), out, root=tmp_path)
+    (tmp_path / "outside").mkdir()
+    for name in ("snapshots", "samples", "state"):
+        shutil.move(out / name, tmp_path / f"kept-{name}")
+        (out / name).symlink_to(tmp_path / "outside")
+        with pytest.raises(RunError, match=f"{name} is a link"):
+            run_job(registry, config_of(data, kimg=0.128), out, root=tmp_path)
+        (out / name).unlink()
+        shutil.move(tmp_path / f"kept-{name}", out / name)
+    (out / ".lock").unlink()
+    os.mkfifo(out / ".lock")
+    with pytest.raises(UserError, match="no plain file"):
+        run_job(registry, config_of(data, kimg=0.128), out, root=tmp_path)
+    (out / ".lock").unlink()
+    (out / ".lock").symlink_to(tmp_path / "outside" / "made")
+    with pytest.raises(UserError, match="cannot write"):
+        run_job(registry, config_of(data, kimg=0.128), out, root=tmp_path)
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_states_that_take_more_than_they_hold_are_refused(
+    registry: Registry, config_of: Config, tmp_path: Path
+) -> None:
+    data, out = write_npz(tmp_path / "set.npz", 3), tmp_path / "run"
+    run_job(registry, config_of(data), out, root=tmp_path)
+    run = RunDirectory(out)
+    sound = torch.load(run.state_file, weights_only=True)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for change in (
+        {"ema": {name: torch.zeros(1).expand(400_000_000) for name in sound["ema"]}},
+        {"discriminator": {"a": 1}},
+        {"tick": {"step": "x"}},
+        {"step": -1},
+        {"seconds": float("nan")},
+    ):
+        buffer = io.BytesIO()
+        torch.save({**sound, **change}, buffer)
+        run.state_file.write_bytes(sealed(buffer.getvalue()))
+        assert read_state(run.state_file)[0] is None, change.keys()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(
+            "archive/data.pkl", b"\x80\x02cbuiltins\nbytearray\nJ" + struct.pack("<i", 1_500_000_000) + b"\x85R."
+        )
+        archive.writestr("archive/version", b"3")
+    run.state_file.write_bytes(buffer.getvalue())
+    document, problem = read_state(run.state_file)
+    assert document is None
+    assert "other things than tensors" in problem
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 1024  # KiB
+
+
+def test_snapshots_that_take_more_than_they_hold_are_refused(tmp_path: Path) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sparse = tmp_path / "sparse.safetensors"
+    with sparse.open("wb") as file:
+        file.write((2).to_bytes(8, "little") + b"{}")
+        file.truncate(2**31 - 1)
+    header = b"[" + b"[]," * 10_000_000 + b"0]"
+    deep = tmp_path / "deep.safetensors"
+    deep.write_bytes(len(header).to_bytes(8, "little") + header)
+    for file in (sparse, deep):
+        with pytest.raises(RunError, match="damaged or not ganzoo's"):
+            read_snapshot(file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB

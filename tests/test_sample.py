@@ -300,3 +300,10 @@ def test_the_grids_of_a_run_are_the_images_of_seed_0(
     sample(tmp_path / "run", "-n", 80, "--out", tmp_path / "grid.png")
     last = sorted((tmp_path / "run" / "samples").iterdir())[-1]
     assert (tmp_path / "grid.png").read_bytes() == last.read_bytes()
+
+
+def test_folders_are_made_for_classes_that_have_images(conditional: Path, tmp_path: Path) -> None:
+    sample(conditional, "-n", 2, "--out", f"{tmp_path}/two/")
+    assert len([entry for entry in (tmp_path / "two").iterdir() if entry.is_dir()]) == 2
+    sample(conditional, "--interpolate", "0:1", "--steps", 3, "-n", 1, "--out", f"{tmp_path}/between/")
+    assert len([entry for entry in (tmp_path / "between").iterdir() if entry.is_dir()]) == 1

@@ -68,7 +68,7 @@ def train(
     if path is None:
         data = images.sha256 + init_sha256(config.init)
         job = plan_jobs(registry, [config], 1, Path("runs"), root, options["plugin_files"], data=data)[0]
-        path = shorter_run(Path(job.out), config, images) or Path(job.out)
+        path = shorter_run(Path(job.out), registry, config, images) or Path(job.out)
 
     run = RunDirectory(path)
     fresh = not os.path.exists(run.config_file)  # False, not an error, for a path the system refuses
@@ -202,5 +202,5 @@ def bench(
         for run in runs:
             grids = run.samples()
             click.echo(f"  {grids[-1] if grids else run.path}")
-    if any(run.read_result() is None for run in runs):
+    if any(run.read_result() is None or run.read_failure() for run in runs):  # an old result is none of this start's
         sys.exit(1)

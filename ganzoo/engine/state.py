@@ -41,6 +41,9 @@ class TrainState:
     statistics: Statistics | None = None  # of the tick that has begun; None: not kept
     tick_step: int = 0  # where that tick began
     tick_seconds: float = 0.0
+    keeps_latest: bool = (
+        True  # False: the latest saved state cannot be used, and must not take the place of the one before
+    )
 
     def save(self, run: RunDirectory) -> None:
         """Write state/latest.pt, with its SHA-256; the one before is kept as state/previous.pt."""
@@ -69,10 +72,11 @@ class TrainState:
 
         def write(temporary: Path) -> None:
             temporary.write_bytes(sealed(buffer.getbuffer()))
-            if run.state_file.exists():
+            if self.keeps_latest and run.state_file.exists():
                 os.replace(run.state_file, run.previous_state_file)
 
         write_atomic(run.state_file, write)
+        self.keeps_latest = True
 
     def load(self, run: RunDirectory, report: Callable[[str], None] = lambda text: None) -> bool:
         """Take the newest state that is whole and of this run; False when there is none, because the run has not begun.
@@ -99,14 +103,15 @@ class TrainState:
                     f"({(str(error).splitlines() or [type(error).__name__])[-1].strip()})",
                     "choose another --out; the variant's code has changed since the run began",
                 ) from error
+            self.keeps_latest = file == run.state_file
             if problems:
                 report(f"{'; '.join(problems)}: continued from {file.parent.name}/{file.name}, saved before it")
             return True
         if problems:
             raise RunError(
-                f"{run.path} cannot be continued: {'; '.join(problems)}", "delete the run and start again, or choose "
-                "another --out",
-            )  # fmt: skip
+                f"{run.path} cannot be continued: {'; '.join(problems)}",
+                f"start again with another --out; --init {run.path} starts from its last snapshot",
+            )
         return False
 
     def _foreign(self, theirs: Mapping[str, Any]) -> str:
@@ -137,6 +142,11 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) 
     """How the steps are computed is ours, whatever device or version wrote the state; with it goes where torch puts the
     step counts, which a CUDA graph must find on the device.
     """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for number, kept in saved["state"].items():
+        for name, value in kept.items():
+            if isinstance(value, torch.Tensor) and value.ndim and value.shape != parameters[number].shape:
+                raise ValueError(f"{name} of parameter {number} is {list(value.shape)}")
     groups = [
         {**theirs, **{name: ours[name] for name in ("foreach", "fused", "capturable") if name in ours}}
         for theirs, ours in zip(saved["param_groups"], optimizer.param_groups, strict=True)
@@ -165,12 +175,44 @@ def read_state(file: Path) -> tuple[dict[str, Any] | None, str]:
     if schema == SCHEMA and holds is None:
         return None, "is damaged (its SHA-256 is missing)"
     wrong = [key for key, kind in _FIELDS.items() if not isinstance(document.get(key, _EARLIER.get(key)), kind)]
-    plain = (str, int, float, type(None))
-    if not wrong and not all(isinstance(value, plain) for value in document.get("run", {}).values()):
-        wrong = ["run"]
+    wrong = wrong or _wrong_within(document)
     if wrong:
         return None, f"is damaged (its field {wrong[0]})"
     return document, ""
+
+
+def _wrong_within(document: dict[str, Any]) -> list[str]:
+    """Fields that are not what they should be all the way down."""
+    plain = (str, int, float, type(None))
+    tick = document.get("tick", {})
+    statistics = tick.get("statistics") or {}
+    numbers = [document["seconds"], document.get("wall_seconds", 0.0), tick.get("seconds", 0.0)]
+    counts = [document["step"], document["snapshot"], tick.get("step", 0), document["snapshot_step"] + 1]
+    sound = {
+        "run": all(isinstance(value, plain) for value in document.get("run", {}).values()),
+        **{name: _are_tensors(document[name]) for name in ("generator", "discriminator", "ema", "random")},
+        "seconds": all(type(value) in (int, float) and 0 <= value < 1e12 for value in numbers),
+        "step": all(type(value) is int and 0 <= value < 10**15 for value in counts),
+        "optimizers": all(isinstance(value, dict) for value in document["optimizers"].values()),
+        "tick": isinstance(statistics, dict)
+        and (not statistics or statistics.keys() == {"sums", "counted"})
+        and _are_tensors(statistics.get("sums", {}))
+        and all(type(count) is int for count in dict(statistics.get("counted", {})).values()),
+    }
+    return [name for name, well in sound.items() if not well] or ([] if _stored(document) else ["the size of a tensor"])
+
+
+def _are_tensors(found: Any) -> bool:
+    return isinstance(found, dict) and all(isinstance(value, torch.Tensor) for value in found.values())
+
+
+def _stored(value: Any) -> bool:
+    """Whether every tensor holds as many numbers as it has: one that is expanded takes memory when it is copied."""
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+    if isinstance(value, dict):
+        return all(map(_stored, value.values()))
+    return all(map(_stored, value)) if isinstance(value, (list, tuple)) else True
 
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
