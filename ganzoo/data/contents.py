@@ -2,7 +2,8 @@
 
 As git does it: the SHA-256 of all contents is kept with the names, sizes, times and inode numbers that the files had,
 and holds as long as these are the same. Sizes and times of modification alone would not do: archives and `cp -p` set
-the times of other files. No program can set the time of the last change of an inode, ctime, short of turning the clock.
+the times of other files. No program can set the time of the last change of an inode, ctime, short of turning the clock;
+but a program that holds a file mapped into its memory may write to it a while before that time moves.
 (Windows has another time in its place, that of creation, so there a file that is written over with equal size and time
 goes unnoticed.)
 """
