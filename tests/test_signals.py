@@ -129,6 +129,7 @@ def test_a_request_before_training_leaves_what_the_same_call_begins(
 def test_handlers_are_put_back_and_what_is_ignored_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background of a shell has it ignored
     try:
         again: list[int] = []
         with stop_on_signals(again=again.append) as stop:
@@ -144,6 +145,8 @@ def test_handlers_are_put_back_and_what_is_ignored_stays_so(monkeypatch: pytest.
         with stop_on_signals(), pytest.raises(Stopped, match="SIGTERM"):
             signal.raise_signal(signal.SIGTERM)
     finally:
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGHUP, before[2])
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
 
