@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from torch import Tensor
 from ganzoo.config import RunConfig, difference, flatten, score_interval
 from ganzoo.data import Images, NoTestSplit
 from ganzoo.engine.schedule import Budget
-from ganzoo.engine.state import read_state
+from ganzoo.engine.state import read_state, state_limit
 from ganzoo.errors import RunError, UserError
+from ganzoo.files import write_text
 from ganzoo.gan import GAN
 from ganzoo.protocol import is_unscored
 from ganzoo.registry import Registry
@@ -87,6 +89,39 @@ def check_same_init(run: RunDirectory, config: RunConfig) -> None:
             f"{begun['kimg']:g} kimg)",
             "bring those weights back, or choose another --out",
         )
+
+
+def remember_places(root: Path, config: RunConfig) -> None:
+    """Keep, in the data root, which paths somebody has named here to train with: see `check_places`."""
+    for path in _places(config).values():
+        write_text(_place_file(root, path), path + "\n")
+
+
+def check_places(root: Path, config: RunConfig, asked: Collection[str] = ()) -> None:
+    """Refuse paths that only a run's files name: whoever made them may have meant any file of the reader's disk.
+    `asked`: the settings, such as "dataset.path", whose values the user has named just now.
+
+    Raises:
+        RunError: nobody has trained here with such a path.
+    """
+    for setting, path in _places(config).items():
+        if setting not in asked and not _place_file(root, path).exists():
+            raise RunError(
+                f"the run says that its data are at {path}, with which nothing has been trained here",
+                "say with --dataset what to compare with, and with --set where weights of a feature network are",
+            )
+
+
+def _places(config: RunConfig) -> dict[str, str]:
+    named = {
+        "dataset.path": config.dataset.settings.get("path"),
+        "features.weights": config.features.settings.get("weights"),
+    }
+    return {setting: str(path) for setting, path in named.items() if path}
+
+
+def _place_file(root: Path, path: str) -> Path:
+    return root / "places" / hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _known_images(run: RunDirectory) -> dict[str, Any] | None:
@@ -253,7 +288,7 @@ def _initialise(source: str, registry: Registry, gan: GAN) -> dict[str, Any]:
     header, tensors = read_snapshot(snapshot)
     _fit("generator", gan.generator, tensors, snapshot)
     if state is not None:
-        document, problem = read_state(state)
+        document, problem = read_state(state, state_limit(gan))
         if document is None:
             raise RunError(f"{state} {problem}", f"start from the snapshot alone: --init {snapshot}")
         _fit("discriminator", gan.discriminator, document["discriminator"], state)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from ganzoo.begin import check_places
 from ganzoo.config import RunConfig, dataset_label
 from ganzoo.data import Images, load_dataset
 from ganzoo.engine.device import resolve_device
@@ -42,6 +43,12 @@ class Question:
     def overrides(self) -> dict[str, Any]:
         pairs = (("eval.num_images", self.num_images), ("eval.metrics", self.metrics), ("dataset.size", self.size))
         return {key: value for key, value in pairs if value is not None}
+
+    def places(self) -> set[str]:
+        """Settings that name a file or folder, and that the user has given."""
+        keys = [text.partition("=")[0].strip() for text in self.sets]
+        named = {"dataset.path"} if self.dataset is not None or "dataset.path" in keys else set()
+        return named | ({"features.weights"} if any(key.endswith("weights") for key in keys) else set())
 
     def images_path(self) -> Path | None:
         """Of a folder of images or an npz; None: a run, a variant or a snapshot.
@@ -98,6 +105,7 @@ def evaluate_source(
         path, snapshot = snapshot_file(question.source, question.snapshot)
         loaded = load_snapshot(snapshot, registry, where)
         config = _config_of_run(registry, loaded, question)
+        check_places(root, config, question.places())
         train = load_images(registry, config, root, "train")
         if train.shape != loaded.shape:
             raise DataError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ganzoo.begin import check_places
 from ganzoo.config import RunConfig, dataset_label
 from ganzoo.data import label_law
 from ganzoo.engine.device import preserved_random_state, resolve_device
@@ -121,6 +122,7 @@ def evaluate_against_file(
         config = build_config(
             registry, document=document, features=spec.name, sets=question.sets, overrides=question.overrides()
         )
+        check_places(root, config, question.places() | {"dataset.path"})  # whose images are not asked for
         count = of = config.eval.num_images
         labels = None
         if registry.variant(config.variant.name).conditional:  # the data set may be elsewhere: classes alike

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganzoo.begin import begin, check_same_images, check_same_init, data_of, outdated
+from ganzoo.begin import begin, check_same_images, check_same_init, data_of, outdated, remember_places
 from ganzoo.config import RunConfig, dataset_label, score_interval
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
@@ -96,6 +96,7 @@ def _run(
 ) -> dict[str, Any]:
     """What `run_job` does once the directory is its own. `started`: perf_counter() when the job began."""
     run.settle(config)
+    remember_places(root, config)
     run.failure_file.unlink(missing_ok=True)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)

@@ -34,7 +34,7 @@ LINES_BYTES = 16 * MIB
 
 PICTURE_BYTES = 16 * MIB
 PICTURE_PIXELS = 64 * 1024 * 1024
-SNAPSHOT_BYTES = 256 * MIB
+SNAPSHOT_BYTES = 240 * MIB
 """Of a generator; twice as much is in memory while it is read."""
 
 WEIGHTS_BYTES = 2048 * MIB

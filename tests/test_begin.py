@@ -656,3 +656,28 @@ def test_snapshots_that_take_more_than_they_hold_are_refused(tmp_path: Path) -> 
         with pytest.raises(RunError, match="damaged or not ganzoo's"):
             read_snapshot(file)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB
+
+
+def test_paths_that_only_a_run_names_are_not_read(registry: Registry, config_of: Config, tmp_path: Path) -> None:
+    """A run from elsewhere may name any file; one that was trained here names what its user has named."""
+    data = write_npz(tmp_path / "set.npz", 3)
+    run_job(registry, config_of(data), tmp_path / "run", root=tmp_path)
+    question = Question(source=str(tmp_path / "run"), metrics="kid", num_images=60)
+    assert evaluate_source(registry, question, root=tmp_path)["values"]["kid"] is not None
+    with pytest.raises(RunError, match="nothing has been trained here"):
+        evaluate_source(registry, replace(question, sets=("eval.batch_size=10",)), root=tmp_path / "elsewhere")
+    asked = replace(question, dataset=f"npz:{data}")
+    assert evaluate_source(registry, asked, root=tmp_path / "elsewhere")["values"]["kid"] is not None
+
+
+def test_a_state_larger_than_its_networks_is_not_read(registry: Registry, config_of: Config, tmp_path: Path) -> None:
+    data, out = write_npz(tmp_path / "set.npz", 3), tmp_path / "run"
+    run_job(registry, config_of(data), out, root=tmp_path)
+    run = RunDirectory(out)
+    run.previous_state_file.unlink()
+    with run.state_file.open("r+b") as file:
+        file.truncate(1_500_000_000)  # sparse
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RunError, match="is larger than"):
+        run_job(registry, config_of(data, kimg=0.128), out, root=tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024  # KiB

@@ -19,7 +19,7 @@ from ganzoo.engine.statistics import Statistics
 from ganzoo.errors import RunError
 from ganzoo.files import seal_holds, sealed, write_atomic
 from ganzoo.gan import GAN
-from ganzoo.reading import WEIGHTS_BYTES, Unreadable, check_archive, read_inside
+from ganzoo.reading import MIB, WEIGHTS_BYTES, Unreadable, check_archive, read_inside
 from ganzoo.runs import RunDirectory
 
 SCHEMA = 2
@@ -89,7 +89,7 @@ class TrainState:
         for file in (run.state_file, run.previous_state_file):
             if not os.path.lexists(file):
                 continue
-            document, problem = read_state(file)
+            document, problem = read_state(file, state_limit(self.gan))
             if document is not None:
                 problem = self._foreign(document.get("run", {}))
             if document is None or problem:
@@ -154,10 +154,18 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) 
     optimizer.load_state_dict({**saved, "param_groups": groups})
 
 
-def read_state(file: Path) -> tuple[dict[str, Any] | None, str]:
-    """The document of a saved state, or None and what is wrong with the file, as the end of a sentence."""
+def state_limit(gan: GAN) -> int:
+    """The most bytes that a state of these networks has: 4 times G and 3 times D with Adam's moments, and some more."""
+    tensors = (*gan.generator.state_dict().values(), *gan.discriminator.state_dict().values())
+    return 64 * MIB + 8 * sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def read_state(file: Path, limit: int = WEIGHTS_BYTES) -> tuple[dict[str, Any] | None, str]:
+    """The document of a saved state, or None and what is wrong with the file, as the end of a sentence. `limit`: of its
+    size in bytes.
+    """
     try:
-        data = read_inside(file.parent.parent, f"{file.parent.name}/{file.name}", WEIGHTS_BYTES)
+        data = read_inside(file.parent.parent, f"{file.parent.name}/{file.name}", limit)
         holds = seal_holds(data)
         if holds is False:
             return None, "is damaged (its SHA-256 is another)"
