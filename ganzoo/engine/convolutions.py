@@ -10,11 +10,13 @@ numbers whenever it is continued.
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from ganzoo.engine.winograd import conv4x4, conv_transpose4x4, lay_out, linear, new_image
@@ -45,7 +47,7 @@ def convolve(
     if groups == 1 and not isinstance(padding, str) and _ours(input, weight, bias, weight.shape[0], stride, padding):
         way = way_of(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
         if way is not None and input.shape[1] == weight.shape[1] and _pair(dilation) == (1, 1):
-            return _biased(way(input, weight, _pair(stride), _pair(padding)), bias)
+            return _finished(way(input, weight, _pair(stride), _pair(padding)), bias, input, weight)
     return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -64,7 +66,7 @@ def convolve_transposed(
         way = way_of_transposed(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
         simple = _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
         if way is not None and simple and input.shape[1] == weight.shape[0]:
-            return _biased(way(input, weight, _pair(stride), _pair(padding)), bias)
+            return _finished(way(input, weight, _pair(stride), _pair(padding)), bias, input, weight)
     return torch.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
@@ -89,6 +91,8 @@ def lay_out_weights(network: nn.Module) -> bool:
 def way_of(input: Size, weight: Size, stride: Size, padding: Size) -> Way | None:
     """How a convolution of these shapes is computed; None: as torch does it."""
     _, channels, height, width = input
+    if weight[2] > height + 2 * padding[0] or weight[3] > width + 2 * padding[1]:
+        return None  # torch says what is wrong
     if weight[2:] == (height, width) and padding == (0, 0):
         return by_inner_product
     if channels <= FEW < weight[0] and weight[2:] != (1, 1):
@@ -182,25 +186,40 @@ def _halves(weight: Size, stride: Size, padding: Size | str) -> bool:
 def _ours(input: Tensor, weight: Tensor, bias: Tensor | None, outputs: int, stride: Any, padding: Any) -> bool:
     """Whether this is a call that we may answer; torch answers the others, and refuses those that are wrong."""
     return (
-        input.ndim == weight.ndim == 4
-        and input.dtype == weight.dtype == torch.float32
-        and input.device.type == weight.device.type == "cpu"
+        is_ours(input, weight, *(() if bias is None else (bias,)))
+        and input.ndim == weight.ndim == 4
         and input.numel() > 0 < weight.numel()
-        and (bias is None or (tuple(bias.shape) == (outputs,) and bias.dtype == torch.float32))
+        and (bias is None or tuple(bias.shape) == (outputs,))
         and len(_pair(stride)) == len(_pair(padding)) == 2
-        and min(_pair(stride)) > 0
+        and min(_pair(stride)) > 0 <= min(_pair(padding))
         and not torch.is_autocast_enabled("cpu")
         and ordinary()
     )
 
 
+def is_ours(*tensors: Tensor) -> bool:
+    """Whether they are plain tensors of float32 on the CPU: what has a class of its own may mean something else."""
+    return all(
+        type(tensor) in (Tensor, nn.Parameter) and tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+        for tensor in tensors
+    )
+
+
 def ordinary() -> bool:
     """False where torch watches operations: in a checkpoint, which does them again without us and has to get the same;
-    under a transform of torch.func; while tracing; in inference mode.
+    under a transform of torch.func; in forward-mode differentiation; while compiling or tracing; where a mode takes
+    operations, such as one of fake tensors; in inference mode.
     """
     watched = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
-    functional: bool = torch._C._are_functorch_transforms_active()
-    return not (watched or functional or torch.jit.is_tracing() or torch.is_inference_mode_enabled())
+    return not (
+        watched
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or forward_ad._current_level >= 0
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch.is_inference_mode_enabled()
+    )
 
 
 def _pair(value: Any) -> Size:
@@ -210,5 +229,22 @@ def _pair(value: Any) -> Size:
     return tuple(int(one) for one in value) * (2 if len(value) == 1 else 1)
 
 
-def _biased(y: Tensor, bias: Tensor | None) -> Tensor:
-    return y if bias is None else y.add_(bias[:, None, None])
+def _finished(y: Tensor, bias: Tensor | None, input: Tensor, weight: Tensor) -> Tensor:
+    """`y` with its bias; and refusing to be differentiated, as torch's does, once what it was made of has changed."""
+    if bias is not None:
+        y = y.add_(bias[:, None, None])
+    if not y.requires_grad:
+        return y
+    used = [(weakref.ref(tensor), tensor._version) for tensor in (input, weight)]  # alive as long as it is of use
+
+    def check(gradient: Tensor) -> None:
+        for reference, version in used:
+            tensor = reference()
+            if tensor is not None and tensor._version != version:
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    f"the input or weight {list(tensor.shape)} of a convolution"
+                )
+
+    y.register_hook(check)
+    return y

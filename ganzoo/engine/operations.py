@@ -2,81 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
-from ganzoo.engine.convolutions import convolve, convolve_transposed, ordinary
+from ganzoo.engine.batch_norm import by_halves, normalised
+from ganzoo.engine.convolutions import convolve, convolve_transposed, is_ours, ordinary
+from ganzoo.engine.draws import DRAWS
+from ganzoo.engine.substitution import Substitution
+from ganzoo.engine.views import VIEWS, Copies
+from ganzoo.errors import SettingError
 
-
-class Substitution(TorchFunctionMode):
-    """While entered, functions are called in place of others."""
-
-    def __init__(self, others: Mapping[Any, Callable[..., Tensor]]) -> None:
-        super().__init__()
-        self._others = others
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        return self._others.get(func, func)(*args, **(kwargs or {}))
+Operation = Callable[..., Any]
 
 
-def any_layout() -> Substitution:
-    """Lets networks be written as if their tensors were contiguous, although we lay them out channels last."""
-    return Substitution({Tensor.view: view})
+class AnyLayout(Substitution):
+    """Lets networks be written as if their tensors were contiguous, although we lay them out channels last, except that
+    what they write into a view may not arrive: `on_lost` is then called at the end.
+    """
+
+    def __init__(self, others: Mapping[Any, Operation], on_lost: Callable[[], None]) -> None:
+        self._copies, self._on_lost = Copies(), on_lost
+        super().__init__({**{key: self._copies.watched(function) for key, function in VIEWS.items()}, **others})
+
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        super().__exit__(kind, value, traceback)
+        lost = self._copies.written()
+        self._copies.clear()
+        if lost and kind is None:
+            self._on_lost()
 
 
-def fast_operations(*, plain: bool = False) -> Substitution:
+def any_layout(on_lost: Callable[[], None] = lambda: None) -> AnyLayout:
+    """Around a call of a network with its images or weights channels last."""
+    return AnyLayout({}, on_lost)
+
+
+def fast_operations(
+    *, plain: bool = False, halves: bool = False, on_lost: Callable[[], None] = lambda: None
+) -> AnyLayout:
     """Convolutions, batch norm and dropout on the CPU as fast as we know how; and `any_layout`. `plain`: of these, only
-    dropout, whose random numbers have to be the same.
+    dropout, whose random numbers have to be the same. `halves`: batch norm takes each half of a batch by itself.
     """
-    others: dict[Any, Callable[..., Tensor]] = {Tensor.view: view, F.dropout: dropout}
+    others: dict[Any, Operation] = dict(DRAWS)
+    if plain and halves:
+        others[F.batch_norm] = by_halves
     if not plain:
-        others |= {torch.conv2d: convolve, torch.conv_transpose2d: convolve_transposed, F.batch_norm: batch_norm}
-    return Substitution(others)
+        others |= {torch.conv2d: convolve, torch.conv_transpose2d: convolve_transposed}
+        others[F.batch_norm] = batch_norm_by_halves if halves else batch_norm
+    return AnyLayout(others, on_lost)
 
 
-def view(input: Tensor, *shape: Any, **named: Any) -> Tensor:
-    """`torch.Tensor.view`, or a copy where the layout has none: `x.view(len(x), -1)` after a convolution, for one. What
-    is written into such a copy does not reach the original.
+class Operations:
+    """What is entered around the calls of a run's networks: `usual`, or `by_halves` where D judges real and generated
+    images in one pass.
+
+    `lost`: whether something was written into the copy of a view, see `ganzoo.engine.views`. Once `lost_is_fatal`, that
+    is an error.
     """
-    try:
-        return input.view(*shape, **named)
-    except RuntimeError:
-        if named or isinstance(shape[0], torch.dtype) or isinstance(input, torch.nn.Parameter):
-            raise
-        return input.reshape(*shape)
+
+    def __init__(self, *, plain: bool) -> None:
+        self.plain = plain
+        self.lost, self.lost_is_fatal = False, False
+        self.usual = fast_operations(plain=plain, on_lost=self._on_lost)
+        self.by_halves = fast_operations(plain=plain, halves=True, on_lost=self._on_lost)
+
+    def _on_lost(self) -> None:
+        if self.lost_is_fatal:
+            raise SettingError(
+                "a network has written in place into a view of an image, which does not reach the image as this engine "
+                "lays it out",
+                "train it with --set engine=plain, or write into the image itself",
+            )
+        self.lost = True
 
 
-def batch_norm(input: Tensor, *arguments: Any, **named: Any) -> Tensor:
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    parts: int = 1,
+) -> Tensor:
     """`torch.nn.functional.batch_norm`, of images channels last. A projection of z that was reshaped to an image is
-    contiguous; the activation after it would get its gradient in another layout, and take ten times as long.
+    contiguous; the activation after it would get its gradient in another layout, and take ten times as long. In train
+    mode with statistics of each of `parts` equal parts of the batch, if it can be divided, which are right: see there.
     """
+    parts = parts if len(input) % parts == 0 else 1
+    affine = [values for values in (weight, bias) if values is not None]
+    several = input.ndim in (2, 4) and input.numel() > parts * input.shape[1]  # numbers per channel
+    if training and several and is_ours(input, *affine) and ordinary():
+        return normalised(input, running_mean, running_var, weight, bias, momentum, eps, parts)
     if input.ndim == 4 and input.device.type == "cpu" and ordinary():
         input = input.contiguous(memory_format=torch.channels_last)
-    return F.batch_norm(input, *arguments, **named)
+    function = F.batch_norm if parts == 1 else by_halves
+    return function(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """`torch.nn.functional.dropout`, with p rounded to a multiple of 2^-16 (and the scale accordingly).
-
-    torch draws a 64-bit number per element, one after another, which is a tenth of a step of `gan`; a quarter of one is
-    enough. NumPy compares and converts small integers several times faster than torch.
-    """
-    dropped = round(p * 2**16)
-    plain = input.device.type != "cpu" or not input.is_floating_point() or not 0 < dropped < 2**16
-    # Without gradients it may be the first pass of a checkpoint, which draws the same again without us.
-    if plain or not training or not torch.is_grad_enabled() or not ordinary():
-        return F.dropout(input, p, training, inplace)
-    draws = np.empty(-(-input.numel() // 4), dtype=np.int64)
-    torch.from_numpy(draws).random_(-(2**63), None)
-    kept = draws.view(np.int16)[: input.numel()] >= dropped - 2**15  # uniform over -2^15 .. 2^15 - 1
-    scaled = np.multiply(kept, np.float32(2**16 / (2**16 - dropped))).reshape(tuple(input.shape))
-    mask = torch.from_numpy(scaled).to(input.dtype)
-    return input.mul_(mask) if inplace else input * mask
+batch_norm_by_halves = functools.partial(batch_norm, parts=2)

@@ -14,12 +14,17 @@ from ganzoo.config import Train
 def make_optimizer(
     parameters: Iterable[nn.Parameter], train: Train, lr: float, *, plain: bool = False, capturable: bool = False
 ) -> torch.optim.Optimizer:
-    """Adam is fused: one kernel for all parameters, on CPU and GPU alike. `plain`: one parameter after another."""
+    """Adam is fused: one kernel for all parameters, on CPU and GPU alike. `plain`: one parameter after another, and so
+    it is where one of them is a view with gaps, such as `nn.Parameter(big[:, 1:4])`: torch's fused kernel takes what
+    lies in the gaps for the parameter's numbers, and writes there.
+    """
+    parameters = list(parameters)
+    plain = plain or not all(is_dense(parameter) for parameter in parameters)
     if train.optimizer == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=lr, alpha=train.beta2, foreach=not plain, capturable=capturable)
     betas = (train.beta1, train.beta2)
     if plain:
-        return torch.optim.Adam(parameters, lr=lr, betas=betas, foreach=False, fused=False)
+        return torch.optim.Adam(parameters, lr=lr, betas=betas, foreach=False, fused=False, capturable=capturable)
     return FusedAdam(parameters, lr=lr, betas=betas, fused=True, capturable=capturable)
 
 
@@ -80,6 +85,16 @@ class FusedAdam(torch.optim.Adam):
 
 def is_dense_on_cpu(gradient: Tensor | None) -> bool:
     return gradient is not None and gradient.layout == torch.strided and gradient.device.type == "cpu"
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Whether its numbers fill a stretch of memory, in any order and each once."""
+    expected = 1
+    for stride, size in sorted((tensor.stride(d), tensor.shape[d]) for d in range(tensor.ndim) if tensor.shape[d] > 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
 
 
 def laid_out_as(parameter: Tensor, tensor: Tensor | None) -> Tensor:

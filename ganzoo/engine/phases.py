@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.config import Train
 from ganzoo.engine.device import Precision
-from ganzoo.engine.joint import BatchNormByHalves, Passes
+from ganzoo.engine.draws import backward
+from ganzoo.engine.joint import Passes
+from ganzoo.engine.operations import Operations
 from ganzoo.engine.optimizers import make_optimizer
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN
@@ -56,16 +56,16 @@ def make_phases(
     statistics: Statistics,
     *,
     passes: Passes = "two",  # in which D judges real and fake images; changes only the speed
-    operations: AbstractContextManager[Any] | None = None,  # entered for each call of a network or penalty
+    operations: Operations | None = None,  # entered for each call of a network or penalty
     plain: bool = False,  # optimizers parameter by parameter
     capturable: bool = False,  # optimizers whose steps a CUDA graph may hold
 ) -> list[Phase]:
     """D at every step, G at every `train.d_steps`th."""
     generator, discriminator = gan.generator, gan.discriminator
-    operations = operations or nullcontext()
+    operations = operations or Operations(plain=True)
 
-    def judge(images: Tensor, labels: Tensor | None) -> Tensor:
-        with operations, precision.autocast():
+    def judge(images: Tensor, labels: Tensor | None, *, halves: bool = False) -> Tensor:
+        with operations.by_halves if halves else operations.usual, precision.autocast():
             logits: Tensor = discriminator(images, labels)
         return logits.float()
 
@@ -73,8 +73,8 @@ def make_phases(
         if passes == "two":
             return judge(real, labels), judge(fake, labels)
         both = torch.cat([real, fake])
-        with BatchNormByHalves() if passes == "one by halves" else nullcontext():
-            logits = judge(both, None if labels is None else torch.cat([labels, labels]))
+        both_labels = None if labels is None else torch.cat([labels, labels])
+        logits = judge(both, both_labels, halves=passes == "one by halves")
         real_logits, fake_logits = logits.chunk(2)
         return real_logits, fake_logits
 
@@ -88,7 +88,7 @@ def make_phases(
         deviations = (fake.square().mean(0) - fake.mean(0).square()).clamp_min(0).sqrt()
         statistics.add("diversity", deviations)
         if losses.penalty is not None:
-            with operations:  # of what a penalty does with channels-last images, too
+            with operations.usual:  # of what a penalty does with channels-last images, too
                 penalty = losses.penalty(lambda images: discriminator(images, batch.labels), batch.real, fake)
             statistics.add("penalty", penalty)
             loss = loss + penalty
@@ -126,10 +126,10 @@ def generate(
     z: Tensor,
     labels: Tensor | None,
     precision: Precision,
-    operations: AbstractContextManager[Any],  # entered for the call
+    operations: Operations,
 ) -> Tensor:
     """z float32 `[N, z_dim]`, labels int64 `[N]` or None -> float32 `[N,C,H,W]`."""
-    with operations, precision.autocast():
+    with operations.usual, precision.autocast():
         images: Tensor = generator(z, labels)
     return images.float()
 
@@ -137,8 +137,7 @@ def generate(
 def run_phase(phase: Phase, batch: Batch) -> None:
     """One update. Only the module being trained has its gradients on."""
     set_gradients(phase.parameters, on=True)
-    loss = phase.loss(batch)  # [N]
-    loss.mean().backward()
+    differentiate(phase, batch)
     phase.optimizer.step()
     phase.optimizer.zero_grad(set_to_none=True)
     set_gradients(phase.parameters, on=False)
@@ -146,6 +145,13 @@ def run_phase(phase: Phase, batch: Batch) -> None:
         with torch.no_grad():
             torch._foreach_clamp_min_(phase.parameters, -phase.weight_clip)
             torch._foreach_clamp_max_(phase.parameters, phase.weight_clip)
+
+
+def differentiate(phase: Phase, batch: Batch) -> Tensor:
+    """Add to the gradients of what has them on. Returns the loss, `[N]`."""
+    loss = phase.loss(batch)
+    backward(loss.mean())
+    return loss
 
 
 def set_gradients(parameters: Iterable[Tensor], *, on: bool) -> None:

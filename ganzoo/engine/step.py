@@ -19,10 +19,11 @@ from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
 from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations
 from ganzoo.engine.joint import passes_of
-from ganzoo.engine.operations import fast_operations
+from ganzoo.engine.operations import Operations
 from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase, set_gradients
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
+from ganzoo.engine.trial import Trial
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
 
@@ -51,23 +52,39 @@ class Step:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
         if not plain and device.type == "cpu":
             keep_freed_memory()
-        self._layout = torch.contiguous_format if plain else torch.channels_last
+        for module in (gan.generator, gan.discriminator):
+            module.to(device).train().requires_grad_(False)
+        passes = passes_of(gan.discriminator, sampler.shape, num_classes, device, config.batch_size)
+        trial = Trial(
+            gan=gan,
+            losses=losses,
+            config=config,
+            shape=sampler.shape,
+            num_classes=num_classes,
+            device=device,
+            passes=passes,
+        )
+        different, lost = (None, False) if plain else trial.difference()
+        if different is not None:
+            report(f"trained by torch's own convolutions in torch's own layout, which is slower: {different}")
+        natural = plain or different is not None
+        self._layout = torch.contiguous_format if natural else torch.channels_last
         self._laid_out = False
         for module in (gan.generator, gan.discriminator):
-            module.to(device, memory_format=self._layout).train().requires_grad_(False)  # type: ignore[call-overload]
-            if not plain and device.type == "cpu" and precision.name == "fp32":
+            module.to(memory_format=self._layout)
+            if not natural and device.type == "cpu" and precision.name == "fp32":
                 self._laid_out |= lay_out_weights(module)
         self.statistics = Statistics(device)
         # For networks alone: optimizers and all else would pay for being watched.
-        self._operations = fast_operations(plain=plain)
-        shape = sampler.shape
+        self._operations = Operations(plain=natural)
+        self._operations.lost_is_fatal = not natural and not lost  # what was lost on trial did no harm
         phases = make_phases(
             gan,
             losses,
             config,
             precision,
             self.statistics,
-            passes=passes_of(gan.discriminator, shape, num_classes, device, config.batch_size),
+            passes=passes,
             operations=self._operations,
             plain=plain,
             capturable=device.type == "cuda" and not plain,

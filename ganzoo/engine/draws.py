@@ -1,0 +1,119 @@
+"""Random numbers that do not depend on how tensors lie in memory.
+
+torch fills a tensor in the order of its memory, so that the same generator gives an image channels last other noise,
+and another dropout mask, than one that is contiguous. On the CPU, where the fast engine lays out and the plain one does
+not, both get what a contiguous one gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ganzoo.engine.convolutions import ordinary
+from ganzoo.engine.substitution import Substitution
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """`torch.nn.functional.dropout`, with p rounded to a multiple of 2^-16 (and the scale accordingly).
+
+    torch draws a 64-bit number per element, one after another, which is a tenth of a step of `gan`; a quarter of one is
+    enough. NumPy compares and converts small integers several times faster than torch.
+    """
+    dropped = round(p * 2**16)
+    plain = input.device.type != "cpu" or not input.is_floating_point() or not 0 < dropped < 2**16
+    if plain or not training or not ordinary():
+        return _torch_dropout(input, p, training, inplace)
+    draws = np.empty(-(-input.numel() // 4), dtype=np.int64)
+    torch.from_numpy(draws).random_(-(2**63), None)
+    kept = draws.view(np.int16)[: input.numel()] >= dropped - 2**15  # uniform over -2^15 .. 2^15 - 1
+    scaled = np.multiply(kept, np.float32(2**16 / (2**16 - dropped))).reshape(tuple(input.shape))
+    mask = torch.from_numpy(scaled).to(input.dtype)
+    return input.mul_(mask) if inplace else input * mask
+
+
+def lies_otherwise(tensor: Tensor) -> bool:
+    """Whether it is an image of ours that would be contiguous under torch's own layout."""
+    return (
+        tensor.ndim == 4
+        and tensor.device.type == "cpu"
+        and not tensor.is_contiguous()
+        and tensor.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def contiguously(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """`function`, which draws a number for each of its first argument, in place or not, of a contiguous one; the result
+    lies as given.
+    """
+
+    def call(input: Tensor, *arguments: Any, **named: Any) -> Tensor:
+        # In a checkpoint, whose second pass may be out of reach, both draw in the order of memory.
+        if not lies_otherwise(input) or not ordinary():
+            return function(input, *arguments, **named)
+        copy = input.contiguous()
+        out = function(copy, *arguments, **named)
+        if out is copy:
+            return input.copy_(out)
+        return out.contiguous(memory_format=torch.channels_last)
+
+    return call
+
+
+def backward(
+    tensor: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """`torch.Tensor.backward`, on which a reentrant checkpoint draws once more what it has drawn before."""
+    gradient = torch.ones_like(tensor) if gradient is None else gradient
+    retain_graph = create_graph if retain_graph is None else retain_graph
+    of = () if inputs is None else (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    with Substitution(DRAWS):  # around the call below torch's own function, which would leave the mode first
+        torch.autograd.graph._engine_run_backward(
+            (tensor,), (gradient,), retain_graph, create_graph, of, allow_unreachable=True, accumulate_grad=True
+        )
+
+
+_torch_dropout = contiguously(F.dropout)
+
+DRAWS: dict[Any, Callable[..., Any]] = {
+    Tensor.backward: backward,
+    F.dropout: dropout,
+    torch.dropout: dropout,
+    **{
+        function: contiguously(function)
+        for function in (
+            torch.randn_like,
+            torch.rand_like,
+            torch.randint_like,
+            torch.bernoulli,
+            torch.poisson,
+            torch.normal,
+            torch.rrelu,
+            F.rrelu,
+            F.alpha_dropout,
+            F.gumbel_softmax,
+            Tensor.bernoulli,
+            Tensor.bernoulli_,
+            Tensor.cauchy_,
+            Tensor.exponential_,
+            Tensor.geometric_,
+            Tensor.log_normal_,
+            Tensor.normal_,
+            Tensor.random_,
+            Tensor.uniform_,
+        )
+    },
+}
+"""Functions that draw a number per element, and what is called instead. Out of reach is what draws in compiled or
+scripted code, within another function of torch, or in a checkpoint that is not reentrant.
+`torch.nn.functional.dropout2d` draws per channel.
+"""

@@ -1,0 +1,166 @@
+"""Whether our layout and operations train a run's networks as torch's own do: asked of the networks themselves.
+
+What a plugin's network does cannot be foreseen. It may be compiled or scripted, in code that our substitutions do not
+reach and that was written for contiguous tensors; map over batches of gradients; differentiate forwards; write into
+views of images that are copies here; draw random numbers in the order of memory. So, before a run begins, every phase's
+losses and gradients are computed both ways on copies of the networks, from the same random numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganzoo.config import Train
+from ganzoo.engine.convolutions import lay_out_weights
+from ganzoo.engine.device import Precision, numerics, preserved_random_state
+from ganzoo.engine.joint import Passes
+from ganzoo.engine.operations import Operations
+from ganzoo.engine.phases import Batch, differentiate, generate, make_phases, set_gradients
+from ganzoo.engine.statistics import Statistics
+from ganzoo.gan import GAN
+from ganzoo.objectives import Losses
+
+TOLERANCE, OF_GRADIENTS = 1e-3, 2e-2
+"""Differences, relative to the spread of a loss over the batch or to the length of anything else, from which the two
+ways are not one. Rounding makes one of 1e-5; of 5e-3 in a gradient where it takes a unit across the kink of its ReLU.
+"""
+
+SAMPLES = 8
+"""Images of a trial, where the run's batch is larger. A network that takes whole batches only gets one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What is tried. `num_classes` 0: the networks get no labels."""
+
+    gan: GAN
+    losses: Losses
+    config: Train
+    shape: tuple[int, int, int]
+    num_classes: int
+    device: torch.device
+    passes: Passes
+
+    def difference(self) -> tuple[str | None, bool]:
+        """What is otherwise with our layout and operations, in a few words, or None; and whether something was written
+        into the copy of a view on the way there.
+
+        The networks, which are in train mode on `device`, and the random states of torch, NumPy and Python are left as
+        they were.
+        """
+        try:
+            networks = self._moved()
+        except Exception as error:  # a tensor with a graph in an attribute, for one
+            return f"it cannot be copied to be tried: {_line(error)}", False
+        with _preserved(self.device):
+            for samples in sorted({min(SAMPLES, self.config.batch_size), self.config.batch_size}):
+                try:
+                    wanted = self._computed(copy.deepcopy(networks), samples, Operations(plain=True))
+                    break
+                except Exception:  # a batch of another size than the run's, or what the run itself will tell
+                    continue
+            else:
+                return None, False
+            operations = Operations(plain=False)
+            try:
+                found = self._computed(networks, samples, operations)
+            except Exception as error:
+                return _line(error), operations.lost
+        for name, value in wanted.items():
+            spread = value - value.mean() if "loss" in name else value
+            apart = float((found[name] - value).norm() / spread.norm().clamp_min(1e-30))
+            if not apart <= (OF_GRADIENTS if "gradient of" in name else TOLERANCE) and bool(value.isfinite().all()):
+                return f"{name} would differ by {100 * apart:.2g} %", operations.lost
+        return None, operations.lost
+
+    def _moved(self) -> list[nn.Module]:
+        """Copies of G and D, away from their start, at which whole layers may be zero."""
+        random = torch.Generator().manual_seed(0)
+        networks = copy.deepcopy([self.gan.generator, self.gan.discriminator])
+        for network in networks:
+            for parameter in network.parameters():
+                noise = torch.randn(parameter.shape, generator=random).to(parameter)
+                size = parameter.detach().square().mean().sqrt()
+                parameter.data += 0.1 * noise * torch.where(size > 0, size, torch.ones_like(size))
+            for module in network.modules():  # elsewhere than on a CPU it draws in the order of memory
+                if self.device.type != "cpu" and isinstance(module, nn.modules.dropout._DropoutNd):
+                    module.eval()
+        return networks
+
+    def _computed(self, networks: list[nn.Module], samples: int, operations: Operations) -> dict[str, Tensor]:
+        """Of an iteration on random images, from always the same random numbers: generated images, losses `[N]`,
+        gradients, buffers.
+        """
+        generator, discriminator = networks
+        device, plain = self.device, operations.plain
+        layout = torch.contiguous_format if plain else torch.channels_last
+        for network in networks:
+            network.to(memory_format=layout)
+            if not plain and device.type == "cpu":
+                lay_out_weights(network)
+        precision = Precision(name="fp32", device_type=device.type)
+        gan = GAN(generator=generator, discriminator=discriminator, z_dim=self.gan.z_dim)
+        phases = make_phases(
+            gan,
+            self.losses,
+            self.config,
+            precision,
+            Statistics(device),
+            passes=self.passes,
+            operations=operations,
+            plain=True,
+        )
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        z = torch.randn(samples, gan.z_dim).to(device)
+        real = torch.rand(samples, *self.shape).mul_(2).sub_(1).to(device).contiguous(memory_format=layout)
+        labels = torch.randint(self.num_classes, (samples,)).to(device) if self.num_classes else None
+        found: dict[str, Tensor] = {}
+        with numerics(device, precision, penalised=True):
+            with torch.no_grad():  # as in steps that do not train G
+                found["images without gradients"] = generate(generator, z, labels, precision, operations)
+            set_gradients(generator.parameters(), on=True)
+            fake = generate(generator, z, labels, precision, operations)
+            found["generated images"] = fake.detach()
+            batch = Batch(real=real, fake=fake, labels=labels)
+            for phase in phases:
+                set_gradients(phase.parameters, on=True)
+                found[f"the loss of {phase.name}"] = differentiate(phase, batch).detach()
+                gradients = [parameter.grad for parameter in phase.parameters]
+                found[f"the gradient of {phase.name}"] = _flat(
+                    torch.zeros_like(parameter) if gradient is None else gradient
+                    for parameter, gradient in zip(phase.parameters, gradients, strict=True)
+                )
+                phase.optimizer.zero_grad(set_to_none=True)
+                set_gradients(phase.parameters, on=False)
+                found[f"the buffers of {phase.name}"] = _flat(phase.module.buffers())
+        return {name: value.double() for name, value in found.items()}
+
+
+def _flat(tensors: Iterator[Tensor]) -> Tensor:
+    return torch.cat([torch.zeros(0), *(tensor.detach().cpu().float().reshape(-1) for tensor in tensors)])
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip() or 'without a message').splitlines()[0]}"
+
+
+@contextlib.contextmanager
+def _preserved(device: torch.device) -> Iterator[None]:
+    """Whatever is drawn inside, torch, NumPy and Python go on as if it had not been."""
+    states = random.getstate(), np.random.get_state()
+    with preserved_random_state(device):
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
