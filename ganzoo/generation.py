@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.data import to_uint8
-from ganzoo.engine.device import Precision, numerics
+from ganzoo.engine.device import Precision, numerics, preserved_random_state
 from ganzoo.engine.operations import any_layout
 from ganzoo.metrics.statistics import require_finite
 from ganzoo.noise import noise
@@ -70,7 +70,7 @@ def generate_blocks(
     generator: nn.Module, inputs: Inputs, n: int, *, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield the first `n` images of `inputs` block by block; as `generate`."""
-    generator = _laid_out(generator)
+    generator = _laid_out(generator, inputs, device)
     with evaluating(generator):
         for start in range(0, n, BLOCK):
             pixels, labels = _block(generator, inputs, start, device)
@@ -83,7 +83,7 @@ def generate_at(
 ) -> Tensor:
     """Of the images that `generate` makes, those at `index` (int64 `[k]`): uint8 `[k,C,H,W]` on the device."""
     inputs = inputs_of(seed, z_dim, labels)
-    generator = _laid_out(generator)
+    generator = _laid_out(generator, inputs, device)
     blocks, place = (index // BLOCK).unique(return_inverse=True)
     found: list[Tensor] = [torch.empty(0)] * len(index)
     with evaluating(generator):
@@ -96,21 +96,48 @@ def generate_at(
 
 def _block(generator: nn.Module, inputs: Inputs, start: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
     """All images of the block that begins with image `start`."""
-    z, labels = inputs(torch.arange(start, start + BLOCK))
+    images, labels = _called(generator, inputs, torch.arange(start, start + BLOCK), device)
+    return quantised(images), labels
+
+
+def _called(
+    generator: nn.Module,
+    inputs: Inputs,
+    numbers: Tensor,
+    device: torch.device,
+    on_lost: Callable[[], None] = lambda: None,
+) -> tuple[Tensor, Tensor | None]:
+    z, labels = inputs(numbers)
     labels = None if labels is None else labels.to(device)
     exact = numerics(device, Precision(name="fp32", device_type=device.type), penalised=True)
-    with exact, any_layout():
-        return quantised(generator(z.to(device), labels)), labels
+    with exact, any_layout(on_lost):
+        return generator(z.to(device), labels), labels
 
 
-def _laid_out(generator: nn.Module) -> nn.Module:
+def _laid_out(generator: nn.Module, inputs: Inputs, device: torch.device) -> nn.Module:
     """`generator`, or a copy of it, with weights channels last, as training lays them out and files do not: the
-    algorithm of a convolution, and with it its last bits, goes by the layout.
+    algorithm of a convolution, and with it its last bits, goes by the layout. Contiguous where the network was written
+    for that (see `ganzoo.engine.trial`), which two images tell.
     """
-    convolutions = (parameter for parameter in generator.parameters() if parameter.ndim == 4)
-    if all(weights.is_contiguous(memory_format=torch.channels_last) for weights in convolutions):
+    convolutions = [parameter for parameter in generator.parameters() if parameter.ndim == 4]
+    if not convolutions:
         return generator
-    return copy.deepcopy(generator).to(memory_format=torch.channels_last)
+    ours = generator
+    if not all(weights.is_contiguous(memory_format=torch.channels_last) for weights in convolutions):
+        ours = copy.deepcopy(generator).to(memory_format=torch.channels_last)
+    contiguous = copy.deepcopy(generator).to(memory_format=torch.contiguous_format)
+    images: list[Tensor] = []
+    lost: list[bool] = []
+    for network in (contiguous, ours):
+        with evaluating(network), preserved_random_state(device):
+            try:
+                images.append(_called(network, inputs, torch.arange(2), device, lambda: lost.append(True))[0])
+            except Exception:
+                if not images:
+                    return ours  # whatever is wrong will be said
+                return contiguous
+    wanted, found = images
+    return ours if not lost and torch.allclose(found, wanted, rtol=0, atol=1e-3, equal_nan=True) else contiguous
 
 
 def _join(parts: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
