@@ -133,7 +133,8 @@ def test_snapshots_cut_replays_and_ticks_do_not(
     config = standard(registry, "gan", "train.batch_size=64", "train.kimg=2.56", "train.snapshots=4")  # 40 steps
     _, ticks = trained(registry, config, tmp_path / "run", monkeypatch, 1.0)
     assert ticks == [10, 16, 20, 30, 32, 40]
-    assert lengths == [1, 1, 1, 4, 1, 1, 1] + [4, 1, 1, 4] + [4, 4, 1, 1] + [1, 1, 4, 4]  # aligned from 16 on
+    to_10, to_20, to_30, to_40 = [1, 1, 1, 4, 1, 1, 1], [4, 1, 1, 4], [4, 4, 1, 1], [1, 1, 4, 4]  # aligned from 16 on
+    assert lengths == [*to_10, *to_20, *to_30, *to_40]
 
 
 @pytest.mark.parametrize(
