@@ -198,7 +198,8 @@ def memory(rounds: int) -> list[Row]:
 def seconds_to_first_step(root: Path, out: Path) -> float:
     """Of `ganzoo bench` with one variant; it is ended there."""
     command = [sys.executable, "-m", "ganzoo", "bench", "--variants", "gan", "--data-root", str(root)]
-    command += ["--out", str(out), "--set", "train.tick_kimg=0.001"]  # a tick, and so a line, at each step
+    command += ["--out", str(out)]
+    command += ["--set", "train.tick_kimg=0.001", "--set", "train.tick_seconds=0"]  # a line at each step
     started = time.perf_counter()
     bench = subprocess.Popen(
         command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -260,15 +261,17 @@ def decode(rounds: int) -> list[Row]:
 
 
 def ticks(rounds: int) -> list[Row]:
-    """What a tick costs: measured at each step, where it is no noise, and told for ticks as they are by default."""
+    """What a tick costs: measured at each step, where it is no noise, and told for ticks as they are by default, whole
+    intervals of images and some time apart.
+    """
     registry, steps = Registry.load(), 48
     pixels = torch.randint(0, 256, (10_000, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     images = Images(pixels=pixels, labels=None, num_classes=0, sha256="0" * 64)
     default = gan_config(registry).train
     batch, kimg = default.batch_size, steps * default.batch_size / 1000
 
-    def run(tick_kimg: float) -> None:
-        overrides = {"train.kimg": kimg, "train.tick_kimg": tick_kimg, "train.snapshots": 1}
+    def run(**ticks: float) -> None:
+        overrides = {"train.kimg": kimg, "train.snapshots": 1, **{f"train.tick_{unit}": n for unit, n in ticks.items()}}
         config = gan_config(registry, **overrides)
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
@@ -285,12 +288,12 @@ def ticks(rounds: int) -> list[Row]:
                 observers=[TrainingDisplay("gan")],
             )
 
-    kimgs = {"end": kimg, "default": default.tick_kimg, "step": 0.001}
+    works = {"end": partial(run, kimg=kimg), "default": run, "step": partial(run, kimg=0.001, seconds=0.0)}
     with denormals_flushed():
-        taken = in_turn({name: partial(run, tick_kimg) for name, tick_kimg in kimgs.items()}, rounds)
+        taken = in_turn(works, rounds)
     end, usual, each = (fast_quarter(taken[name]) for name in ("end", "default", "step"))
     per_tick = (each - end) / (steps - 1)
-    share = per_tick / (end / steps * max(1, round(default.tick_kimg * 1000 / batch)))
+    share = per_tick / max(end / steps * max(1, round(default.tick_kimg * 1000 / batch)), default.tick_seconds)
     told = f"{share:.2%}: {per_tick * 1e3:.2f} ms each"
     return [
         row("ticks of `gan` at default settings", "less than 2 % of the time", told, share < 0.02),

@@ -14,6 +14,10 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+    from ganzoo.ledger import process_began
+
+    began = process_began()
+
     import click
 
     from ganzoo.cli import cli
@@ -23,7 +27,7 @@ def main() -> None:
 
     try:
         # not click's standalone mode, which would answer an interrupt itself, with "Aborted!" and exit code 1
-        sys.exit(cli.main(standalone_mode=False))
+        sys.exit(cli.main(standalone_mode=False, obj=began))
     except UserError as error:
         print(f"error: {clean(error.cause)}\n  try: {clean(error.cure)}", file=sys.stderr)
         sys.exit(2)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ganzoo.config import RunConfig
 from ganzoo.errors import FitError, UserError
 from ganzoo.layers import from_dict
+from ganzoo.ledger import process_began
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.source import source_sha256
@@ -183,6 +184,8 @@ def work(job: Job) -> None:
 
 def _work(job: Job, stop: Stop) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
+    # A worker is its job's own process; who calls this in another one has spent that one's time on other things.
+    began = None if multiprocessing.parent_process() is None else process_began()
     run = RunDirectory(Path(job.out))
     try:
         from ganzoo.display import TrainingDisplay
@@ -202,6 +205,7 @@ def _work(job: Job, stop: Stop) -> None:
                 announce=display.announce,
                 report=display.report,
                 stop=stop,
+                began=began,
             )
     except (KeyboardInterrupt, Stopped) as error:
         leave(error, job.title)

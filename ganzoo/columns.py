@@ -74,6 +74,18 @@ def _time_to(result: dict[str, Any]) -> float | None:
     return until.get("seconds") if until.get("reached") else None
 
 
+def _wall_per_image(result: dict[str, Any]) -> float | None:
+    """Seconds of the whole job, per real image shown in training."""
+    wall, kimg = (result.get("seconds") or {}).get("wall"), result.get("kimg")
+    return wall / (kimg * 1000) if wall is not None and kimg else None
+
+
+def _short_time(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:,.2f} s"
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-4 else f"{seconds * 1e6:.2f} µs"
+
+
 def _count(value: float) -> str:
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
@@ -152,6 +164,14 @@ COLUMNS: tuple[Column, ...] = (
         value=lambda result: result.get("train_img_per_s"),
         show=_digits(0),
         higher_is_better=True,
+        group="speed",
+    ),
+    Column(
+        key="wall_seconds_per_image",
+        title="wall/img",
+        value=_wall_per_image,
+        show=_short_time,
+        higher_is_better=False,
         group="speed",
     ),
     Column(

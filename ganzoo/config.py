@@ -53,7 +53,10 @@ class Train:
     ema_rampup: float = knob(
         0.05, "the half-life is at most this share of the images seen so far", minimum=0.0, maximum=1.0
     )
-    tick_kimg: float = knob(1.0, "kimg between two readings of the statistics", minimum=0.001)
+    tick_kimg: float = knob(1.0, "kimg between two readings of the statistics, at least", minimum=0.001)
+    tick_seconds: float = knob(
+        0.25, "seconds of training between two readings of the statistics, at least; 0: by images alone", minimum=0.0
+    )
     until: str | None = knob(
         None, "stop at the first scored snapshot this good, e.g. fid=10; none: train to the end", type=str
     )
@@ -154,8 +157,11 @@ class RunConfig:
         return tuple(name.strip() for name in self.eval.metrics.split(",") if name.strip())
 
 
-PLACES = frozenset({"device", "callbacks", "init", "dataset.path", "features.weights", "eval.batch_size"})
-"""Settings that say where or how fast, not what: images and weights are known by their digests."""
+PLACES = frozenset(
+    {"device", "callbacks", "init", "dataset.path", "features.weights", "eval.batch_size", "train.tick_seconds"}
+)
+"""Settings that say where, how fast or how often it is told, not what: images and weights are known by their digests.
+"""
 
 BUDGET = ("train.kimg", "train.minutes", "train.until", "train.snapshots", "train.scores")
 """Settings that a run may be continued with other values of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from ganzoo.gan import GAN
 from ganzoo.generation import generate_blocks
 from ganzoo.grid import grid_inputs, make_grid, save_png
 from ganzoo.layers import check_fit, scores_of
+from ganzoo.ledger import Ledger, wall_seconds
 from ganzoo.protocol import unscored
 from ganzoo.records import RESULT_SCHEMA
 from ganzoo.registry import Registry
@@ -49,6 +49,7 @@ def run_job(
     report: Callable[[str], None] | None = None,
     turn: Turn = ALONE,
     stop: Stop = NEVER,
+    began: float | None = None,
 ) -> dict[str, Any]:
     """Train as `config` says into `out`, score, and return the content of result.json.
 
@@ -57,13 +58,14 @@ def run_job(
     is told, in one line, what takes a while beside training, and how far it has come, and may leave lines out; `report`
     (None: `announce`), what has to be known of this run. `turn`: the run's own, where it shares its process and device
     with others; memory and energy are then no single run's, and are not told. `stop`: of whoever handles signals.
+    `began`: `time.perf_counter()` from which on time is the job's, its process's start perhaps; None: now.
 
     Raises:
         UserError: anything the user can mend; what has been computed so far is kept. RunError where the run was trained
             on other images than those of now.
         Stopped: a signal has come; the same call continues.
     """
-    started = time.perf_counter()
+    ledger = Ledger(began)
     stop.check()
     run = RunDirectory.open(out, config)
     if images is None:
@@ -78,7 +80,7 @@ def run_job(
             return finished
         (report or announce)(f"{run.path}: {reason}")
     with exclusive(run.path / ".lock"):
-        return _run(registry, config, run, root, images, observers, announce, report or announce, started, turn, stop)
+        return _run(registry, config, run, root, images, observers, announce, report or announce, ledger, turn, stop)
 
 
 def _run(
@@ -90,11 +92,11 @@ def _run(
     observers: Sequence[Observer],
     announce: Callable[[str], None],
     report: Callable[[str], None],
-    started: float,
+    ledger: Ledger,
     turn: Turn,
     stop: Stop,
 ) -> dict[str, Any]:
-    """What `run_job` does once the directory is its own. `started`: perf_counter() when the job began."""
+    """What `run_job` does once the directory is its own."""
     run.settle(config)
     remember_places(root, config)
     run.failure_file.unlink(missing_ok=True)
@@ -124,7 +126,9 @@ def _run(
     losses = objective.load()(config.objective.settings)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*_callbacks(registry, run, config), *observers]
-    take_snapshot = _SnapshotTaker(run, config, gan, images, scoring, variant.conditional, watchers, device, stop)
+    take_snapshot = _SnapshotTaker(
+        run, config, gan, images, scoring, variant.conditional, watchers, device, stop, ledger
+    )
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
     with stop.held_back():
@@ -140,7 +144,7 @@ def _run(
             run=run,
             identity=begun.identity,
             first_budget=begun.first_budget,
-            began=started,
+            ledger=ledger,
             take_snapshot=take_snapshot,
             target=target,
             observers=watchers,
@@ -151,8 +155,10 @@ def _run(
             stop=stop,
         )
     sampler.close()
-    seconds = outcome.earlier_seconds + time.perf_counter() - started
-    result = _result(config, run, gan, images, scoring, outcome, environment, device, seconds)
+    if scoring is not None:
+        with ledger.of("score"):  # of a run that ended before its first score was due
+            scoring.prepare()
+    result = _result(config, run, gan, images, scoring, outcome, environment, device)
     result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
     result["snapshots"] = snapshot_hashes(run)
     result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent}
@@ -166,6 +172,8 @@ def _run(
         "kimg": outcome.images / 1000,
         "joules": outcome.joules,
     }
+    spent = ledger.spent()
+    result["seconds"] = {**spent, "wall": wall_seconds(spent)}
     write_json(run.result_file, result)
     for watcher in watchers:
         watcher.on_end(result)
@@ -232,9 +240,11 @@ class _SnapshotTaker:
         observers: Sequence[Observer],
         device: torch.device,
         stop: Stop,
+        ledger: Ledger,
     ) -> None:
         self._run, self._config, self._gan, self._images = run, config, gan, images
         self._scoring, self._observers, self._device, self._stop = scoring, observers, device, stop
+        self._ledger = ledger
         self._inputs, self._count, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
@@ -258,7 +268,8 @@ class _SnapshotTaker:
         save_png(run.sample_file(images), grid)
         record = None
         if self._scoring is not None and config.is_scored(index, last):
-            record = self._scored(images, generator)
+            with self._ledger.of("score"):
+                record = self._scored(images, generator)
         snapshot = Snapshot(
             images=images,
             index=index,
@@ -317,7 +328,6 @@ def _result(
     outcome: Outcome,
     environment: dict[str, Any],
     device: torch.device,
-    wall_seconds: float,
 ) -> dict[str, Any]:
     """The row for the leaderboard. `best` is the trained snapshot of lowest FID among those scored. `last` is None if
     the run diverged before its end: an earlier snapshot is not what the protocol names. A run that is not scored has a
@@ -356,7 +366,6 @@ def _result(
         },
         "peak_memory": outcome.peak_memory,
         "joules": outcome.joules,
-        "seconds": {"train": outcome.seconds, "score": sum(score["seconds"] for score in scores), "wall": wall_seconds},
         "environment": {
             "device": device_name(device),
             "precision": environment["precision"],

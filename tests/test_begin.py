@@ -41,6 +41,7 @@ SETS = (
     "variant.width=16",
     "train.batch_size=16",
     "train.tick_kimg=0.032",
+    "train.tick_seconds=0",
     "train.snapshots=2",
     "eval.num_images=60",
     "eval.metrics=kid",
@@ -245,7 +246,8 @@ def test_a_state_that_holds_anything_is_refused_in_words(registry: Registry, con
         run.state_file.write_bytes(sealed(buffer.getvalue()))
         with contextlib.suppress(RunError):  # anything else is a defect; a number of seconds may be any number
             run_job(registry, config_of(data), out, root=tmp_path)
-            assert key in ("seconds", "wall_seconds", "snapshot", "snapshot_step", "step", "run", "tick"), (key, value)
+            times = ("seconds", "wall_seconds", "spent")
+            assert key in (*times, "snapshot", "snapshot_step", "step", "run", "tick"), (key, value)
             run.result_file.unlink()
 
 
@@ -625,6 +627,9 @@ def test_states_that_take_more_than_they_hold_are_refused(
         {"tick": {"step": "x"}},
         {"step": -1},
         {"seconds": float("nan")},
+        {"spent": {"start": -1.0}},
+        {"spent": {"train": 1.0}},
+        {"spent": {"start": torch.zeros(2)}},
     ):
         buffer = io.BytesIO()
         torch.save({**sound, **change}, buffer)

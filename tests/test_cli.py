@@ -383,6 +383,7 @@ def test_a_resumed_run_hides_what_tensorboard_had_beyond(
 
     out = tmp_path / "run"
     command = ["train", "gan", *TINY, "--set", "train.tick_kimg=0.032", "--set", "variant.width=32"]
+    command += ["--set", "train.tick_seconds=0"]
     command += ["--log", "tensorboard", "--data-root", root, "--out", out]
     with monkeypatch.context() as patch:
         patch.setattr("ganzoo.engine.state.TrainState.save", lambda self, run: (_ for _ in ()).throw(SystemError))

@@ -84,6 +84,7 @@ def train(
                 announce=display.announce,
                 report=display.report,
                 stop=stop,
+                began=click.get_current_context().obj,  # when the process began, where the command is all that it does
             )
     except UserError:
         if fresh:

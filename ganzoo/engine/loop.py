@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,11 +13,13 @@ from torch import nn
 from ganzoo.config import Train
 from ganzoo.data.sampler import Sampler
 from ganzoo.engine.concurrent import ALONE, Turn
-from ganzoo.engine.device import Precision, synchronize
+from ganzoo.engine.device import Precision, preserved_random_state, synchronize
 from ganzoo.engine.energy import EnergyMeter
+from ganzoo.engine.pace import Pace, marks
 from ganzoo.engine.schedule import Budget, Schedule
 from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
+from ganzoo.ledger import Ledger
 from ganzoo.objectives import Losses
 from ganzoo.runs import RunDirectory
 from ganzoo.stopping import NEVER, Stop
@@ -82,7 +83,6 @@ class SnapshotTaker(Protocol):
 class Outcome:
     images: int
     seconds: float  # of training, scoring and saving not counted
-    earlier_seconds: float  # of the whole job, in the starts before this one
     diverged: str | None  # why, or None
     values: dict[str, float]  # statistics of the last tick
     peak_memory: int  # bytes, while training
@@ -104,7 +104,7 @@ def train(
     run: RunDirectory,
     identity: Mapping[str, Any] | None = None,  # of the run, kept in its states: see TrainState
     first_budget: Budget | None = None,  # what the run was begun with; None: `config`'s
-    began: float | None = None,  # perf_counter() when the job began; None: now
+    ledger: Ledger | None = None,  # of the job's wall clock; None: its time begins now
     take_snapshot: SnapshotTaker,
     target: Target | None = None,  # None: train to the end of the budget
     observers: Sequence[Observer] = (),
@@ -119,7 +119,7 @@ def train(
     Raises:
         Stopped: a signal has come; the state is saved.
     """
-    began = time.perf_counter() if began is None else began
+    ledger = ledger or Ledger()
     step = Step(
         gan=gan,
         losses=losses,
@@ -133,23 +133,19 @@ def train(
     )
     state = step.state
     state.identity = dict(identity or {})
-    batch_size, schedule = config.batch_size, Schedule(config, first_budget)
-
-    def due(seconds: float, ahead: int = 0) -> tuple[bool, int]:  # whether to tick, and the newest snapshot due
-        reached = schedule.reached(state.step + ahead, seconds)
-        return (state.step + ahead) % schedule.tick_steps == 0 or reached > state.snapshot, reached
-
-    def room() -> int:  # iterations until the next tick, as far as images decide it, or until the longest replay's end
-        return next((ahead for ahead in range(1, step.longest) if due(state.seconds, ahead)[0]), step.longest)
-
+    batch_size, schedule = config.batch_size, Schedule(config, first_budget, step.longest)
+    pace = Pace(marks(device))
     values: dict[str, float] = {}
     hit = False  # the target
     continued = state.load(run, report)
-    earlier = state.wall_seconds
+    ledger.take_up(state.spent)
 
     def save() -> None:
-        state.wall_seconds = earlier + time.perf_counter() - began
-        state.save(run)
+        with turn.away():
+            synchronize(device)  # what it does until then is training
+        with ledger.of("ticks"):
+            state.spent, state.seconds = ledger.spent(), ledger.seconds("train")
+            state.save(run)
 
     def save_and_stop() -> None:
         save()
@@ -176,24 +172,29 @@ def train(
     peak = int(values.pop("peak_memory", 0))
     diverged: str | None = None
     saved_at = state.seconds
-    started = time.perf_counter() - state.seconds  # perf_counter() - started = seconds of training
     energy = EnergyMeter(device)
     energy.start()
     while not schedule.ended(state.step, state.seconds) and not hit:
-        step.advance(room())
+        ledger.turn_to("train")
+        step.advance(schedule.room(state.step, state.seconds, state.snapshot))
         turn.pass_on()
-        state.seconds = time.perf_counter() - started
-        tick, reached = due(state.seconds)
-        if not tick:
+        pace.tell(turn)
+        state.seconds = ledger.seconds("train")
+        reached = schedule.reached(state.step, state.seconds)
+        if reached <= state.snapshot and not schedule.ticks(state.step, state.seconds - state.tick_seconds):
             if stop.requested is not None:
                 save_and_stop()
+            if state.seconds - saved_at >= SAVE_SECONDS:  # ticks may be further apart
+                save()
+                saved_at = state.seconds
             continue
 
-        # Tick. Reading the statistics waits for the device.
+        # Tick. Reading the statistics waits for the device, which has been training until then.
         with turn.away():
             synchronize(device)
+        ledger.turn_to("ticks")
+        state.seconds = ledger.seconds("train")
         values = step.statistics.read()
-        state.seconds = time.perf_counter() - started
         reached = schedule.reached(state.step, state.seconds)  # the budget may have ended while the device was awaited
         done = schedule.progress(state.step, state.seconds)
         speed = (state.step - state.tick_step) * batch_size / max(state.seconds - state.tick_seconds, 1e-9)
@@ -218,8 +219,10 @@ def train(
                 "peak_memory": status.peak_memory,
             }
         )
-        for observer in observers:
-            observer.on_status(status)
+        if observers:
+            with preserved_random_state(device):  # when they are told is the clock's affair, and training is not
+                for observer in observers:
+                    observer.on_status(status)
         if not all(math.isfinite(value) for value in values.values()):
             bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
             diverged = f"{bad} not finite at {status.kimg:.1f} kimg"
@@ -248,15 +251,14 @@ def train(
             saved_at = state.seconds
         if stop.requested is not None:
             save_and_stop()
-        started = time.perf_counter() - state.seconds  # what the tick cost is not training
 
+    ledger.turn_to("rest")
     energy.stop()
     if diverged is None and values.get("diversity", 1.0) < COLLAPSE_STD:
         diverged = f"collapsed: generated images differ by {values['diversity']:.4f} on average"
     return Outcome(
         images=state.step * batch_size,
         seconds=state.seconds,
-        earlier_seconds=earlier,
         diverged=diverged,
         values=values,
         peak_memory=peak,

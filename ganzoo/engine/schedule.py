@@ -1,4 +1,4 @@
-"""When a run ends, and when its snapshots are due."""
+"""When a run ends, and when its ticks and snapshots are due."""
 
 from __future__ import annotations
 
@@ -34,15 +34,22 @@ class Budget:
 class Schedule:
     """A run's budget, and the snapshots in the interval that its first budget gave them: a run that is made longer
     takes the snapshots that it would have taken, had it been as long from the start with that interval.
+
+    Ticks are at multiples of `tick_steps`, those alone for which it is time, and at snapshots. Where steps are cut
+    goes by images, so that the clock decides nothing but how often statistics are read.
     """
 
-    def __init__(self, config: Train, first: Budget | None = None) -> None:
-        """`first`: the budget that the run began with; None: it is this one."""
+    def __init__(self, config: Train, first: Budget | None = None, longest: int = 1) -> None:
+        """`first`: the budget that the run began with; None: it is this one. `longest`: the most steps that are done in
+        one call; ticks are whole calls apart.
+        """
         self.budget = Budget.of(
             kimg=config.kimg, minutes=config.minutes, snapshots=config.snapshots, batch_size=config.batch_size
         )
         self.first = first or self.budget
-        self.tick_steps = max(1, round(config.tick_kimg * 1000 / config.batch_size))
+        tick_steps = max(1, round(config.tick_kimg * 1000 / config.batch_size))
+        self.tick_steps = -(-tick_steps // longest) * longest
+        self._tick_seconds, self._longest = config.tick_seconds, longest
 
     def progress(self, step: int, seconds: float) -> float:
         """0 .. 1 of the budget."""
@@ -61,3 +68,21 @@ class Schedule:
         if self.budget == self.first:
             return self.first.snapshots  # not one more for a last step that ended a little late
         return max(1, math.ceil(intervals - _SLACK))
+
+    def ticks(self, step: int, seconds: float) -> bool:
+        """Whether statistics are read after `step`, `seconds` of training after the last reading, if no snapshot is
+        due. However short the time, they are read once before each snapshot that is due by images: what is said at the
+        end of a run, that it has collapsed perhaps, is always said of at most the same last steps.
+        """
+        if step % self.tick_steps:
+            return False
+        return seconds >= self._tick_seconds or self.reached(step + self.tick_steps, 0.0) > self.reached(step, 0.0)
+
+    def room(self, step: int, seconds: float, snapshot: int) -> int:
+        """Steps from `step` that may be done in one call: until the next multiple of `tick_steps` or the next snapshot
+        after number `snapshot`, as far as images decide it, or `longest`.
+        """
+        for ahead in range(1, self._longest):
+            if (step + ahead) % self.tick_steps == 0 or self.reached(step + ahead, seconds) > snapshot:
+                return ahead
+        return self._longest

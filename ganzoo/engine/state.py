@@ -19,6 +19,7 @@ from ganzoo.engine.statistics import Statistics
 from ganzoo.errors import RunError
 from ganzoo.files import seal_holds, sealed, write_atomic
 from ganzoo.gan import GAN
+from ganzoo.ledger import PARTS, wall_seconds
 from ganzoo.reading import MIB, WEIGHTS_BYTES, Unreadable, check_archive, read_inside
 from ganzoo.runs import RunDirectory
 
@@ -35,7 +36,7 @@ class TrainState:
     identity: dict[str, Any] = field(default_factory=dict)  # flat: the run's settings, digests of images and init
     step: int = 0  # counts batches of real images, and is the position in the data
     seconds: float = 0.0  # of training, scoring and saving not counted
-    wall_seconds: float = 0.0  # of the whole job until this was saved, over all its starts
+    spent: dict[str, float] = field(default_factory=dict)  # seconds of the whole job, by part, over all its starts
     snapshot: int = 0  # how many snapshots have been taken, the untrained one not counted
     snapshot_step: int = -1  # the step of the last one
     statistics: Statistics | None = None  # of the tick that has begun; None: not kept
@@ -57,7 +58,8 @@ class TrainState:
             "random": random_state(self.device),
             "step": self.step,
             "seconds": self.seconds,
-            "wall_seconds": self.wall_seconds,
+            "wall_seconds": wall_seconds(self.spent),
+            "spent": {part: taken for part, taken in self.spent.items() if part not in ("train", "rest")},
             "snapshot": self.snapshot,
             "snapshot_step": self.snapshot_step,
             "tick": {
@@ -129,7 +131,9 @@ class TrainState:
         for phase in self.phases:
             _restore_optimizer(phase.optimizer, document["optimizers"][phase.name])
         self.step, self.seconds = document["step"], document["seconds"]
-        self.wall_seconds = document.get("wall_seconds", self.seconds)  # states of earlier versions have none
+        self.spent = {"train": self.seconds, **document.get("spent", {})}
+        # States of earlier versions do not say what the rest of their time was spent on, or that there was any.
+        self.spent["rest"] = max(0.0, document.get("wall_seconds", 0.0) - wall_seconds(self.spent))
         self.snapshot, self.snapshot_step = document["snapshot"], document["snapshot_step"]
         tick = document.get("tick") or {}  # states of earlier versions were saved at the ends of ticks
         self.tick_step, self.tick_seconds = tick.get("step", self.step), tick.get("seconds", self.seconds)
@@ -194,12 +198,14 @@ def _wrong_within(document: dict[str, Any]) -> list[str]:
     plain = (str, int, float, type(None))
     tick = document.get("tick", {})
     statistics = tick.get("statistics") or {}
-    numbers = [document["seconds"], document.get("wall_seconds", 0.0), tick.get("seconds", 0.0)]
+    spent = document.get("spent", {})
+    numbers = [document["seconds"], document.get("wall_seconds", 0.0), tick.get("seconds", 0.0), *spent.values()]
     counts = [document["step"], document["snapshot"], tick.get("step", 0), document["snapshot_step"] + 1]
     sound = {
         "run": all(isinstance(value, plain) for value in document.get("run", {}).values()),
         **{name: _are_tensors(document[name]) for name in ("generator", "discriminator", "ema", "random")},
         "seconds": all(type(value) in (int, float) and 0 <= value < 1e12 for value in numbers),
+        "spent": spent.keys() <= set(PARTS) - {"train", "rest"},
         "step": all(type(value) is int and 0 <= value < 10**15 for value in counts),
         "optimizers": all(isinstance(value, dict) for value in document["optimizers"].values()),
         "tick": isinstance(statistics, dict)
@@ -233,10 +239,11 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "step": int,
     "seconds": (int, float),
     "wall_seconds": (int, float),
+    "spent": dict,
     "snapshot": int,
     "snapshot_step": int,
     "tick": dict,
 }
 
-_EARLIER: dict[str, Any] = {"run": {}, "wall_seconds": 0.0, "tick": {}}
+_EARLIER: dict[str, Any] = {"run": {}, "wall_seconds": 0.0, "spent": {}, "tick": {}}
 """What states of earlier versions lack."""

@@ -24,7 +24,7 @@ from ganzoo.together import default_concurrent, groups, run_groups, work_togethe
 CPU = torch.device("cpu")
 TINY = [
     "variant.channels=4", "variant.z_dim=8", "train.batch_size=16", "train.kimg=0.32", "train.tick_kimg=0.064",
-    "train.snapshots=2", "eval.num_images=100", "eval.every=9", "eval.metrics=fid",
+    "train.tick_seconds=0", "train.snapshots=2", "eval.num_images=100", "eval.every=9", "eval.metrics=fid",
 ]  # fmt: skip
 
 

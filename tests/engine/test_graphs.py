@@ -301,7 +301,7 @@ def test_statistics_that_differ_from_call_to_call_are_not_replayed() -> None:
 
 TINY = [
     "variant.channels=4", "variant.z_dim=8", "train.batch_size=16", "train.kimg=0.64", "train.tick_kimg=0.128",
-    "train.snapshots=3", "eval.num_images=100", "eval.every=9", "eval.metrics=fid",
+    "train.tick_seconds=0", "train.snapshots=3", "eval.num_images=100", "eval.every=9", "eval.metrics=fid",
 ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ TINY = [
     "train.batch_size=16",
     "train.kimg=0.32",
     "train.tick_kimg=0.048",
+    "train.tick_seconds=0",
     "train.snapshots=4",
     "eval.num_images=100",
     "eval.every=2",
