@@ -40,9 +40,13 @@ from ganzoo.environment import device_name
 from ganzoo.layers import build_config
 from ganzoo.registry import Registry
 from ganzoo.snapshots import build_gan
+from ganzoo.speed import advance, warm_up
 
 IMAGES = 60_000
 SIZE = 32
+
+Work = Callable[[int], None]
+"""A warm loop, to be told how many iterations."""
 
 
 class Drawings(Dataset[Tensor]):
@@ -142,25 +146,53 @@ def optimizers(
     )
 
 
-def baseline(registry: Registry, config: RunConfig, device: torch.device) -> Callable[[], None]:
-    """One step of the tutorial's loop."""
+def tutorial_step(registry: Registry, config: RunConfig, device: torch.device) -> Callable[[Tensor], None]:
+    """The tutorial's step, to be given real images, float32 `[N,1,SIZE,SIZE]` in [-1, 1]."""
     torch.manual_seed(0)
     gan = build_gan(registry, config, (1, SIZE, SIZE), 0)
     generator, discriminator = gan.generator.to(device), gan.discriminator.to(device)
     make = tutorial_wgan_gp if config.objective.name == "wgan-gp" else tutorial_gan
-    step = make(config, generator, discriminator, gan.z_dim, device)
-    loader = DataLoader(Drawings(), batch_size=config.train.batch_size, shuffle=True, num_workers=2, drop_last=True)
+    return make(config, generator, discriminator, gan.z_dim, device)
+
+
+def baseline(registry: Registry, config: RunConfig, device: torch.device, *, workers: int = 2) -> Work:
+    """The tutorial's loop. `workers`: of its DataLoader."""
+    step = tutorial_step(registry, config, device)
+    loader = DataLoader(
+        Drawings(), batch_size=config.train.batch_size, shuffle=True, num_workers=workers, drop_last=True
+    )
     batches = endless(loader)
-    return lambda: step(next(batches))
+
+    def work(iterations: int) -> None:
+        for _ in range(iterations):
+            step(next(batches))
+
+    work(5)
+    return work
 
 
-def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Callable[[], None]:
-    """One step of ours, with all that belongs to it: data, phases, statistics, EMA. `plain`: no fast paths."""
+def resident(registry: Registry, config: RunConfig, device: torch.device) -> Work:
+    """The tutorial's step on images that lie on the device, as floats already: nothing is decoded, nothing waits for a
+    DataLoader. A batch is a random choice.
+    """
+    step = tutorial_step(registry, config, device)
+    images = torch.rand(IMAGES, 1, SIZE, SIZE, device=device) * 2 - 1
+
+    def work(iterations: int) -> None:
+        for _ in range(iterations):
+            step(images[torch.randint(IMAGES, (config.train.batch_size,), device=device)])
+
+    work(5)
+    return work
+
+
+def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Work:
+    """Ours, with all that belongs to a step: data, phases, statistics, EMA. `plain`: no fast paths."""
     torch.manual_seed(0)
     gan = build_gan(registry, config, (1, SIZE, SIZE), 0)
     random = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (IMAGES, 1, SIZE, SIZE), dtype=torch.uint8, generator=random)
-    return Step(
+    step = Step(
         gan=gan,
         losses=registry.objective(config.objective.name).load()(config.objective.settings),
         sampler=make_sampler(make_images(pixels, None), batch_size=config.train.batch_size, device=device, seed=0),
@@ -170,15 +202,17 @@ def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain
         precision=resolve_precision(config.precision, device),
         plain=plain,
     )
+    warm_up(step, config.train.d_steps)
+    return functools.partial(advance, step)
 
 
-def speed(step: Callable[[], object], batch: int, seconds: float, device: torch.device) -> float:
+def speed(work: Work, batch: int, seconds: float, device: torch.device) -> float:
     """Real images per second."""
+    chunk = 20 if device.type == "cuda" else 5  # whole replays; multiples of wgan-gp's five critic steps
     started, steps = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
-        for _ in range(5):  # a multiple of wgan-gp's five critic steps
-            step()
-        steps += 5
+        work(chunk)
+        steps += chunk
         if device.type == "cuda" and steps % 500 == 0:
             synchronize(device)
     synchronize(device)
@@ -192,13 +226,11 @@ def work(name: str, config: RunConfig, pipe: Connection) -> None:
     """In a process of its own: time the loop for as many seconds as the pipe says, and tell the pipe its speed."""
     device = resolve_device(config.device)
     torch.set_flush_denormal(True)  # in both; before torch starts its threads
-    step = LOOPS[name](Registry.load(), config, device)
-    for _ in range(5):
-        step()
+    loop = LOOPS[name](Registry.load(), config, device)
     synchronize(device)
     pipe.send(device_name(device))
     while (seconds := pipe.recv()) > 0:
-        pipe.send(speed(step, config.train.batch_size, seconds, device))
+        pipe.send(speed(loop, config.train.batch_size, seconds, device))
 
 
 class Loop:
