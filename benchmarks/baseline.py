@@ -19,17 +19,12 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from tutorial import IMAGES, SIZE, Work, loaded
 
 from ganzoo.config import RunConfig
 from ganzoo.data import make_images
@@ -40,127 +35,16 @@ from ganzoo.environment import device_name
 from ganzoo.layers import build_config
 from ganzoo.registry import Registry
 from ganzoo.snapshots import build_gan
-
-IMAGES = 60_000
-SIZE = 32
+from ganzoo.speed import advance, warm_up
 
 
-class Drawings(Dataset[Tensor]):
-    """As torchvision's MNIST gives them: 28x28 arrays become PIL images and go through the transforms one by one."""
-
-    def __init__(self) -> None:
-        self.images = np.random.default_rng(0).integers(0, 256, (IMAGES, 28, 28), dtype=np.uint8)
-        self.transform = transforms.Compose(
-            [transforms.Resize(SIZE), transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
-        )
-
-    def __len__(self) -> int:
-        return IMAGES
-
-    def __getitem__(self, index: int) -> Tensor:
-        image: Tensor = self.transform(Image.fromarray(self.images[index]))
-        return image
-
-
-def endless(loader: DataLoader[Tensor]) -> Iterator[Tensor]:
-    while True:
-        yield from loader
-
-
-def tutorial_gan(
-    config: RunConfig, generator: nn.Module, discriminator: nn.Module, z_dim: int, device: torch.device
-) -> Callable[[Tensor], None]:
-    """A step as in PyTorch's DCGAN tutorial: D on real, D on fake, then G through D."""
-    d_adam, g_adam = optimizers(config, generator, discriminator)
-    log: dict[str, list[float]] = {"d": [], "g": [], "d_x": [], "d_g": []}
-
-    def step(real: Tensor) -> None:
-        real = real.to(device)
-        ones, zeros = torch.ones(len(real), device=device), torch.zeros(len(real), device=device)
-        discriminator.zero_grad()
-        output = discriminator(real, None)
-        d_real = F.binary_cross_entropy_with_logits(output, ones)
-        d_real.backward()
-        log["d_x"].append(output.sigmoid().mean().item())
-        fake = generator(torch.randn(len(real), z_dim, device=device), None)
-        output = discriminator(fake.detach(), None)
-        d_fake = F.binary_cross_entropy_with_logits(output, zeros)
-        d_fake.backward()
-        log["d"].append((d_real + d_fake).item())
-        d_adam.step()
-        generator.zero_grad()
-        output = discriminator(fake, None)
-        g_loss = F.binary_cross_entropy_with_logits(output, ones)
-        g_loss.backward()
-        log["d_g"].append(output.sigmoid().mean().item())
-        log["g"].append(g_loss.item())
-        g_adam.step()
-
-    return step
-
-
-def tutorial_wgan_gp(
-    config: RunConfig, generator: nn.Module, critic: nn.Module, z_dim: int, device: torch.device
-) -> Callable[[Tensor], None]:
-    """A critic step with gradient penalty, and every `d_steps`th time a step of G."""
-    d_adam, g_adam = optimizers(config, generator, critic)
-    log: dict[str, list[float]] = {"d": [], "g": []}
-    steps = 0
-
-    def step(real: Tensor) -> None:
-        nonlocal steps
-        real = real.to(device)
-        critic.zero_grad()
-        fake = generator(torch.randn(len(real), z_dim, device=device), None).detach()
-        mix = torch.rand(len(real), 1, 1, 1, device=device)
-        between = (mix * real + (1 - mix) * fake).requires_grad_(True)
-        output = critic(between, None)
-        gradients = torch.autograd.grad(output, between, torch.ones_like(output), create_graph=True)[0]
-        penalty = ((gradients.view(len(real), -1).norm(2, dim=1) - 1) ** 2).mean()
-        d_loss = critic(fake, None).mean() - critic(real, None).mean() + 10 * penalty
-        d_loss.backward()
-        d_adam.step()
-        log["d"].append(d_loss.item())
-        steps += 1
-        if steps % config.train.d_steps == 0:
-            generator.zero_grad()
-            g_loss = -critic(generator(torch.randn(len(real), z_dim, device=device), None), None).mean()
-            g_loss.backward()
-            g_adam.step()
-            log["g"].append(g_loss.item())
-
-    return step
-
-
-def optimizers(
-    config: RunConfig, generator: nn.Module, discriminator: nn.Module
-) -> tuple[torch.optim.Adam, torch.optim.Adam]:
-    betas = (config.train.beta1, config.train.beta2)
-    return (
-        torch.optim.Adam(discriminator.parameters(), lr=config.train.d_lr, betas=betas),
-        torch.optim.Adam(generator.parameters(), lr=config.train.g_lr, betas=betas),
-    )
-
-
-def baseline(registry: Registry, config: RunConfig, device: torch.device) -> Callable[[], None]:
-    """One step of the tutorial's loop."""
-    torch.manual_seed(0)
-    gan = build_gan(registry, config, (1, SIZE, SIZE), 0)
-    generator, discriminator = gan.generator.to(device), gan.discriminator.to(device)
-    make = tutorial_wgan_gp if config.objective.name == "wgan-gp" else tutorial_gan
-    step = make(config, generator, discriminator, gan.z_dim, device)
-    loader = DataLoader(Drawings(), batch_size=config.train.batch_size, shuffle=True, num_workers=2, drop_last=True)
-    batches = endless(loader)
-    return lambda: step(next(batches))
-
-
-def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Callable[[], None]:
-    """One step of ours, with all that belongs to it: data, phases, statistics, EMA. `plain`: no fast paths."""
+def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Work:
+    """Ours, with all that belongs to a step: data, phases, statistics, EMA. `plain`: no fast paths."""
     torch.manual_seed(0)
     gan = build_gan(registry, config, (1, SIZE, SIZE), 0)
     random = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (IMAGES, 1, SIZE, SIZE), dtype=torch.uint8, generator=random)
-    return Step(
+    step = Step(
         gan=gan,
         losses=registry.objective(config.objective.name).load()(config.objective.settings),
         sampler=make_sampler(make_images(pixels, None), batch_size=config.train.batch_size, device=device, seed=0),
@@ -170,35 +54,39 @@ def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain
         precision=resolve_precision(config.precision, device),
         plain=plain,
     )
+    warm_up(step, config.train.d_steps)
+    return functools.partial(advance, step)
 
 
-def speed(step: Callable[[], object], batch: int, seconds: float, device: torch.device) -> float:
+def speed(work: Work, batch: int, seconds: float, device: torch.device) -> float:
     """Real images per second."""
+    chunk = 20 if device.type == "cuda" else 5  # whole replays; multiples of wgan-gp's five critic steps
     started, steps = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
-        for _ in range(5):  # a multiple of wgan-gp's five critic steps
-            step()
-        steps += 5
+        work(chunk)
+        steps += chunk
         if device.type == "cuda" and steps % 500 == 0:
             synchronize(device)
     synchronize(device)
     return steps * batch / (time.perf_counter() - started)
 
 
-LOOPS = {"baseline": baseline, "plain": functools.partial(engine, plain=True), "engine": engine}
+LOOPS: dict[str, Callable[..., Work]] = {
+    "baseline": loaded,
+    "plain": functools.partial(engine, plain=True),
+    "engine": engine,
+}
 
 
 def work(name: str, config: RunConfig, pipe: Connection) -> None:
     """In a process of its own: time the loop for as many seconds as the pipe says, and tell the pipe its speed."""
     device = resolve_device(config.device)
     torch.set_flush_denormal(True)  # in both; before torch starts its threads
-    step = LOOPS[name](Registry.load(), config, device)
-    for _ in range(5):
-        step()
+    loop = LOOPS[name](Registry.load(), config, device)
     synchronize(device)
     pipe.send(device_name(device))
     while (seconds := pipe.recv()) > 0:
-        pipe.send(speed(step, config.train.batch_size, seconds, device))
+        pipe.send(speed(loop, config.train.batch_size, seconds, device))
 
 
 class Loop:

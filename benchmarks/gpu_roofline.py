@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from gpu_bench import Bench, advance
+from gpu_bench import Bench
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from ganzoo.engine.device import synchronize
+from ganzoo.speed import advance
+
+aten = torch.ops.aten
+
+GATHERS = {aten.index_select, aten.gather, aten.embedding, aten.index, aten.take}
+"""Read as much of their first argument as they return."""
+
+SCATTERS = {
+    aten.index_add_: "source",
+    aten.index_copy_: "source",
+    aten.index_put_: "values",
+    aten._index_put_impl_: "values",
+    aten.scatter_: "src",
+    aten.scatter_add_: "src",
+}
+"""Write as much of their first argument as the named one has."""
+
+OVERWRITES = {aten.copy_, aten.fill_, aten.zero_, aten.normal_, aten.uniform_, aten.random_, aten.bernoulli_}
+"""Do not read what they write."""
 
 
 class Work(TorchDispatchMode):
     """Adds up the FLOP of products and convolutions, by torch's own formulas, and the bytes that operations read and
-    write, if each takes its inputs from memory and puts its outputs there. Caches and what libraries do inside an
-    operation are not counted, views cost nothing. (torch's FlopCounterMode cannot follow a gradient penalty.)
+    write, if each takes its inputs from memory and puts its outputs there; of a table that rows are taken from, those
+    rows. Caches and what libraries do inside an operation are not counted, views cost nothing. (torch's FlopCounterMode
+    cannot follow a gradient penalty.)
     """
 
     def __init__(self) -> None:
@@ -36,9 +57,37 @@ class Work(TorchDispatchMode):
         if func._overloadpacket in flop_registry:
             self.flop += flop_registry[func._overloadpacket](*args, **options, out_val=out)
         if not func.is_view:
-            tensors = [leaf for leaf in tree_leaves((args, options, out)) if isinstance(leaf, Tensor)]
-            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+            self.bytes += bytes_moved(func, args, options, out)
         return out
+
+
+def bytes_moved(func: Any, args: Sequence[Any], options: Mapping[str, Any], out: Any) -> int:
+    """What an operation reads and writes; in place, both."""
+    schema, kind = func._schema, func._overloadpacket
+    given = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | dict(options)
+    total = 0
+    for index, argument in enumerate(schema.arguments):
+        value = given.get(argument.name)
+        if index == 0 and kind in GATHERS:
+            value = out
+        elif index == 0 and kind in SCATTERS:
+            value = given.get(SCATTERS[kind])
+        written = argument.alias_info is not None and argument.alias_info.is_write
+        read = not argument.is_out and not (written and kind in OVERWRITES)
+        total += size_of(value) * (read + written)
+    results = out if len(schema.returns) > 1 else (out,)
+    fresh = [value for value, result in zip(results, schema.returns, strict=False) if result.alias_info is None]
+    return total + size_of(fresh)
+
+
+def size_of(values: Any) -> int:
+    """Bytes in memory of all tensors in `values`: what is expanded lies there once."""
+    tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+    return sum(
+        math.prod(size for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if stride or size == 0)
+        * tensor.element_size()
+        for tensor in tensors
+    )
 
 
 def work_per_image(bench: Bench, variant: str) -> tuple[float, float]:
@@ -82,17 +131,23 @@ def peaks(bench: Bench) -> dict[str, float]:
     return found
 
 
-def roofline(bench: Bench, variant: str, peak: Mapping[str, float], img_per_s: float) -> dict[str, Any]:
-    """The share of what the device could do at most at this ratio of FLOP to bytes."""
+def roofline(bench: Bench, variant: str, peak: Mapping[str, float] | None, img_per_s: float | None) -> dict[str, Any]:
+    """The share of what the device could do at most at this ratio of FLOP to bytes; left out where peaks or speed have
+    not been measured.
+    """
     flop, moved = work_per_image(bench, variant)
-    roof = min(peak[f"{bench.precision.name}_flop_per_s"], flop / moved * peak["bytes_per_s"])
-    return {
+    found: dict[str, Any] = {
         "variant": variant,
         "flop_per_image": flop,
         "bytes_per_image": moved,
-        "bytes_how": "sum of inputs and outputs of every operation of an eager iteration, views left out",
+        "bytes_how": "sum of what every operation of an eager iteration reads and writes, views left out",
+    }
+    if peak is None or img_per_s is None:
+        return found
+    most = peak[f"{bench.precision.name}_flop_per_s"]
+    return found | {
         "flop_per_s": flop * img_per_s,
         "bytes_per_s": moved * img_per_s,
-        "share_of_peak_flop": flop * img_per_s / peak[f"{bench.precision.name}_flop_per_s"],
-        "share_of_roofline": flop * img_per_s / roof,
+        "share_of_peak_flop": flop * img_per_s / most,
+        "share_of_roofline": flop * img_per_s / min(most, flop / moved * peak["bytes_per_s"]),
     }

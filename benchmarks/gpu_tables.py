@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpu_bench import SIZE
+from gpu_layers import LAYOUTS, NUMBERS, summary
 
 
 def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
@@ -23,17 +24,65 @@ def table(title: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, s
     return "\n".join(lines)
 
 
-# Heading -> key, of each table.
-SPEED = {
-    "engine img/s": "engine_img_per_s",
-    "tutorial img/s": "baseline_img_per_s",
-    "ratio": "ratio",
-    "target img/s": "target_img_per_s",
-    "target ratio": "target_ratio",
-    "met": "met",
+VARIANT = {"variant": "variant"}
+RATE = {"img/s": "img_per_s", "execution": "execution"}
+PROFILE = {
+    "execution": "execution",
+    "iterations": "iterations",
+    "events/iteration": "events_per_iteration",
+    "busy, us": "busy_us_per_iteration",
+    "wall, us": "wall_us_per_iteration",
+    "busy share": "busy_share",
+}
+KERNELS = {
+    "kernel": "kernel",
+    "per iteration": "per_iteration",
+    "us/iteration": "us_per_iteration",
+    "share": "share",
+}
+LAYERS = {
+    "layer": "layer",
+    "pass": "pass",
+    **{f"{kind} {layout}": f"{kind} {layout}" for kind in NUMBERS for layout in LAYOUTS},
+    "own way, bf16": "own",
+    "fastest": "best",
+    "with": "best_how",
+}
+TRAIN = {
+    "tick kimg": "tick_kimg",
+    "tick seconds": "tick_seconds",
+    "wall img/s": "wall_img_per_s",
+    "train img/s": "train_img_per_s",
+    "bare engine": "bare_img_per_s",
+    "share": "share",
     "execution": "execution",
 }
-ABLATION = {"what": "what", "img/s": "img_per_s", "execution": "execution"}
+PLUGINS = {
+    "network": "network",
+    "execution": "execution",
+    "eager and said": "eager_and_said",
+    "equal to eager": "equal_eager",
+}
+SPEED_ONLY = {
+    "--speed-only img/s": "speed_only_img_per_s",
+    "spread": "spread",
+    "bare engine": "bare_img_per_s",
+    "ratio": "ratio",
+    "sampling img/s": "sample_img_per_s",
+}
+TUTORIAL = {"workers": "workers", "img/s": "img_per_s"}
+SPEED = {
+    "engine img/s": "engine_img_per_s",
+    "target": "target_img_per_s",
+    "met": "met_img_per_s",
+    "plain engine": "plain_img_per_s",
+    "ratio": "ratio",
+    "target ratio": "target_ratio",
+    "ratio met": "met_ratio",
+    "tutorial, resident": "resident_tutorial_img_per_s",
+    "ratio to it": "ratio_to_resident_tutorial",
+    "execution": "execution",
+}
 PEAKS = {"fp32 FLOP/s": "fp32_flop_per_s", "bf16 FLOP/s": "bf16_flop_per_s", "copy bytes/s": "bytes_per_s"}
 ROOFLINE = {
     "FLOP per image": "flop_per_image",
@@ -62,35 +111,48 @@ SEEDS = {
 
 
 def report(document: Mapping[str, Any]) -> str:
+    """What has been measured of it, and what has not."""
     parts = document["parts"]
 
-    def rows(prefix: str) -> list[Mapping[str, Any]]:
+    def rows(kind: str) -> list[Mapping[str, Any]]:
         found: list[Mapping[str, Any]] = []
         for name, part in parts.items():
-            if name.split()[0] == prefix and "value" in part:
+            if name.split()[0] == kind and "value" in part:
                 found += part["value"] if isinstance(part["value"], list) else [part["value"]]
         return found
 
+    kernels = [kernel for row in rows("profile") for kernel in row["kernels"]]
     compared = [
         {"variant": row["variant"], "precision": name, **row[name]}
         for row in rows("losses")
         for name in ("plain fp32", "fp32", "bf16")
     ]
-    variant = {"variant": "variant"}
-    tables = [
-        table("Speed", rows("speed"), variant | SPEED),
-        table("One thing after the other", rows("ablation"), variant | ABLATION),
-        table("Peaks, measured", rows("peaks"), PEAKS),
-        table("Roofline", rows("roofline"), variant | ROOFLINE),
-        table("Replays against eager iterations", rows("identity"), variant | IDENTITY),
-        table("Losses over the last fifth", compared, variant | LOSSES),
-        table("Seeds at once", rows("seeds"), SEEDS),
+    tables: list[tuple[str, Sequence[Mapping[str, Any]], Mapping[str, str]]] = [
+        ("1. One replay", rows("profile"), VARIANT | PROFILE),
+        ("1. Its kernels", kernels, KERNELS),
+        ("2. Layers, us of a pass; deterministic, no search unless said", summary(rows("layers")), LAYERS),
+        ("3. ganzoo train by the wall clock", rows("train"), VARIANT | TRAIN),
+        ("4. D's passes", rows("passes"), VARIANT | {"passes": "passes", "chosen": "chosen"} | RATE),
+        ("5. Under a penalty", rows("layouts"), VARIANT | {"layout": "layout", "float32 products": "products"} | RATE),
+        ("6. Replays against eager iterations", rows("identity"), VARIANT | IDENTITY),
+        ("6. Networks that no graph holds", rows("plugins"), VARIANT | PLUGINS),
+        ("7. Seeds at once", rows("seeds"), SEEDS),
+        ("8. Replays", rows("replays"), VARIANT | {"batch": "batch", "per replay": "per_replay"} | RATE),
+        ("9. ganzoo bench --speed-only", rows("speed-only"), VARIANT | SPEED_ONLY),
+        ("10. The tutorial's DataLoader", rows("tutorial"), VARIANT | TUTORIAL),
+        ("Speed", rows("speed"), VARIANT | SPEED),
+        ("Peaks, measured", rows("peaks"), PEAKS),
+        ("Roofline", rows("roofline"), VARIANT | ROOFLINE),
+        ("Losses over the last fifth", compared, VARIANT | LOSSES),
+        ("One thing after the other", rows("ablation"), VARIANT | {"what": "what"} | RATE),
     ]
     missing = [f"- {name}: {part['error'].splitlines()[0]}" for name, part in parts.items() if "error" in part]
     environment = document["environment"]
     conditions = (
         f"\n{environment['device_name']}, torch {environment['packages']['torch']}, CUDA {environment['cuda']}, "
         f"batch {document['batch']}, {SIZE}x{SIZE}, 1 channel, {environment['precision']}; medians of "
-        f"{document['rounds']} rounds of {document['seconds']:g} s; {document['wall_seconds']:.0f} s in all"
+        f"{document['rounds']} rounds of {document['seconds']:g} s where there is a target, else of "
+        f"{document['short_rounds']} of {document['short_seconds']:g} s; {document['wall_seconds']:.0f} s in all"
     )
-    return "\n".join([*tables, *(["\n### Not measured\n", *missing] if missing else []), conditions])
+    found = [table(title, shown, columns) for title, shown, columns in tables if shown]
+    return "\n".join([*found, *(["\n### Not measured\n", *missing] if missing else []), conditions])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import torch
 from ganzoo.config import RunConfig
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision, synchronize
+from ganzoo.engine.graphs import WARM_UP
 from ganzoo.engine.step import Step
 from ganzoo.environment import describe_environment
 from ganzoo.errors import RunError
@@ -34,6 +36,25 @@ def fast_quarter(seconds: Sequence[float]) -> float:
     return statistics.quantiles(seconds, n=4, method="inclusive")[0] if len(seconds) > 1 else seconds[0]
 
 
+def advance(step: Step, iterations: int) -> None:
+    """So many iterations, in the longest replays that fit."""
+    end = step.state.step + iterations
+    while step.state.step < end:
+        step.advance(end - step.state.step)
+
+
+def warm_up(step: Step, d_steps: int) -> int:
+    """Train until iterations are as fast as they will be. The first ones are eager and slow everywhere; where there are
+    graphs, recording them takes longer still, and what was timed before says nothing of replays.
+
+    Returns the number of iterations of which a timing has to be a multiple: whole rounds of the phases, `d_steps` each,
+    in replays of the longest kind alone.
+    """
+    advance(step, WARM_UP * d_steps)  # each kind of iteration as often as it must have been before it is recorded
+    advance(step, 2 * math.lcm(step.longest, d_steps))  # the first records, the second replays all
+    return math.lcm(step.longest, d_steps)  # `longest` is 1 now where recording has failed
+
+
 @denormals_flushed()  # as when a job trains
 def measure_speed(
     registry: Registry,
@@ -43,11 +64,13 @@ def measure_speed(
     rounds: int,
     seconds: float,
     announce: Callable[[str], None] = lambda text: None,
+    clock: Callable[[], float] = time.perf_counter,  # tests have another
 ) -> dict[str, Any]:
     """Real images per second of training (batch, every phase, statistics, EMA) and generated ones of sampling.
 
     Every variant's turn comes once in each of `rounds` rounds, for about `seconds` each of training and of sampling, so
-    that a change of the machine's load meets them all; a figure is of the lower quartile of a round's durations.
+    that a change of the machine's load meets them all; a figure is of the lower quartile of a round's durations. On a
+    device with CUDA graphs the rounds hold replays alone, warm-up and recording lie before the first.
 
     Returns:
         JSON-ready: "schema", "environment", "rounds", "seconds", and "rows" of "variant", "objective", "dataset",
@@ -58,7 +81,7 @@ def measure_speed(
         UserError: data that cannot be had, or that do not fit.
     """
     device = resolve_device(configs[0].device)
-    timed = [_Timed(registry, config, root, device, seconds, announce) for config in configs]
+    timed = [_Timed(registry, config, root, device, seconds, announce, clock) for config in configs]
     for index in range(rounds):
         announce(f"round {index + 1} of {rounds}")
         for one in timed:
@@ -84,12 +107,13 @@ class _Timed:
         device: torch.device,
         seconds: float,
         announce: Callable[[str], None],
+        clock: Callable[[], float],
     ) -> None:
         announce(f"warming up {config.variant.name}")
         images = load_images(registry, config, root, "train")
         conditional = registry.variant(config.variant.name).conditional
         torch.manual_seed(config.seed)
-        self._config, self._device, self._seconds = config, device, seconds
+        self._config, self._device, self._seconds, self._clock = config, device, seconds, clock
         self._gan = build_gan(registry, config, images.shape, images.num_classes)
         self._step = Step(
             gan=self._gan,
@@ -104,21 +128,25 @@ class _Timed:
         self._labels = torch.arange(config.eval.batch_size) % images.num_classes if conditional else None
         self._sampled = self._step.averaged()
         self._times: dict[str, list[float]] = {kind: [] for kind in KINDS}  # seconds per image
-        self._train(config.train.d_steps)
-        self._sample(1)
         # A whole number of generator steps, so that no round has more of them than another.
-        self._steps = config.train.d_steps * self._enough(lambda: self._train(config.train.d_steps))
-        self._batches = self._enough(lambda: self._sample(1))
+        self._steps = self._enough(self._train, warm_up(self._step, config.train.d_steps))
+        self._sample(1)
+        self._batches = self._enough(self._sample, 1)
 
-    def _enough(self, work: Callable[[], None]) -> int:
-        started = time.perf_counter()
-        work()
-        return max(1, round(self._seconds / max(time.perf_counter() - started, 1e-6)))
+    def _enough(self, work: Callable[[int], None], unit: int) -> int:
+        """How much work, a multiple of `unit`, takes the seconds of a round, going by a tenth of that at least."""
+        amount = unit
+        synchronize(self._device)  # deliberate: this is a timing
+        while True:
+            started = self._clock()
+            work(amount)
+            taken = self._clock() - started
+            if taken >= self._seconds / 10:
+                return unit * max(1, round(self._seconds / taken * amount / unit))
+            amount *= 2
 
     def _train(self, steps: int) -> None:
-        end = self._step.state.step + steps
-        while self._step.state.step < end:
-            self._step.advance(min(self._step.longest, end - self._step.state.step))
+        advance(self._step, steps)
         synchronize(self._device)  # deliberate: this is a timing
 
     def _sample(self, batches: int) -> None:
@@ -142,9 +170,9 @@ class _Timed:
             ("train_img_per_s", self._train, self._steps, self._steps * train.batch_size),
             ("sample_img_per_s", self._sample, self._batches, self._batches * evaluation.batch_size),
         ):
-            started = time.perf_counter()
+            started = self._clock()
             work(amount)
-            self._times[kind].append((time.perf_counter() - started) / images)
+            self._times[kind].append((self._clock() - started) / images)
 
     def row(self) -> dict[str, Any]:
         config, gan = self._config, self._gan

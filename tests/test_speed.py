@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pretended import Pretended, pretended_graphs
 
 from ganzoo import speed
 from ganzoo.cli import cli
+from ganzoo.engine.graphs import LONGEST_ROUND
 from ganzoo.errors import RunError, UserError
 from ganzoo.layers import build_config
 from ganzoo.registry import Registry
@@ -44,6 +47,90 @@ def test_every_variant_takes_its_turn_and_all_of_a_step_is_timed(root: Path, mon
     assert wgan[-1] % 2 == 0  # whole generator steps: the preset for digits takes two critic steps for each
     assert document["rows"][2]["objective"] == "wgan-gp"
     assert json.loads(json.dumps(document)) == document
+
+
+class Clock:
+    """Time that passes where it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Costly(Pretended):
+    """Seconds of a GPU whose host is slow: an eager iteration, a recording, a replay."""
+
+    def __init__(self, clock: Clock, fails: bool) -> None:
+        super().__init__()
+        self._clock, self._fails = clock, fails
+
+    def warm_up(self, work: Callable[[], None]) -> None:
+        super().warm_up(work)
+        self._clock.now += 0.02
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        self._clock.now += 1.0
+        replay = super().capture(work)
+        if self._fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+        def timed() -> None:
+            replay()
+            self._clock.now += 0.001
+
+        return timed
+
+
+@pytest.mark.parametrize(
+    ("d_steps", "fails", "per_replay", "steps"),
+    # A round of 0.025 s: 25 replays; or 1.25 eager iterations, of which a generator step takes d_steps
+    [(1, False, 4, 100), (3, False, 6, 150), (LONGEST_ROUND + 1, False, 1, LONGEST_ROUND + 1), (3, True, 1, 3)],
+)
+def test_rounds_are_replays_and_as_many_as_replays_fill_them(
+    d_steps: int, fails: bool, per_replay: int, steps: int, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither sized by eager iterations, nor with a warm-up or a recording in the first, nor cut into short replays."""
+    clock = Clock()
+
+    def sampled(*arguments: Any, **options: Any) -> Iterator[Any]:
+        clock.now += 0.01
+        yield
+
+    original = speed.Step.advance
+
+    def advance(step: Any, room: int) -> None:
+        (backend,) = made
+        before = len(backend.events)
+        original(step, room)
+        if len(backend.events) == before:  # a recording has failed before, and the backend is not asked any more
+            backend.events.append("eager")
+            clock.now += 0.02
+
+    monkeypatch.setattr(speed, "generate", sampled)
+    monkeypatch.setattr(speed.Step, "advance", advance)
+    marks: list[int] = []
+    counted: list[int] = []
+
+    def announce(line: str) -> None:
+        if line.startswith("round"):
+            (backend,) = made
+            marks.append(len(backend.events))
+            counted.append(backend.state.step)
+
+    registry = Registry.load(environ={})
+    sets = ["variant.width=4", "train.batch_size=4", f"train.d_steps={d_steps}"]
+    config = build_config(registry, variant="gan", sets=sets)
+    with pretended_graphs(lambda: Costly(clock, fails)) as made:
+        document = measure_speed(registry, [config], root=root, rounds=3, seconds=0.025, announce=announce, clock=clock)
+    (backend,) = made
+    assert backend.events.count("capture") > 0
+    assert set(backend.events[marks[0] :]) == {"eager" if fails else "replay"}
+    assert counted[1] - counted[0] == counted[2] - counted[1] == steps
+    assert marks[1] - marks[0] == steps // per_replay
+    per_iteration = 0.02 if fails else 0.001 / per_replay
+    assert document["rows"][0]["train_img_per_s"] == pytest.approx(4 / per_iteration)
 
 
 def test_a_round_that_was_disturbed_does_not_count() -> None:

@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import gc
 import signal
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pretended import Pretended, pretended_graphs
 from torch import Tensor, nn
 
-import ganzoo.engine.step
 from ganzoo.config import Train
 from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cuda_graphs import CudaGraphs
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
-from ganzoo.engine.graphs import LONGEST_ROUND, WARM_UP, Iterations
-from ganzoo.engine.state import TrainState, _restore_optimizer
-from ganzoo.engine.statistics import Statistics
+from ganzoo.engine.graphs import LONGEST_ROUND, WARM_UP
+from ganzoo.engine.state import _restore_optimizer
 from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
 from ganzoo.job import run_job
@@ -33,51 +31,6 @@ from ganzoo.stopping import Stop, Stopped
 
 CPU = torch.device("cpu")
 FP32 = Precision(name="fp32", device_type="cpu")
-
-
-class Pretended:
-    """Does as CUDA graphs do: a capture runs Python and changes no tensor, a replay changes tensors alone."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-        self.capturing = False
-        self.state: TrainState
-        self.statistics: Statistics
-
-    def tensors(self) -> list[Tensor]:
-        state = self.state
-        modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema]
-        found = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
-        for phase in state.phases:
-            found += [v for values in phase.optimizer.state.values() for v in values.values() if isinstance(v, Tensor)]
-        return found + list(self.statistics._sums.values())
-
-    def warm_up(self, work: Callable[[], None]) -> None:
-        self.events.append("eager")
-        work()
-
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        self.events.append("capture")
-        tensors = self.tensors()
-        before = [tensor.detach().clone() for tensor in tensors]
-        self.capturing = True
-        try:
-            with preserved_random_state(CPU):
-                work()
-        finally:
-            self.capturing = False
-            with torch.no_grad():
-                for tensor, value in zip(tensors, before, strict=True):
-                    tensor.copy_(value)
-
-        def replay() -> None:
-            self.events.append("replay")
-            counted = Counter(self.statistics.counted)
-            work()
-            self.statistics.counted.clear()
-            self.statistics.counted.update(counted)
-
-        return replay
 
 
 class G(nn.Module):
@@ -305,29 +258,9 @@ TINY = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def pretended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], contextlib.AbstractContextManager[list[Pretended]]]:
-    @contextlib.contextmanager
-    def pretend() -> Iterator[list[Pretended]]:
-        made: list[Pretended] = []
-
-        def make(**arguments: Any) -> Iterations:
-            backend = arguments["backend"] = Pretended()
-            backend.state, backend.statistics = arguments["state"], arguments["statistics"]
-            made.append(backend)
-            return Iterations(**arguments)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(ganzoo.engine.step, "cuda_graphs", lambda device: Pretended())
-            patch.setattr(ganzoo.engine.step, "Iterations", make)
-            yield made
-
-    return pretend
-
-
 @pytest.mark.parametrize("variant", ["dcgan", "wgan-gp"])
 def test_a_run_from_graphs_ticks_saves_and_resumes_as_an_eager_one(
-    registry: Registry, data_root: Path, tmp_path: Path, variant: str, pretended: Any, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, data_root: Path, tmp_path: Path, variant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = build_config(registry, variant=variant, dataset="digits", sets=TINY)
     told: list[str] = []
@@ -342,7 +275,7 @@ def test_a_run_from_graphs_ticks_saves_and_resumes_as_an_eager_one(
 
         def on_end(self, result: dict[str, Any]) -> None: ...
 
-    with pretended() as made:
+    with pretended_graphs() as made:
         result = run_job(registry, config, tmp_path / "graphs", root=data_root, announce=told.append)
         with monkeypatch.context() as patch:
             patch.setattr("ganzoo.engine.loop.SAVE_SECONDS", 0.0)

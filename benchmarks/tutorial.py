@@ -1,0 +1,162 @@
+"""The loop that tutorials write: fp32, eager, its losses read and logged at each step. With a DataLoader, which takes
+images through torchvision transforms one by one, or on images that lie on the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from ganzoo.config import RunConfig
+from ganzoo.registry import Registry
+from ganzoo.snapshots import build_gan
+
+IMAGES = 60_000
+SIZE = 32
+
+Work = Callable[[int], None]
+"""A warm loop, to be told how many iterations."""
+
+
+class Drawings(Dataset[Tensor]):
+    """As torchvision's MNIST gives them: 28x28 arrays become PIL images and go through the transforms one by one."""
+
+    def __init__(self) -> None:
+        self.images = np.random.default_rng(0).integers(0, 256, (IMAGES, 28, 28), dtype=np.uint8)
+        self.transform = transforms.Compose(
+            [transforms.Resize(SIZE), transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
+        )
+
+    def __len__(self) -> int:
+        return IMAGES
+
+    def __getitem__(self, index: int) -> Tensor:
+        image: Tensor = self.transform(Image.fromarray(self.images[index]))
+        return image
+
+
+def endless(loader: DataLoader[Tensor]) -> Iterator[Tensor]:
+    while True:
+        yield from loader
+
+
+def tutorial_gan(
+    config: RunConfig, generator: nn.Module, discriminator: nn.Module, z_dim: int, device: torch.device
+) -> Callable[[Tensor], None]:
+    """A step as in PyTorch's DCGAN tutorial: D on real, D on fake, then G through D."""
+    d_adam, g_adam = optimizers(config, generator, discriminator)
+    log: dict[str, list[float]] = {"d": [], "g": [], "d_x": [], "d_g": []}
+
+    def step(real: Tensor) -> None:
+        real = real.to(device)
+        ones, zeros = torch.ones(len(real), device=device), torch.zeros(len(real), device=device)
+        discriminator.zero_grad()
+        output = discriminator(real, None)
+        d_real = F.binary_cross_entropy_with_logits(output, ones)
+        d_real.backward()
+        log["d_x"].append(output.sigmoid().mean().item())
+        fake = generator(torch.randn(len(real), z_dim, device=device), None)
+        output = discriminator(fake.detach(), None)
+        d_fake = F.binary_cross_entropy_with_logits(output, zeros)
+        d_fake.backward()
+        log["d"].append((d_real + d_fake).item())
+        d_adam.step()
+        generator.zero_grad()
+        output = discriminator(fake, None)
+        g_loss = F.binary_cross_entropy_with_logits(output, ones)
+        g_loss.backward()
+        log["d_g"].append(output.sigmoid().mean().item())
+        log["g"].append(g_loss.item())
+        g_adam.step()
+
+    return step
+
+
+def tutorial_wgan_gp(
+    config: RunConfig, generator: nn.Module, critic: nn.Module, z_dim: int, device: torch.device
+) -> Callable[[Tensor], None]:
+    """A critic step with gradient penalty, and every `d_steps`th time a step of G."""
+    d_adam, g_adam = optimizers(config, generator, critic)
+    log: dict[str, list[float]] = {"d": [], "g": []}
+    steps = 0
+
+    def step(real: Tensor) -> None:
+        nonlocal steps
+        real = real.to(device)
+        critic.zero_grad()
+        fake = generator(torch.randn(len(real), z_dim, device=device), None).detach()
+        mix = torch.rand(len(real), 1, 1, 1, device=device)
+        between = (mix * real + (1 - mix) * fake).requires_grad_(True)
+        output = critic(between, None)
+        gradients = torch.autograd.grad(output, between, torch.ones_like(output), create_graph=True)[0]
+        penalty = ((gradients.view(len(real), -1).norm(2, dim=1) - 1) ** 2).mean()
+        d_loss = critic(fake, None).mean() - critic(real, None).mean() + 10 * penalty
+        d_loss.backward()
+        d_adam.step()
+        log["d"].append(d_loss.item())
+        steps += 1
+        if steps % config.train.d_steps == 0:
+            generator.zero_grad()
+            g_loss = -critic(generator(torch.randn(len(real), z_dim, device=device), None), None).mean()
+            g_loss.backward()
+            g_adam.step()
+            log["g"].append(g_loss.item())
+
+    return step
+
+
+def optimizers(
+    config: RunConfig, generator: nn.Module, discriminator: nn.Module
+) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+    betas = (config.train.beta1, config.train.beta2)
+    return (
+        torch.optim.Adam(discriminator.parameters(), lr=config.train.d_lr, betas=betas),
+        torch.optim.Adam(generator.parameters(), lr=config.train.g_lr, betas=betas),
+    )
+
+
+def tutorial_step(registry: Registry, config: RunConfig, device: torch.device) -> Callable[[Tensor], None]:
+    """The tutorial's step, to be given real images, float32 `[N,1,SIZE,SIZE]` in [-1, 1]."""
+    torch.manual_seed(0)
+    gan = build_gan(registry, config, (1, SIZE, SIZE), 0)
+    generator, discriminator = gan.generator.to(device), gan.discriminator.to(device)
+    make = tutorial_wgan_gp if config.objective.name == "wgan-gp" else tutorial_gan
+    return make(config, generator, discriminator, gan.z_dim, device)
+
+
+def loaded(registry: Registry, config: RunConfig, device: torch.device, *, workers: int = 2) -> Work:
+    """The tutorial's loop. `workers`: of its DataLoader."""
+    step = tutorial_step(registry, config, device)
+    loader = DataLoader(
+        Drawings(), batch_size=config.train.batch_size, shuffle=True, num_workers=workers, drop_last=True
+    )
+    batches = endless(loader)
+
+    def work(iterations: int) -> None:
+        for _ in range(iterations):
+            step(next(batches))
+
+    work(5)
+    return work
+
+
+def resident(registry: Registry, config: RunConfig, device: torch.device) -> Work:
+    """The tutorial's step on images that lie on the device, as floats already: nothing is decoded, nothing waits for a
+    DataLoader. A batch is a random choice.
+    """
+    step = tutorial_step(registry, config, device)
+    images = torch.rand(IMAGES, 1, SIZE, SIZE, device=device) * 2 - 1
+
+    def work(iterations: int) -> None:
+        for _ in range(iterations):
+            step(images[torch.randint(IMAGES, (config.train.batch_size,), device=device)])
+
+    work(5)
+    return work
