@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
@@ -275,16 +277,15 @@ def test_activations_may_work_in_place(layer: Any, samples: int) -> None:
     assert error(gradient, wanted.double()) < 1e-4
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        nn.Conv2d(64, 64, 4, stride=2, padding=1),
-        nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1),
-        nn.Conv2d(1, 8, 4, stride=2, padding=1),
-        nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1),
-    ],
-    ids=["winograd", "winograd transposed", "columns", "columns transposed"],
-)
+LAYERS: list[Any] = [
+    nn.Conv2d(64, 64, 4, stride=2, padding=1),
+    nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1),
+    nn.Conv2d(1, 8, 4, stride=2, padding=1),
+    nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=["winograd", "winograd transposed", "columns", "columns transposed"])
 def test_what_a_convolution_returns_is_no_view(layer: Any) -> None:
     """Autograd copies for whatever works in place on a view, and hands its gradient on in another layout."""
     x = torch.randn(2, layer.in_channels, 8, 8)
@@ -405,3 +406,59 @@ def test_kept_memory_is_not_faulted_in_again() -> None:
         for how in ("keep", "not")
     }
     assert faults["keep"] < faults["not"] / 4  # a busy machine has some faults of its own
+
+
+@pytest.mark.parametrize("options", [{"stride": 2}, {"stride": 2, "padding": -1}, {"padding": (0, -1)}])
+def test_what_torch_refuses_is_refused(options: dict[str, Any]) -> None:
+    """A kernel larger than the image, and an image that is cropped by its padding."""
+    x, weight = torch.randn(2, 1, 3, 3), torch.randn(8, 1, 4, 4)
+    with pytest.raises(RuntimeError) as theirs:
+        F.conv2d(x, weight, **options)
+    with fast_operations(), pytest.raises(RuntimeError) as ours:
+        F.conv2d(x, weight, **options)
+    assert str(ours.value) == str(theirs.value)
+
+
+@pytest.mark.parametrize("changed", ["input", "weight"])
+@pytest.mark.parametrize("layer", LAYERS, ids=["winograd", "winograd transposed", "columns", "columns transposed"])
+def test_what_has_changed_since_is_not_differentiated(layer: Any, changed: str) -> None:
+    x = torch.randn(2, layer.in_channels, 8, 8, requires_grad=True) * 1
+    with fast_operations():
+        y = layer(x)
+    with torch.no_grad():
+        (x if changed == "input" else layer.weight).mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+class Named(Tensor):
+    """As a library's own kind of tensor."""
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=["winograd", "winograd transposed", "columns", "columns transposed"])
+def test_tensors_of_a_kind_of_their_own_stay_so(layer: Any) -> None:
+    x = torch.randn(2, layer.in_channels, 8, 8).as_subclass(Named)
+    with fast_operations():
+        assert type(nn.BatchNorm2d(layer.in_channels)(x)) is Named
+        assert type(layer(x)) is Named
+
+
+def test_fake_tensors_leave_nothing_behind() -> None:
+    layer = nn.Conv2d(64, 64, 4, stride=2, padding=1)
+    x = torch.randn(3, 64, 20, 12)
+    Maps.of.cache_clear()
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake, fast_operations():
+        assert layer(fake.from_tensor(x)).shape == (3, 64, 10, 6)
+        assert nn.BatchNorm2d(64)(fake.from_tensor(x)).shape == x.shape
+    with fast_operations():
+        torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight, layer.bias, 2, 1), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")  # torch's own, at the first use
+def test_forward_differentiation_is_torchs() -> None:
+    x, along = torch.randn(2, 64, 8, 8), torch.randn(2, 64, 8, 8)
+    network = nn.Sequential(nn.Conv2d(64, 64, 4, stride=2, padding=1), nn.ReLU())
+    with fast_operations(), forward_ad.dual_level():
+        found = forward_ad.unpack_dual(network(forward_ad.make_dual(x, along))).tangent
+    _, wanted = torch.func.jvp(network, (x,), (along,))
+    torch.testing.assert_close(found, wanted)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.config import Train
-from ganzoo.engine.optimizers import FusedAdam, make_optimizer
+from ganzoo.engine.optimizers import FusedAdam, is_dense, make_optimizer
 from ganzoo.engine.winograd import lay_out
 
 Layout = Callable[[Tensor], Tensor]
@@ -129,3 +129,40 @@ def test_its_state_goes_on_in_torchs_adam() -> None:
     other.load_state_dict(optimizer.state_dict())
     for weight, state in zip(weights, optimizer.state.values(), strict=True):
         assert torch.equal(other.state[weight]["exp_avg"], state["exp_avg"])
+
+
+def test_a_parameter_with_gaps_is_stepped_and_its_neighbours_are_not() -> None:
+    """torch's fused kernel takes what lies in the gaps for the parameter's numbers."""
+    results = []
+    for how in (True, False):
+        whole = torch.arange(40.0).view(4, 10) / 40
+        parameter = nn.Parameter(whole[:, 1:4])
+        optimizer = make_optimizer([parameter, nn.Parameter(torch.ones(3))], Train(), 0.1, plain=how)
+        for step in range(3):
+            parameter.grad = torch.linspace(-1, 1, 12).view(4, 3) * (step + 1)
+            optimizer.step()
+        results.append(whole)
+    assert torch.equal(*results)
+    untouched = torch.arange(40.0).view(4, 10) / 40
+    for columns in (slice(0, 1), slice(4, None)):
+        assert torch.equal(results[1][:, columns], untouched[:, columns])
+    assert not torch.equal(results[1][:, 1:4], untouched[:, 1:4])
+
+
+@pytest.mark.parametrize(
+    ("tensor", "dense"),
+    [
+        (torch.zeros(3, 4), True),
+        (torch.zeros(3, 4).T, True),
+        (torch.zeros(2, 3, 4, 4).contiguous(memory_format=torch.channels_last), True),
+        (lay_out(torch.zeros(2, 3, 4, 4)), True),
+        (torch.zeros(()), True),
+        (torch.zeros(3, 0), True),
+        (torch.zeros(3, 1)[:, :1], True),
+        (torch.zeros(3, 4)[:, 1:], False),
+        (torch.zeros(8)[::2], False),
+        (torch.zeros(1).expand(3), False),
+    ],
+)
+def test_what_is_dense(tensor: Tensor, dense: bool) -> None:
+    assert is_dense(tensor) is dense
