@@ -79,6 +79,9 @@ class Pretended:
 
         return replay
 
+    def forget(self) -> None:
+        self.events.append("forget")
+
 
 class G(nn.Module):
     def __init__(self) -> None:
@@ -279,7 +282,7 @@ def test_graphs_of_a_network_that_an_observer_has_moved_are_recorded_again() -> 
     advance(step, 20)
     assert backend.events.count("capture") == 2
     assert backend.events[-8:] == ["replay"] * 8
-    assert backend.events[-10:-8] == ["replay", "capture"]
+    assert backend.events[-11:-8] == ["replay", "forget", "capture"]
 
 
 def test_a_long_round_of_phases_is_replayed_one_iteration_at_a_time() -> None:
