@@ -161,9 +161,10 @@ class Reached:
 
     def _class(self, kind: type) -> Iterator[tuple[str, Any]]:
         """Of a plugin's module: its methods, and what it counts in itself."""
-        for name, one in vars(kind).items():
-            if isinstance(one, _ATOMS) and not name.startswith("__"):
-                self.undo.append(partial(setattr, kind, name, one))
+        members = dict(vars(kind))
+        counts = {name: one for name, one in members.items() if isinstance(one, _ATOMS) and not name.startswith("__")}
+        self.undo.append(partial(_reset_class, kind, frozenset(members), counts))
+        for name, one in members.items():
             if not name.startswith("__") or isinstance(one, _FUNCTIONS):
                 yield f"{kind.__name__}.{name}", one
 
@@ -225,6 +226,14 @@ def _set_state(generator: torch.Generator, state: Tensor) -> None:
 def _copy_into(tensor: Tensor, value: Tensor) -> None:
     with torch.no_grad():
         tensor.copy_(value)
+
+
+def _reset_class(kind: type, names: Collection[str], counts: dict[str, Any]) -> None:
+    for name in vars(kind).keys() - names:
+        delattr(kind, name)
+    for name, one in counts.items():
+        if vars(kind).get(name) is not one:
+            setattr(kind, name, one)
 
 
 def _refill_set(values: set[Any], content: set[Any]) -> None:

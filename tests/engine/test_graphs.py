@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pretended import CPU, FP32, LOSSES, D, G, Pretended, advance, assert_same_training, make_step
 from torch import Tensor, nn
 
 import ganzoo.engine.step
@@ -20,130 +20,14 @@ from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cuda_graphs import CudaGraphs
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
 from ganzoo.engine.graphs import LONGEST_ROUND, WARM_UP, Iterations
-from ganzoo.engine.state import TrainState, _restore_optimizer
-from ganzoo.engine.statistics import Statistics
+from ganzoo.engine.state import _restore_optimizer
 from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
 from ganzoo.job import run_job
 from ganzoo.layers import build_config
-from ganzoo.objectives import Losses, gradient_penalty
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.stopping import Stop, Stopped
-
-CPU = torch.device("cpu")
-FP32 = Precision(name="fp32", device_type="cpu")
-
-
-class Pretended:
-    """Does as CUDA graphs do: a capture runs Python and changes no tensor, a replay changes tensors alone."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-        self.capturing = False
-        self.state: TrainState
-        self.statistics: Statistics
-
-    def tensors(self) -> list[Tensor]:
-        state = self.state
-        modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema]
-        found = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
-        for phase in state.phases:
-            found += [v for values in phase.optimizer.state.values() for v in values.values() if isinstance(v, Tensor)]
-        return found + list(self.statistics._sums.values())
-
-    def warm_up(self, work: Callable[[], None]) -> None:
-        self.events.append("eager")
-        work()
-
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        self.events.append("capture")
-        tensors = self.tensors()
-        before = [tensor.detach().clone() for tensor in tensors]
-        self.capturing = True
-        try:
-            with preserved_random_state(CPU):
-                work()
-        finally:
-            self.capturing = False
-            with torch.no_grad():
-                for tensor, value in zip(tensors, before, strict=True):
-                    tensor.copy_(value)
-
-        def replay() -> None:
-            self.events.append("replay")
-            counted = Counter(self.statistics.counted)
-            work()
-            self.statistics.counted.clear()
-            self.statistics.counted.update(counted)
-
-        return replay
-
-    def forget(self) -> None:
-        self.events.append("forget")
-
-
-class G(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 16))
-
-    def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        return torch.tanh(self.layers(z)).view(-1, 1, 4, 4)
-
-
-class D(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(16, 8), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(8, 1))
-
-    def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        return self.layers(images.flatten(1)).squeeze(1)
-
-
-LOSSES = Losses(
-    d_loss=lambda real, fake: fake - real,
-    g_loss=lambda fake, real: -fake,
-    penalty=lambda critic, real, fake: 10 * gradient_penalty(critic, real, fake),
-)
-
-
-def make_step(backend: Pretended | None, *, critic: type[nn.Module] = D, d_steps: int = 1, **options: Any) -> Step:
-    torch.manual_seed(0)
-    pixels = torch.randint(0, 256, (50, 1, 4, 4), dtype=torch.uint8)
-    step = Step(
-        gan=GAN(generator=G(), discriminator=critic(), z_dim=3),
-        losses=LOSSES,
-        sampler=make_sampler(make_images(pixels, None), batch_size=8, device=CPU, seed=0),
-        config=Train(batch_size=8, d_steps=d_steps, ema_kimg=0.1),
-        num_classes=0,
-        device=CPU,
-        precision=FP32,
-        graphs=backend,
-        **options,
-    )
-    if backend is not None:
-        backend.state, backend.statistics = step.state, step.statistics
-    torch.manual_seed(1)
-    return step
-
-
-def advance(step: Step, to: int) -> dict[str, float]:
-    """Iterations up to `to`, in the longest replays that fit, and their statistics."""
-    while step.state.step < to:
-        step.advance(to - step.state.step)
-    assert step.state.step == to
-    return step.statistics.read()
-
-
-def assert_same_training(step: Step, eager: Step) -> None:
-    for ours, theirs in ((step.state.gan.generator, eager.state.gan.generator),
-                         (step.state.gan.discriminator, eager.state.gan.discriminator)):  # fmt: skip
-        expected = theirs.state_dict()
-        assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
-        assert not any(parameter.requires_grad or parameter.grad is not None for parameter in ours.parameters())
-    for average, expected_average in zip(step.state.ema.parameters(), eager.state.ema.parameters(), strict=True):
-        torch.testing.assert_close(average, expected_average, rtol=1e-5, atol=1e-6)  # its decay is in float32 there
 
 
 @pytest.mark.parametrize("d_steps", [1, 2])
