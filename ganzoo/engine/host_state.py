@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Collection
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from ganzoo.engine.reached import Reached, frozen
+from ganzoo.engine.reached import NOTHING, Reached, global_generators, same
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 
@@ -50,7 +46,7 @@ class HostState:
         ]
         self._roots: dict[str, Any] = {**self._networks, **{f"{p.name}'s loss": p.loss for p in state.phases}}
         self._found = Reached(self._roots, self._device_type)
-        self._generators = _generators(self._device_type)
+        self._generators = global_generators(self._device_type)
 
     def replaced(self) -> str | None:
         """The name of a parameter, a buffer or an optimizer's tensor that is another object now."""
@@ -58,7 +54,7 @@ class HostState:
 
     def drawn(self) -> str | None:
         """The name of a global generator of the host that has been drawn from."""
-        now = _generators(self._device_type)
+        now = global_generators(self._device_type)
         return next((name for name, (state, _) in self._generators.items() if now[name][0] != state), None)
 
     def changed(self, read: Collection[int]) -> str | None:
@@ -67,12 +63,12 @@ class HostState:
         """
         before, now = self._found.values, Reached(self._roots, self._device_type).values
         for where in (*before, *(now.keys() - before.keys())):
-            old, new = before.get(where, _NOTHING), now.get(where, _NOTHING)
+            old, new = before.get(where, NOTHING), now.get(where, NOTHING)
             if isinstance(old, Tensor) and isinstance(new, Tensor):
                 if old is not new and id(old) in read:
                     return where
-            elif old is not new and (type(old) is not type(new) or (old != new and not (old != old and new != new))):
-                return where  # NaN is NaN
+            elif not same(old, new):
+                return where
         return None
 
     def keep_counts(self) -> None:
@@ -92,18 +88,3 @@ class HostState:
         for _, put_back in self._generators.values():
             put_back()
         self.keep_counts()
-
-
-_NOTHING = object()
-
-
-def _generators(device_type: str) -> dict[str, tuple[Any, Callable[[], None]]]:
-    """State of each global generator of the host, and how it is put back."""
-    pythons, numpys, torchs = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()
-    found: dict[str, tuple[Any, Callable[[], None]]] = {
-        "Python's random": (pythons, partial(random.setstate, pythons)),
-        "numpy.random": (frozen(numpys), partial(np.random.set_state, numpys)),
-    }
-    if device_type != "cpu":
-        found["torch's generator of the CPU"] = (frozen(torchs.numpy()), partial(torch.set_rng_state, torchs))
-    return found

@@ -37,6 +37,27 @@ _FUNCTIONS = (types.FunctionType, types.MethodType, staticmethod, classmethod, p
 _MODULES_OWN = ("_parameters", "_buffers", "_modules")
 
 
+NOTHING = object()
+"""In place of a value that is not there."""
+
+
+def same(one: Any, other: Any) -> bool:
+    """Of two values of `Reached` that are no tensors. NaN is NaN."""
+    return one is other or (type(one) is type(other) and (one == other or (one != one and other != other)))
+
+
+def global_generators(device_type: str) -> dict[str, tuple[Any, Callable[[], None]]]:
+    """State of each global generator of the host, and how it is put back."""
+    pythons, numpys, torchs = random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state()
+    found: dict[str, tuple[Any, Callable[[], None]]] = {
+        "Python's random": (pythons, partial(random.setstate, pythons)),
+        "numpy.random": (frozen(numpys), partial(np.random.set_state, numpys)),
+    }
+    if device_type != "cpu":
+        found["torch's generator of the CPU"] = (frozen(torchs.numpy()), partial(torch.set_rng_state, torchs))
+    return found
+
+
 class Reached:
     """All values that are reached from `roots`, by where they are, and how what holds them is put back."""
 

@@ -60,14 +60,15 @@ class Step:
         self.statistics = Statistics(device)
         # For networks alone: optimizers and all else would pay for being watched.
         self._operations = fast_operations(plain=plain)
-        shape = sampler.shape
+        pixels, labels = sampler.batch(0)
+        labels = labels if num_classes else None
         phases = make_phases(
             gan,
             losses,
             config,
             precision,
             self.statistics,
-            passes=passes_of(gan.discriminator, shape, num_classes, device, config.batch_size),
+            passes="two" if gan.batch_dependent else passes_of(gan.discriminator, to_float(pixels), labels),
             operations=self._operations,
             plain=plain,
             capturable=device.type == "cuda" and not plain,

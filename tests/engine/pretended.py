@@ -101,12 +101,13 @@ def make_step(
     critic: Callable[[], nn.Module] = D,
     losses: Losses = LOSSES,
     d_steps: int = 1,
+    batch_dependent: bool = False,
     **options: Any,
 ) -> Step:
     torch.manual_seed(0)
     pixels = torch.randint(0, 256, (50, 1, 4, 4), dtype=torch.uint8)
     step = Step(
-        gan=GAN(generator=G(), discriminator=critic(), z_dim=3),
+        gan=GAN(generator=G(), discriminator=critic(), z_dim=3, batch_dependent=batch_dependent),
         losses=losses,
         sampler=make_sampler(make_images(pixels, None), batch_size=8, device=CPU, seed=0),
         config=Train(batch_size=8, d_steps=d_steps, ema_kimg=0.1),
