@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -380,6 +381,39 @@ def test_a_failed_capture_leaves_stream_generator_and_allocator_usable(monkeypat
         backend.capture(work)
     assert (collecting, gc.isenabled()) == ([False], True)  # a graph that is collected meanwhile ends the capture
     assert calls == [("stream", default), ("state", "spare"), ("pool", 0, (0, 1))]
+
+
+def test_graphs_that_are_recorded_again_have_a_pool_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What outlives the old graphs still lies in theirs, which torch then refuses to fill."""
+    handles, pools = itertools.count(), list[int]()
+
+    class Graph:
+        replay = None
+
+    class Stream:
+        device = torch.device("cuda", 0)
+
+    class Generator:
+        def clone_state(self) -> None: ...
+
+    @contextlib.contextmanager
+    def graph(*arguments: Any, pool: int, **options: Any) -> Iterator[None]:
+        pools.append(pool)
+        yield
+
+    for name, value in {
+        "current_stream": lambda device: Stream(), "default_stream": lambda device: None,
+        "graph_pool_handle": lambda: next(handles), "CUDAGraph": Graph, "graph": graph,
+        "default_generators": [Generator()], "device": lambda device: contextlib.nullcontext(),
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, value)
+    backend = CudaGraphs(torch.device("cuda", 0))
+    for _ in range(2):
+        backend.capture(lambda: None)
+    backend.forget()
+    for _ in range(2):
+        backend.capture(lambda: None)
+    assert pools == [0, 0, 1, 1]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
