@@ -32,3 +32,4 @@ class GAN:
     generator: nn.Module
     discriminator: nn.Module
     z_dim: int
+    batch_dependent: bool = False  # True: D looks at the whole batch; it judges real and generated images separately

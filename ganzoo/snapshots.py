@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -71,7 +72,7 @@ def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int]
                     f"'{variant.name}' has batch norm ('{name}')",
                     "build the critic without it when config.per_sample_critic is true, or use another objective",
                 )
-    return gan
+    return dataclasses.replace(gan, batch_dependent=True) if variant.batch_dependent else gan
 
 
 @torch.no_grad()

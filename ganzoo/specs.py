@@ -60,6 +60,7 @@ class Variant(Spec):
     channels: tuple[int, ...] = (1, 3)
     objective: str = "non-saturating"  # default objective
     per_sample_critic: bool = True  # False: cannot build D without batch norm, so no gradient penalty
+    batch_dependent: bool = False  # True: D looks at the whole batch by other means than batch norm; always two passes
     defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.g_lr": 2e-4}: its paper's recipe
 
 

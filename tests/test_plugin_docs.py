@@ -46,6 +46,11 @@ def test_every_hook_has_a_section(hook: str) -> None:
     assert "Target: `(" in section(hook)
 
 
+def test_what_decides_how_a_variant_is_trained_is_documented() -> None:
+    text = section("register_variants")
+    assert all(f"`{name}=" in text for name in ("conditional", "sizes", "per_sample_critic", "batch_dependent"))
+
+
 def test_the_objective(tmp_path: Path) -> None:
     spec = spec_of("register_objectives", tmp_path)
     losses = spec.load()(defaults(spec))

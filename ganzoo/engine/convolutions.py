@@ -205,16 +205,20 @@ def is_ours(*tensors: Tensor) -> bool:
     )
 
 
+_KINDS = torch._C._TorchDispatchModeKey
+_PRETENDING = (_KINDS.FAKE, _KINDS.PROXY, _KINDS.FUNCTIONAL)
+
+
 def ordinary() -> bool:
     """False where torch watches operations: in a checkpoint, which does them again without us and has to get the same;
-    under a transform of torch.func; in forward-mode differentiation; while compiling or tracing; where a mode takes
-    operations, such as one of fake tensors; in inference mode.
+    under a transform of torch.func; in forward-mode differentiation; while compiling or tracing; with fake tensors; in
+    inference mode.
     """
     watched = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
     return not (
         watched
         or torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack()
+        or any(torch._C._get_dispatch_mode(kind) is not None for kind in _PRETENDING)
         or forward_ad._current_level >= 0
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()

@@ -13,7 +13,7 @@ from ganzoo.engine.graphs import Backend
 
 
 class CudaGraphs:
-    """The real backend: one memory pool for all graphs of a run, which are replayed one after the other.
+    """The real backend: one memory pool for all graphs of a run that live, which are replayed one after the other.
 
     Warm-up and capture are on one stream. It must be the run's own: libraries keep a workspace for each stream, and
     graphs that were captured with the same one must not run at the same time, as those of concurrent runs do.
@@ -69,6 +69,11 @@ class CudaGraphs:
             raise (cause[0] if cause else error) from None
         replay: Callable[[], None] = graph.replay
         return replay
+
+    def forget(self) -> None:
+        # Tensors that outlive the graphs (an activation that a plugin keeps) still lie in their pool: the allocator
+        # refuses to fill a pool whose graphs are gone.
+        self._pool = torch.cuda.graph_pool_handle()
 
 
 @contextlib.contextmanager

@@ -12,9 +12,13 @@ What makes a replay equal to an eager iteration:
   drawn, dropout included. `torch.cuda.get_rng_state` and `set_rng_state` read and write that same state between
   replays: states may be saved and restored while graphs live.
 - Whatever Python does besides launching kernels is done once, at capture. Counts of statistics are added again at each
-  replay; gradients are made and dropped inside (they live in the graphs' memory pool); a network that replaces its
-  buffers instead of writing to them, or counts its calls in an attribute, is noticed and trained eagerly. One that
-  keeps state elsewhere (in a list, or in a tensor that is no buffer) cannot be noticed and must not be replayed.
+  replay; gradients are made and dropped inside (they live in the graphs' memory pool). A network or a loss that goes by
+  more than that is noticed and trained eagerly, by three signs. Its capture has drawn random numbers from a generator
+  of the host, or has left a parameter, a buffer, a number or a tensor that it reads back another one than it found (see
+  `HostState` for where is looked); or two of the eager iterations and the capture have not called the same functions of
+  torch with the same numbers, wherever the cause may be: a clock, a cycle, another file's global (see `Calls`).
+  What cannot be noticed: state out of `HostState`'s reach that acts for the first time after the capture (a schedule in
+  a generator function, say, or in another process), and Python within a backward pass that goes by such state.
 - Graphs hold addresses. Between two ticks nothing moves a tensor; whether an observer has, is looked up after each.
 """
 
@@ -24,12 +28,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ganzoo.engine.calls import Call, Calls, difference
+from ganzoo.engine.host_state import HostState
 from ganzoo.engine.phases import Phase
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
@@ -86,6 +91,10 @@ class Backend(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """What was captured is not called again: later captures share no memory with it."""
+        ...
+
 
 class Iterations:
     """Runs iterations: the first few of each pattern eagerly, as training like any other, then from a graph.
@@ -113,6 +122,7 @@ class Iterations:
         self._buffers: list[_Buffers] = []
         self._warm: dict[Pattern, int] = {}
         self._counts: dict[Pattern, Counter[str]] = {}  # values an eager iteration adds to the statistics
+        self._calls: dict[Pattern, list[list[Call]]] = {}  # of torch, by each eager iteration but the first
         self._graphs: dict[tuple[Pattern, ...], _Graph] = {}
         self._addresses: list[int] = []  # of what the graphs read and write
 
@@ -140,7 +150,10 @@ class Iterations:
         """Do them, one after the other."""
         self._fill(iterations)
         if self._graphs and not self._statistics.counted and _addresses(self._state) != self._addresses:
-            self._graphs.clear()  # the first iteration after a tick, and an observer has moved a network: record again
+            # The first iteration after a tick, and an observer has moved a network: record again.
+            self._graphs.clear()
+            if self._backend is not None:
+                self._backend.forget()
         key = tuple(iteration.pattern for iteration in iterations)
         graph = self._graphs.get(key)
         if (
@@ -154,13 +167,23 @@ class Iterations:
             self._statistics.count(graph.counts)
             return
         for index, iteration in enumerate(iterations):
-            before = Counter(self._statistics.counted)
             if self._backend is None:
                 self._do(index, iteration)
             else:
-                self._backend.warm_up(partial(self._do, index, iteration))
-            self._counts[iteration.pattern] = self._statistics.counted - before
-            self._warm[iteration.pattern] = self._warm.get(iteration.pattern, 0) + 1
+                self._warm_up(self._backend, index, iteration)
+
+    def _warm_up(self, backend: Backend, index: int, iteration: Iteration) -> None:
+        pattern, before, calls = iteration.pattern, Counter(self._statistics.counted), list[Calls]()
+        backend.warm_up(lambda: calls.append(self._watched(index, iteration)))
+        self._counts[pattern] = self._statistics.counted - before
+        self._warm[pattern] = self._warm.get(pattern, 0) + 1
+        if self._warm[pattern] > 1:  # the first one makes what the others find
+            self._calls.setdefault(pattern, []).append(calls[0].made)
+
+    def _watched(self, index: int, iteration: Iteration) -> Calls:
+        with Calls(self._state.device, [phase.optimizer for phase in iteration.due]) as calls:
+            self._do(index, iteration)
+        return calls
 
     def _do(self, index: int, iteration: Iteration) -> None:
         buffers = self._buffers[index]
@@ -175,22 +198,29 @@ class Iterations:
 
     def _capture(self, key: tuple[Pattern, ...], iterations: Sequence[Iteration]) -> _Graph | None:
         assert self._backend is not None
-        host = _HostState(self._state, self._statistics)
+        host = HostState(self._state, self._statistics)
         expected: Counter[str] = sum((self._counts[pattern] for pattern in key), Counter())
+        calls: list[Calls] = []
 
         def work() -> None:
             for index, iteration in enumerate(iterations):
-                self._do(index, iteration)
+                calls.append(self._watched(index, iteration))
 
         try:
             replay = self._backend.capture(work)
             counts = self._statistics.counted - host.counted
             if replaced := host.replaced():
                 raise RuntimeError(f"{replaced} is replaced at each call, where it should be written to")
-            if changed := host.counts():
+            if drawn := host.drawn():
+                raise RuntimeError(f"{drawn} is drawn from, which a graph would not do again")
+            if changed := host.changed(set().union(*(one.read for one in calls))):
                 raise RuntimeError(f"{changed} changes with each call, which a graph would not know")
             if counts != expected:
                 raise RuntimeError("the statistics differ from call to call")
+            for pattern, one in zip(key, calls, strict=True):
+                for made in self._calls[pattern]:
+                    if name := difference(made, one.made):
+                        raise RuntimeError(f"what is computed differs from iteration to iteration, at {name}")
         except Exception as error:  # a plugin's network may do anything; whatever it is, eager iterations can do it
             host.restore()
             self._graphs.clear()
@@ -198,7 +228,7 @@ class Iterations:
             self.failure = (str(error).strip() or type(error).__name__).splitlines()[0]
             self._report(f"no CUDA graphs in this run, which is slower: {self.failure}")
             return None
-        host.restore()  # capture has counted what it did not do
+        host.keep_counts()
         graph = self._graphs[key] = _Graph(replay=replay, counts=counts)
         self._addresses = _addresses(self._state)
         return graph
@@ -236,55 +266,3 @@ def _addresses(state: TrainState) -> list[int]:
         for values in phase.optimizer.state.values():
             tensors += [value for value in values.values() if isinstance(value, Tensor)]
     return [tensor.data_ptr() for tensor in tensors]
-
-
-class _HostState:
-    """What an iteration's Python leaves behind beside its device work, to be undone after a capture."""
-
-    def __init__(self, state: TrainState, statistics: Statistics) -> None:
-        self.counted = Counter(statistics.counted)
-        self._statistics = statistics
-        modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema]
-        self._parameters = [parameter for module in modules for parameter in module.parameters()]
-        self._required = [parameter.requires_grad for parameter in self._parameters]
-        self._held: list[tuple[dict[str, Any], str, Any]] = [
-            (table, name, tensor)
-            for module in modules
-            for part in module.modules()
-            for table in (part._parameters, part._buffers)
-            for name, tensor in table.items()
-        ]
-        self._held += [
-            (values, name, value)
-            for phase in state.phases
-            for values in phase.optimizer.state.values()
-            for name, value in values.items()
-            if isinstance(value, Tensor)
-        ]
-        self._numbers: list[tuple[dict[str, Any], str, float]] = [
-            (vars(part), name, value)
-            for module in modules
-            for part in module.modules()
-            for name, value in vars(part).items()
-            if isinstance(value, int | float)
-        ]
-
-    def replaced(self) -> str | None:
-        """The name of a parameter, a buffer or an optimizer's tensor that is another object now."""
-        return next((name for table, name, tensor in self._held if table.get(name) is not tensor), None)
-
-    def counts(self) -> str | None:
-        """The name of a module's attribute that is another number now."""
-        changed = (name for table, name, number in self._numbers if table.get(name) is not number != table.get(name))
-        return next(changed, None)
-
-    def restore(self) -> None:
-        self._statistics.counted.clear()
-        self._statistics.counted.update(self.counted)
-        for table, name, tensor in self._held:
-            table[name] = tensor
-        for table, name, number in self._numbers:
-            table[name] = number
-        for parameter, required in zip(self._parameters, self._required, strict=True):
-            parameter.requires_grad_(required)
-            parameter.grad = None  # an iteration that was cut short has left some, in the memory of a dead graph

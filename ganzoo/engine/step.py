@@ -54,7 +54,9 @@ class Step:
             keep_freed_memory()
         for module in (gan.generator, gan.discriminator):
             module.to(device).train().requires_grad_(False)
-        passes = passes_of(gan.discriminator, sampler.shape, num_classes, device, config.batch_size)
+        pixels, labels = sampler.batch(0)
+        labels = labels if num_classes else None
+        passes = "two" if gan.batch_dependent else passes_of(gan.discriminator, to_float(pixels), labels)
         trial = Trial(
             gan=gan,
             losses=losses,

@@ -20,6 +20,17 @@ CPU = torch.device("cpu")
 SHAPE = (1, 32, 32)
 
 
+def batch(size: int, kind: str = "noise") -> Tensor:
+    """Images [size,1,32,32] in [-1, 1]: white noise, or disks on black as a data set might have."""
+    random = torch.Generator().manual_seed(1)
+    if kind == "noise":
+        return 2 * torch.rand(size, *SHAPE, generator=random) - 1
+    radius = torch.rand(size, 1, 1, 1, generator=random)
+    line = torch.linspace(-1, 1, 32)
+    return 1 - 2 * (line[:, None] ** 2 + line**2 > radius).float()
+
+
+@pytest.mark.parametrize("kind", ["noise", "disks"])
 @pytest.mark.parametrize(
     ("name", "per_sample", "passes"),
     [
@@ -32,7 +43,7 @@ SHAPE = (1, 32, 32)
         ("upsample-dcgan", False, "one by halves"),
     ],
 )
-def test_the_zoo(name: str, per_sample: bool, passes: str) -> None:
+def test_the_zoo(name: str, per_sample: bool, passes: str, kind: str) -> None:
     spec = Registry.load(environ={}).variant(name)
     settings = {setting.name: setting.default for setting in spec.settings}
     settings |= {key: 8 for key in ("channels", "width") if key in settings}
@@ -40,7 +51,7 @@ def test_the_zoo(name: str, per_sample: bool, passes: str) -> None:
     gan = spec.load()(VariantConfig(settings=settings, per_sample_critic=per_sample), SHAPE, classes)
     before = {key: value.clone() for key, value in gan.discriminator.state_dict().items()}
     random = torch.get_rng_state()
-    assert passes_of(gan.discriminator, SHAPE, classes, CPU, 6) == passes
+    assert passes_of(gan.discriminator, batch(6, kind), torch.arange(6) % 10 if classes else None) == passes
     assert torch.equal(torch.get_rng_state(), random)
     after = gan.discriminator.state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
@@ -65,7 +76,7 @@ class Broken(nn.Module):
 
 @pytest.mark.parametrize("network", [Spread(), Noisy(), Broken()])
 def test_whatever_cannot_be_told_gets_two_passes(network: nn.Module) -> None:
-    assert passes_of(network, SHAPE, 0, CPU, 6) == "two"
+    assert passes_of(network, batch(6), None) == "two"
 
 
 def test_batch_norm_by_halves_is_two_passes() -> None:
@@ -127,9 +138,9 @@ class SpreadOfFours(nn.Module):
 
 
 def test_the_network_is_asked_away_from_its_start_and_at_the_batch_of_the_run() -> None:
-    assert passes_of(ZeroAtFirst(), SHAPE, 0, CPU, 6) == "one by halves"
-    assert passes_of(SpreadOfFours(), SHAPE, 0, CPU, 6) == "two"
-    assert passes_of(SpreadOfFours(), SHAPE, 0, CPU, 8) == "one"
+    assert passes_of(ZeroAtFirst(), batch(6), None) == "one by halves"
+    assert passes_of(SpreadOfFours(), batch(6), None) == "two"
+    assert passes_of(SpreadOfFours(), batch(8), None) == "one"
 
 
 @pytest.mark.parametrize("variant", ["dcgan", "cdcgan"])

@@ -55,6 +55,8 @@ class Recorded:
         work()
         return lambda: None
 
+    def forget(self) -> None: ...
+
 
 @pytest.fixture
 def lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
