@@ -153,7 +153,7 @@ sys.path.insert(0, sys.argv[4])
 import costs
 from ganzoo.data import make_images
 from ganzoo.data.sampler import make_sampler
-from ganzoo.environment import peak_memory
+from ganzoo.memory import peak_memory
 mode, images, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 cpu = torch.device("cpu")
 if mode == "streaming":

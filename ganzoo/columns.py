@@ -54,8 +54,8 @@ def _metric(key: str, snapshot: str = "last") -> Callable[[dict[str, Any]], floa
     return value
 
 
-def _memory(result: dict[str, Any]) -> float | None:
-    return result.get("peak_memory") or None
+def _memory(key: str) -> Callable[[dict[str, Any]], float | None]:
+    return lambda result: result.get(key) or None  # 0: not known
 
 
 def _parameters(result: dict[str, Any]) -> float | None:
@@ -163,7 +163,23 @@ COLUMNS: tuple[Column, ...] = (
         group="speed",
     ),
     Column(key="parameters", title="params", value=_parameters, show=_count, higher_is_better=False, group="cost"),
-    Column(key="peak_memory", title="peak mem.", value=_memory, show=_bytes, higher_is_better=False, group="speed"),
+    Column(
+        key="peak_memory",
+        title="peak mem.",
+        value=_memory("peak_memory"),
+        show=_bytes,
+        higher_is_better=False,
+        group="speed",
+    ),
+    Column(
+        key="score_peak_memory",
+        title="score mem.",
+        value=_memory("score_peak_memory"),
+        show=_bytes,
+        higher_is_better=False,
+        group="speed",
+        shown=False,
+    ),
     Column(
         key="joules",
         title="energy",
