@@ -24,7 +24,7 @@ from ganzoo.metrics.extract import extract_features
 from ganzoo.metrics.memorisation import Memorisation
 from ganzoo.metrics.neighbours import subset_index
 from ganzoo.metrics.reference import Reference, reference_features
-from ganzoo.protocol import Protocol
+from ganzoo.protocol import Protocol, metric_rules
 from ganzoo.registry import Registry
 from ganzoo.source import source_sha256
 from ganzoo.specs import Features
@@ -150,6 +150,7 @@ class Scorer:
             ),
             plugin_code=self._plugin_code(),
             metric_settings=self._changed_metric_settings(),
+            metric_rules=metric_rules(sorted(set(config.metric_names))),
             ema=config.train.ema_kimg > 0,
             label_law=_data_law(train_images),
         )

@@ -32,19 +32,17 @@ def keep_freed_memory() -> bool:
 
 @contextlib.contextmanager
 def freed_memory_kept(device: torch.device) -> Iterator[None]:
-    """`keep_freed_memory` for a while: afterwards what is free is given back, and malloc does as it did before. For
-    work on a processor; that of other devices allocates little here.
+    """`keep_freed_memory` for a while, unless it is kept anyway: afterwards what is free is given back, and malloc does
+    as it did before. For work on a processor; that of other devices allocates little here.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" or _kept:
         yield
         return
-    before = _kept
     keep_freed_memory()
     try:
         yield
     finally:
-        if not before:
-            _return_freed_memory()
+        _return_freed_memory()
         give_back_freed_memory()
 
 
