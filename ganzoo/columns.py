@@ -89,7 +89,8 @@ def _significant(places: int) -> Callable[[float], str]:
     return lambda value: f"{value:,.{places}g}"
 
 
-def _bytes(value: float) -> str:
+def bytes_text(value: float) -> str:
+    """ "963 MiB", "3.24 GiB"."""
     return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
 
 
@@ -167,7 +168,7 @@ COLUMNS: tuple[Column, ...] = (
         key="peak_memory",
         title="peak mem.",
         value=_memory("peak_memory"),
-        show=_bytes,
+        show=bytes_text,
         higher_is_better=False,
         group="speed",
     ),
@@ -175,7 +176,7 @@ COLUMNS: tuple[Column, ...] = (
         key="score_peak_memory",
         title="score mem.",
         value=_memory("score_peak_memory"),
-        show=_bytes,
+        show=bytes_text,
         higher_is_better=False,
         group="speed",
         shown=False,
