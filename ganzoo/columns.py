@@ -54,8 +54,8 @@ def _metric(key: str, snapshot: str = "last") -> Callable[[dict[str, Any]], floa
     return value
 
 
-def _memory(result: dict[str, Any]) -> float | None:
-    return result.get("peak_memory") or None
+def _memory(key: str) -> Callable[[dict[str, Any]], float | None]:
+    return lambda result: result.get(key) or None  # 0: not known
 
 
 def _parameters(result: dict[str, Any]) -> float | None:
@@ -101,7 +101,8 @@ def _significant(places: int) -> Callable[[float], str]:
     return lambda value: f"{value:,.{places}g}"
 
 
-def _bytes(value: float) -> str:
+def bytes_text(value: float) -> str:
+    """ "963 MiB", "3.24 GiB"."""
     return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
 
 
@@ -183,7 +184,23 @@ COLUMNS: tuple[Column, ...] = (
         group="speed",
     ),
     Column(key="parameters", title="params", value=_parameters, show=_count, higher_is_better=False, group="cost"),
-    Column(key="peak_memory", title="peak mem.", value=_memory, show=_bytes, higher_is_better=False, group="speed"),
+    Column(
+        key="peak_memory",
+        title="peak mem.",
+        value=_memory("peak_memory"),
+        show=bytes_text,
+        higher_is_better=False,
+        group="speed",
+    ),
+    Column(
+        key="score_peak_memory",
+        title="score mem.",
+        value=_memory("score_peak_memory"),
+        show=bytes_text,
+        higher_is_better=False,
+        group="speed",
+        shown=False,
+    ),
     Column(
         key="joules",
         title="energy",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -90,30 +88,6 @@ def device_name(device: torch.device) -> str:
         return str(device)
     threads = torch.get_num_threads()
     return f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
-
-
-def reset_peak_memory(device: torch.device) -> None:
-    """Let `peak_memory` count from here on, where the system can: on CUDA devices and on Linux."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    with contextlib.suppress(OSError):  # not Linux, or not ours to reset: then the process's whole life counts
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: the most the allocator held on a CUDA device, else the most resident memory of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024  # given in kB
-    if sys.platform == "win32":
-        return 0  # no resource module; shown as unknown
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _version(name: str) -> str | None:

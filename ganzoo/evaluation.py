@@ -17,6 +17,7 @@ from ganzoo.engine.device import resolve_device
 from ganzoo.errors import DataError, RunError, SettingError, UserError
 from ganzoo.floors import floors
 from ganzoo.layers import build_config
+from ganzoo.memory import MemoryMeter
 from ganzoo.metrics.neighbours import subset_index
 from ganzoo.registry import Registry
 from ganzoo.runs import find_runs
@@ -70,16 +71,28 @@ class Question:
 def evaluate_source(
     registry: Registry, question: Question, *, root: Path, announce: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
-    """Score a run's snapshot, a folder of images, or an npz. JSON-ready: values, floors, protocol, source.
+    """Score a run's snapshot, a folder of images, or an npz. JSON-ready: values, floors, protocol, source, and the most
+    memory it took, in bytes (None where the system does not tell).
 
     Raises:
         UserError: nothing to score at the source, or anything that makes the score meaningless.
     """
-    if question.reference is not None:
-        from ganzoo.foreign import evaluate_against_file
+    device = resolve_device(question.device or "auto")
+    memory = MemoryMeter(device)
+    with memory.scoring():
+        if question.reference is not None:
+            from ganzoo.foreign import evaluate_against_file
 
-        return evaluate_against_file(registry, question, root=root, announce=announce)
-    where = resolve_device(question.device or "auto")
+            document = evaluate_against_file(registry, question, root=root, device=device, announce=announce)
+        else:
+            document = _evaluate(registry, question, root, device, announce)
+    return document | {"score_peak_memory": memory.scoring_peak or None}
+
+
+def _evaluate(
+    registry: Registry, question: Question, root: Path, where: torch.device, announce: Callable[[str], None]
+) -> dict[str, Any]:
+    """What `evaluate_source` does where there are images to compare with."""
     path = question.images_path()
     snapshot, facts, of = None, [], None
     if path is not None:

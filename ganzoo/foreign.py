@@ -80,7 +80,12 @@ class ForeignProtocol:
 
 
 def evaluate_against_file(
-    registry: Registry, question: Question, *, root: Path, announce: Callable[[str], None] = lambda text: None
+    registry: Registry,
+    question: Question,
+    *,
+    root: Path,
+    device: torch.device,
+    announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """FID of a run, a folder or an npz against the mu and sigma of a file. JSON-ready, as `evaluate_source`.
 
@@ -95,7 +100,6 @@ def evaluate_against_file(
         raise SettingError(f"a file of mu and sigma allows no {question.metrics}", "--metrics fid, or --dataset")
     reference = read_moments(question.reference)
     spec = _features_for(registry, question.features, reference)
-    where = resolve_device(question.device or "auto")
     path = question.images_path()
     facts: list[str] = []
     snapshot = None
@@ -116,7 +120,7 @@ def evaluate_against_file(
         batches = images.pixels.split(config.eval.batch_size)
     else:
         path, file = snapshot_file(question.source, question.snapshot)
-        loaded = load_snapshot(file, registry, where)
+        loaded = load_snapshot(file, registry, device)
         snapshot, shape = snapshot_line(file, loaded), loaded.shape
         document = {key: value for key, value in loaded.config.to_dict().items() if key != "schema"}
         config = build_config(
@@ -137,19 +141,19 @@ def evaluate_against_file(
                 labels=labels,
                 seed=SCORE_SEED,
                 batch_size=config.eval.batch_size,
-                device=where,
+                device=device,
             )
         )
     _check_rank(config, spec, count)
-    extractor, weights = _load(spec, config, where)
+    extractor, weights = _load(spec, config, device)
     if reference.features_sha256 not in ("unknown", weights):
         raise DataError(
             f"{reference.path} was computed by a network with weights {reference.features_sha256[:8]}, "
             f"{spec.name} has {weights[:8]}",
             "name the same one by --features, or compute the file again with `ganzoo stats`",
         )
-    with exact_numerics(where):
-        found = moments_of_batches(batches, extractor, device=where, on_batch=_counter(announce, "scoring", count))
+    with exact_numerics(device):
+        found = moments_of_batches(batches, extractor, device=device, on_batch=_counter(announce, "scoring", count))
     protocol = ForeignProtocol(
         file=reference.path.name,
         file_sha256=reference.sha256,

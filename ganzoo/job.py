@@ -7,30 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ganzoo.begin import begin, check_same_images, check_same_init, data_of, outdated, remember_places
 from ganzoo.config import RunConfig, dataset_label, score_interval
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.concurrent import ALONE, Turn
-from ganzoo.engine.device import denormals_flushed, preserved_random_state, resolve_device, resolve_precision
-from ganzoo.engine.loop import Observer, Outcome, Snapshot, train
-from ganzoo.environment import describe_environment, device_name, peak_memory, reset_peak_memory
+from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
+from ganzoo.engine.loop import Observer, Outcome, train
+from ganzoo.environment import describe_environment, device_name
 from ganzoo.errors import UserError
 from ganzoo.files import exclusive, write_json
-from ganzoo.floors import floors
 from ganzoo.gan import GAN
-from ganzoo.generation import generate_blocks
-from ganzoo.grid import grid_inputs, make_grid, save_png
+from ganzoo.grid import make_grid, save_png
 from ganzoo.layers import check_fit, scores_of
 from ganzoo.ledger import Ledger, wall_seconds
+from ganzoo.memory import MemoryMeter
 from ganzoo.protocol import unscored
 from ganzoo.records import RESULT_SCHEMA
 from ganzoo.registry import Registry
 from ganzoo.runs import RunDirectory
 from ganzoo.scoring import Scorer, load_images
-from ganzoo.snapshots import build_gan, check_gan, save_snapshot, snapshot_hashes
+from ganzoo.snapshot_taker import Scoring, SnapshotTaker
+from ganzoo.snapshots import build_gan, check_gan, snapshot_hashes
 from ganzoo.source import source_sha256
 from ganzoo.stopping import NEVER, Stop
 from ganzoo.target import parse_target
@@ -114,10 +113,13 @@ def _run(
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
         )
-    scoring = None
+    scoring, memory = None, MemoryMeter(device, alone=turn.runs == 1)
     if score_interval(config.train.scores, config.eval.every) is not None:
         announce(f"loading the feature network {config.features.name}")
-        scoring = Scoring(Scorer(registry, config, images, root=root, device=device, announce=announce), announce)
+        with memory.scoring():
+            scorer = Scorer(registry, config, images, root=root, device=device, announce=announce)
+            scorer.rehearse()
+        scoring = Scoring(scorer, announce)
 
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)
@@ -126,8 +128,8 @@ def _run(
     losses = objective.load()(config.objective.settings)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*_callbacks(registry, run, config), *observers]
-    take_snapshot = _SnapshotTaker(
-        run, config, gan, images, scoring, variant.conditional, watchers, device, stop, ledger
+    take_snapshot = SnapshotTaker(
+        run, config, gan, images, scoring, variant.conditional, watchers, device, stop, memory, ledger, report
     )
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
@@ -148,16 +150,14 @@ def _run(
             take_snapshot=take_snapshot,
             target=target,
             observers=watchers,
-            reset_peak_memory=lambda: None if turn.runs > 1 else reset_peak_memory(device),
-            peak_memory=lambda: 0 if turn.runs > 1 else peak_memory(device),
+            reset_peak_memory=memory.reset,
+            peak_memory=memory.training_peak,
             report=report,
             turn=turn,
             stop=stop,
         )
+        take_snapshot.finish()
     sampler.close()
-    if scoring is not None:
-        with ledger.of("score"):  # of a run that ended before its first score was due
-            scoring.prepare()
     result = _result(config, run, gan, images, scoring, outcome, environment, device)
     result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
     result["snapshots"] = snapshot_hashes(run)
@@ -203,120 +203,6 @@ def _save_real_grid(run: RunDirectory, images: Images, conditional: bool) -> Non
         columns = 10
         index = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:80]
     save_png(run.path / "real.png", make_grid(images.pixels[index], columns))
-
-
-class Scoring:
-    """A scorer and its floors, which are computed when the first score is due: features of a large dataset take
-    minutes, and a run that is scored at its end begins without them.
-    """
-
-    def __init__(self, scorer: Scorer, announce: Callable[[str], None]) -> None:
-        self.scorer, self._announce = scorer, announce
-        self._floors: list[dict[str, Any]] | None = None
-
-    def prepare(self) -> None:
-        if self._floors is None:
-            self._announce("scoring real images against real images")
-            self._floors = floors(self.scorer)
-
-    @property
-    def floors(self) -> list[dict[str, Any]]:
-        """Rows of real images."""
-        self.prepare()
-        return self._floors or []
-
-
-class _SnapshotTaker:
-    """Stores, pictures and, where it is due, scores a snapshot, and tells the observers."""
-
-    def __init__(
-        self,
-        run: RunDirectory,
-        config: RunConfig,
-        gan: GAN,
-        images: Images,
-        scoring: Scoring | None,
-        conditional: bool,
-        observers: Sequence[Observer],
-        device: torch.device,
-        stop: Stop,
-        ledger: Ledger,
-    ) -> None:
-        self._run, self._config, self._gan, self._images = run, config, gan, images
-        self._scoring, self._observers, self._device, self._stop = scoring, observers, device, stop
-        self._ledger = ledger
-        self._inputs, self._count, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
-
-    def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
-        """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
-        with self._stop.let_through(), preserved_random_state(self._device):  # the state has been saved
-            return self._take(images=images, index=index, last=last, generator=generator)
-
-    def _take(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
-        run, config = self._run, self._config
-        save_snapshot(
-            run.snapshot_file(images),
-            generator,
-            config,
-            shape=self._images.shape,
-            num_classes=self._images.num_classes,
-            class_names=self._images.class_names,
-            images=images,
-            images_sha256=self._images.sha256,
-        )
-        grid = self._grid(generator)
-        save_png(run.sample_file(images), grid)
-        record = None
-        if self._scoring is not None and config.is_scored(index, last):
-            with self._ledger.of("score"):
-                record = self._scored(images, generator)
-        snapshot = Snapshot(
-            images=images,
-            index=index,
-            last=last,
-            generator=generator,
-            grid=grid,
-            metrics=record["values"] if record else {},
-        )
-        for observer in self._observers:
-            observer.on_snapshot(snapshot)
-        return snapshot.metrics
-
-    def _scored(self, images: int, generator: nn.Module) -> dict[str, Any]:
-        """The snapshot's line of metrics.jsonl: what is there under the same protocol, or made now."""
-        assert self._scoring is not None
-        run, scorer = self._run, self._scoring.scorer
-        self._scoring.prepare()
-        protocol = scorer.protocol.id  # a run taken up by another version is scored anew
-        for record in run.metrics():
-            if record["images"] == images and record["protocol"] == protocol:
-                return record
-        score = scorer.score_generator(generator, self._gan.z_dim)
-        if images and len(score.pairs):
-            self._save_neighbours(scorer, run.neighbours_file(images), generator, score.pairs)
-        record = {
-            "images": images,
-            "kimg": images / 1000,
-            "values": score.values,
-            "left_out": score.left_out,
-            "seconds": round(score.seconds, 3),
-            "sample_img_per_s": round(score.sample_img_per_s, 1),
-            "protocol": protocol,
-        }
-        run.add_metrics(record)
-        return record
-
-    def _save_neighbours(self, scorer: Scorer, path: Path, generator: nn.Module, pairs: torch.Tensor) -> None:
-        """Rows of ten generated images, each above a row of the training images they are nearest to; nearest first."""
-        made, real = scorer.neighbours(generator, self._gan.z_dim, pairs)
-        columns = min(10, len(made))
-        whole = len(made) // columns * columns
-        rows = zip(made[:whole].split(columns), real[:whole].split(columns), strict=True)
-        save_png(path, make_grid(torch.cat([row for pair in rows for row in pair]), columns))
-
-    def _grid(self, generator: nn.Module) -> torch.Tensor:
-        blocks = generate_blocks(generator, self._inputs, self._count, device=self._device)
-        return make_grid(torch.cat([pixels for pixels, _ in blocks]), self._columns)
 
 
 def _result(
@@ -365,6 +251,7 @@ def _result(
             "discriminator": sum(parameter.numel() for parameter in gan.discriminator.parameters()),
         },
         "peak_memory": outcome.peak_memory,
+        "score_peak_memory": max((score.get("peak_memory") or 0 for score in scores), default=0) or None,
         "joules": outcome.joules,
         "environment": {
             "device": device_name(device),

@@ -33,14 +33,18 @@ class Protocol:
     label_law: str = "none"  # "balanced" or "empirical": how conditional variants get labels; "none": unlabelled data
     checkpoint: str = "last"
     rules: int = 2  # raised whenever a change of ganzoo's code changes what it computes; see RULES
+    metric_rules: tuple[str, ...] = ()  # "NAME=VERSION" of metrics whose own rules have changed; see METRIC_RULES
 
     def ingredients(self) -> dict[str, object]:
-        return asdict(self) | {
+        every = asdict(self) | {
             "shape": list(self.shape),
             "features_settings": list(self.features_settings),
             "plugin_code": list(self.plugin_code),
             "metric_settings": list(self.metric_settings),
+            "metric_rules": list(self.metric_rules),
         }
+        # Younger than the others: without it, protocols of metrics that never changed keep their ids.
+        return every if self.metric_rules else {k: v for k, v in every.items() if k != "metric_rules"}
 
     @property
     def id(self) -> str:
@@ -59,6 +63,20 @@ RULES: dict[int, str] = {
     2: "noise and labels by image number (ganzoo.noise, label_law); images made in blocks of 250 (ganzoo.generation)",
 }
 """What each version of the rules of scoring is."""
+
+METRIC_RULES: dict[str, dict[int, str]] = {
+    "cas": {
+        1: "the classifier is trained by torch's threads, and depends on how many",
+        2: "it is trained by one thread",
+    },
+}
+"""What each version is of metrics that have changed on their own, so that scores without them stay comparable."""
+
+
+def metric_rules(names: Iterable[str]) -> tuple[str, ...]:
+    """Of the metrics `names`, "NAME=VERSION" of those that have changed."""
+    return tuple(f"{name}={max(METRIC_RULES[name])}" for name in names if name in METRIC_RULES)
+
 
 MEANINGS: dict[str, str] = {
     "dataset": "the real images",
@@ -80,6 +98,7 @@ MEANINGS: dict[str, str] = {
     "label_law": "how conditional variants get the classes they are asked for",
     "checkpoint": "which snapshot the number in the table is of",
     "rules": "version of ganzoo's own rules of scoring",
+    "metric_rules": "version of single metrics' rules",
 }
 """What each ingredient is, for `ganzoo show PROTOCOL`."""
 

@@ -55,6 +55,7 @@ class Score(Struct):
     left_out: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     sample_img_per_s: float = 0.0
+    peak_memory: Number = None
     protocol: str = ""
 
 
@@ -66,6 +67,7 @@ class MetricsLine(Struct):
     sample_img_per_s: float
     left_out: dict[str, str]
     kimg: float = 0.0
+    peak_memory: Number = None
 
 
 class Floor(Struct):
@@ -155,6 +157,7 @@ class Result(Struct):
     sample_img_per_s: Number = None
     parameters: dict[str, float] | None = None
     peak_memory: Number = None
+    score_peak_memory: Number = None
     joules: Number = None
     seconds: Numbers | None = None
     source: str | None = None

@@ -20,10 +20,11 @@ from ganzoo.engine.device import Precision, numerics, preserved_random_state, sy
 from ganzoo.errors import Unavailable, UserError
 from ganzoo.generation import SCORE_SEED, generate, generate_at
 from ganzoo.metrics.evaluate import evaluate
+from ganzoo.metrics.extract import extract_features
 from ganzoo.metrics.memorisation import Memorisation
 from ganzoo.metrics.neighbours import subset_index
 from ganzoo.metrics.reference import Reference, reference_features
-from ganzoo.protocol import Protocol
+from ganzoo.protocol import Protocol, metric_rules
 from ganzoo.registry import Registry
 from ganzoo.source import source_sha256
 from ganzoo.specs import Features
@@ -99,6 +100,23 @@ class Scorer:
         self._train_images = train_images
 
     @functools.cached_property
+    def _sample(self) -> dict[str, Tensor]:
+        """Features of two real images: what the network gives."""
+        with exact_numerics(self.device):
+            return extract_features(self.extractor, self._train_images.pixels[:2], device=self.device)
+
+    def rehearse(self) -> None:
+        """Find what would be refused whatever the generator, in a moment: to be called before one is trained.
+
+        Raises:
+            UserError: the network gives something else than features, or none of the metrics can have a number.
+        """
+        labelled = self.labels is not None
+        metrics, left_out = self.metrics(labelled)
+        if not metrics and left_out:
+            raise _no_number(left_out)
+
+    @functools.cached_property
     def test_images(self) -> Images | None:
         """The dataset's test split; None without one."""
         try:
@@ -132,6 +150,7 @@ class Scorer:
             ),
             plugin_code=self._plugin_code(),
             metric_settings=self._changed_metric_settings(),
+            metric_rules=metric_rules(sorted(set(config.metric_names))),
             ema=config.train.ema_kimg > 0,
             label_law=_data_law(train_images),
         )
@@ -154,11 +173,11 @@ class Scorer:
         for other metrics than the default ones.
         """
         dataset = dataset_label(self.config.dataset.name, self.config.dataset.settings)
-        aligned = self.spec.classes_of == self.config.dataset.name and self.reference.labels is not None
+        aligned = self.spec.classes_of == self.config.dataset.name and self._train_images.labels is not None
         reasons = {
-            "logits": "" if self.reference.logits is not None else f"{self.spec.name} gives no logits",
+            "logits": "" if "logits" in self._sample else f"{self.spec.name} gives no logits",
             "classes": "" if aligned else f"{self.spec.name} does not tell the classes of {dataset}",
-            "test": "" if self.reference.test is not None else f"{dataset} has no test split",
+            "test": "" if self.test_images is not None else f"{dataset} has no test split",
         }
         asked = self.config.eval.metrics != Eval().metrics
         metrics, left_out = {}, {}
@@ -277,10 +296,7 @@ class Scorer:
                 on_unavailable=note,
             )
         if not values and left_out:  # not one number is no score: said before a run is trained for it
-            raise UserError(
-                "; ".join(dict.fromkeys(left_out.values())),
-                "score more images, or other metrics: --set eval.metrics=...",
-            )
+            raise _no_number(left_out)
         pairs = [metric.pairs for metric in metrics.values() if isinstance(metric, Memorisation)]
         score = Score(values=values, left_out=left_out, seconds=time.perf_counter() - started, sample_img_per_s=0.0)
         return replace(score, pairs=pairs[0]) if pairs else score
@@ -298,6 +314,12 @@ class Scorer:
             )
         assert self.reference.images is not None  # `_features_of` gives them
         return made.cpu(), self.reference.images.pixels[pairs[:, 1]]
+
+
+def _no_number(left_out: dict[str, str]) -> UserError:
+    return UserError(
+        "; ".join(dict.fromkeys(left_out.values())), "score more images, or other metrics: --set eval.metrics=..."
+    )
 
 
 def _at_most(images: Images, most: int | None) -> Images:

@@ -97,7 +97,7 @@ def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
         config = build_config(registry, variant=variant, sets=[*sets, f"seed={seed}"]).to_dict()
         score = {
             "images": 1000, "kimg": 1.0, "values": {"fid": fid, "is": 2.0, "kid": 0.01}, "seconds": 1.0,
-            "sample_img_per_s": 500.0, "left_out": {}, "protocol": protocol,
+            "sample_img_per_s": 500.0, "peak_memory": 2**21, "left_out": {}, "protocol": protocol,
         }  # fmt: skip
         result: dict[str, Any] = {
             "schema": 2, "status": "done", "diverged": None, "variant": variant,
@@ -107,6 +107,7 @@ def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
             "floors": [], "left_out": {}, "until": None, "joules": None,
             "train_img_per_s": 1000.0, "sample_img_per_s": 500.0,
             "parameters": {"generator": 1500, "discriminator": 1000}, "peak_memory": 2**20,
+            "score_peak_memory": 2**21,
             "seconds": {"train": 1.0, "score": 1.0, "wall": 3.0},
             "environment": {
                 "device": "some CPU", "precision": "fp32", "python": "3.11.0",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ganzoo.generation import BLOCK
-from ganzoo.protocol import MEANINGS, RULES, Protocol, explain, looks_like_id
+from ganzoo.protocol import MEANINGS, METRIC_RULES, RULES, Protocol, explain, looks_like_id, metric_rules
 
 BASE = Protocol(
     dataset="digits",
@@ -42,6 +42,7 @@ OTHER: dict[str, Any] = {
     "label_law": "balanced",
     "checkpoint": "best",
     "rules": 1,
+    "metric_rules": ("cas=2",),
 }
 
 
@@ -61,8 +62,14 @@ def test_the_rules_in_force_are_the_last_ones_that_are_described() -> None:
     assert str(BLOCK) in RULES[BASE.rules]
 
 
+def test_rules_of_single_metrics_leave_the_ids_of_other_scores_alone() -> None:
+    assert "metric_rules" not in BASE.ingredients()
+    assert metric_rules(["fid", "cas"]) == (f"cas={max(METRIC_RULES['cas'])}",)
+    assert metric_rules(["fid"]) == ()
+
+
 def test_every_ingredient_is_explained() -> None:
-    lines = list(explain({"id": BASE.id, **BASE.ingredients()}))
+    lines = list(explain({"id": BASE.id, **replace(BASE, metric_rules=("cas=2",)).ingredients()}))
     assert [name for name, _, _ in lines] == [field.name for field in fields(Protocol)] == list(MEANINGS)
     assert ("metric_settings", "none", MEANINGS["metric_settings"]) in lines
     assert ("shape", "1, 32, 32", MEANINGS["shape"]) in lines

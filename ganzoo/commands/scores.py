@@ -37,6 +37,7 @@ sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", 
 @with_options(sets_option, device_option, data_root_option, plugin_option, json_option)
 def eval_command(as_json: bool, data_root: Path | None, plugin_files: tuple[Path, ...], **options: Any) -> None:
     """Score a run, a snapshot, a folder of images or an npz against a dataset."""
+    from ganzoo.columns import bytes_text
     from ganzoo.display import TrainingDisplay
     from ganzoo.evaluation import Question, evaluate_source
 
@@ -60,6 +61,8 @@ def eval_command(as_json: bool, data_root: Path | None, plugin_files: tuple[Path
             continue
         real = (f"{floor['values'][name]:>16.5g}" if name in floor["values"] else f"{'-':>16}" for floor in floors)
         click.echo(f"{name:<16}{value:>16.5g}{''.join(real)}")
+    if document["score_peak_memory"]:
+        click.echo(f"peak memory: {bytes_text(document['score_peak_memory'])}")
     click.echo(f"protocol: {document['protocol']}")
     if options["reference"] is not None:
         click.echo("how the file was computed is not known here: compare only with numbers against the same file")

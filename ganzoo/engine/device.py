@@ -131,6 +131,17 @@ def preserved_random_state(device: torch.device) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums on the CPU are taken in one order, however many threads torch has; it has them again afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
 def denormals_flushed() -> Iterator[None]:
     """Adam's moments decay into denormal floats, on which processors are many times slower. To be entered before the
     first parallel operation: torch's threads take the mode over when they are started, and keep it.

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganzoo.errors import UserError
-from ganzoo.features.common import sha256, to_rgb
+from ganzoo.features.common import in_chunks, sha256, to_rgb
 
 DIM = 1280  # of "pool"
 SIZE = (
     128  # pixels; the network was trained at 224, which costs three times as much and separates small images no better
 )
+CHUNK = 32  # images of a pass on a processor
 RESIZER = "bilinear-antialias-128"
 MEAN, SCALE = 127.0, 128.0  # (x - 127) / 128: what the Lite networks were trained with, unlike the larger EfficientNets
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -36,6 +37,9 @@ class EfficientNetLite0:
         self.weights_sha256 = weights_sha256
 
     def __call__(self, pixels: Tensor) -> dict[str, Tensor]:
+        return in_chunks(self._features, pixels, on_cpu=CHUNK)
+
+    def _features(self, pixels: Tensor) -> dict[str, Tensor]:
         images = to_rgb(pixels).to(torch.float32)
         images = F.interpolate(images, size=(SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)
         images = ((images - MEAN) / SCALE).contiguous(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU

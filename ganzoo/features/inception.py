@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from ganzoo.engine.device import preserved_random_state
 from ganzoo.errors import UserError
-from ganzoo.features.common import sha256, to_rgb
+from ganzoo.features.common import in_chunks, sha256, to_rgb
 
 DIM = 2048  # of "pool"
+CHUNK = 50  # images of a pass on a processor; fewer would read the weights too often
 RESIZER = "tf1-bilinear-299"
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # its name carries the first digits
 OFFLINE = "get it on another machine, then --set features.inception.weights=FILE"
@@ -38,6 +39,9 @@ class InceptionV3:
         self.weights_sha256 = weights_sha256
 
     def __call__(self, pixels: Tensor) -> dict[str, Tensor]:
+        return in_chunks(self._features, pixels, on_cpu=CHUNK)
+
+    def _features(self, pixels: Tensor) -> dict[str, Tensor]:
         pool, logits = self.network(to_rgb(pixels))
         return {"pool": pool, "logits": logits}
 

@@ -32,7 +32,10 @@ class TensorCache:
             with safe_open(self._path(key), framework="pt") as file:
                 if (file.metadata() or {}).get("key") != key:
                     return None
-                tensors = {tensor: file.get_tensor(tensor) for tensor in file.keys()}  # noqa: SIM118 (not a dict)
+                tensors = {  # copies: what is mapped would be read from the disk again when memory is short
+                    tensor: file.get_tensor(tensor).clone()
+                    for tensor in file.keys()  # noqa: SIM118 (not a dict)
+                }
         except (OSError, SafetensorError):
             return None
         return tensors if all(bool(values.isfinite().all()) for values in tensors.values()) else None

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganzoo.engine.allocator import freed_memory_kept
 from ganzoo.engine.device import preserved_random_state
 from ganzoo.errors import UserError
 
@@ -60,9 +61,12 @@ def extract_features(
 
 @contextlib.contextmanager
 def scoring(extractor: Extractor, device: torch.device) -> Iterator[None]:
-    """No gradients, no autocast, the network in eval mode; afterwards all is as before, torch's random state too."""
+    """No gradients, no autocast, the network in eval mode, and freed memory kept, because each batch allocates the same
+    activations anew. Afterwards all is as before, torch's random state too.
+    """
     modes = [(module, module.training) for module in extractor.modules()] if isinstance(extractor, nn.Module) else []
-    with preserved_random_state(device), torch.no_grad(), torch.autocast(device.type, enabled=False):
+    off = torch.autocast(device.type, enabled=False)
+    with freed_memory_kept(device), preserved_random_state(device), torch.no_grad(), off:
         try:
             for module, _ in modes:
                 module.training = False

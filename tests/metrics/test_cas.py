@@ -5,6 +5,8 @@ import torch
 
 from ganzoo.data import make_images
 from ganzoo.errors import Unavailable
+from ganzoo.features.training import train
+from ganzoo.metrics import cas
 from ganzoo.metrics.cas import ClassificationAccuracyScore, recipe_for
 from ganzoo.metrics.reference import Reference
 
@@ -67,3 +69,19 @@ def test_networks_halve_the_image_until_little_is_left(size, left):
         size = (size + stride - 1) // stride
     assert size <= left
     assert (recipe.channels, recipe.num_classes, recipe.epochs) == (3, 7, 2)
+
+
+def test_the_number_of_threads_does_not_matter(monkeypatch):
+    trained = []
+    monkeypatch.setattr(cas, "train", lambda *args, **kwargs: trained.append(train(*args, **kwargs)) or trained[-1])
+    pixels, labels = bars(256, 1)
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            score(pixels, labels, epochs=1)
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    one, two = (network.state_dict() for network in trained)
+    assert all(torch.equal(one[name], two[name]) for name in one)

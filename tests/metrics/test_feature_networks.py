@@ -193,3 +193,21 @@ def test_image_sizes_are_brought_to_one(lite0):
     with torch.no_grad():
         expected = lite0.network.extract_features((small - 127) / 128).mean((2, 3))
         torch.testing.assert_close(lite0(pixels)["pool"], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("module", [efficientnet, inception])
+def test_features_do_not_depend_on_the_chunk(module, request, monkeypatch, weights):
+    network = (
+        request.getfixturevalue("lite0") if module is efficientnet else inception.inception_v3(CPU, weights=weights)
+    )
+    pixels = random_pixels(5, 3, 32)
+    sizes = []
+    run = network._features
+    monkeypatch.setattr(network, "_features", lambda chunk: sizes.append(len(chunk)) or run(chunk))
+    with torch.no_grad():
+        whole = network(pixels)
+        monkeypatch.setattr(module, "CHUNK", 2)
+        parts = network(pixels)
+    assert sizes == [5, 2, 2, 1]
+    for name, values in whole.items():
+        torch.testing.assert_close(parts[name], values, rtol=1e-5, atol=1e-5)
