@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganzoo.engine.batch_norm import by_halves, normalised
+from ganzoo.engine.batch_norm import ROWS, by_halves, normalised
 from ganzoo.engine.convolutions import convolve, convolve_transposed, is_ours, ordinary
 from ganzoo.engine.draws import DRAWS
 from ganzoo.engine.substitution import Substitution
@@ -98,8 +98,9 @@ def batch_norm(
     """
     parts = parts if len(input) % parts == 0 else 1
     affine = [values for values in (weight, bias) if values is not None]
-    several = input.ndim in (2, 4) and input.numel() > parts * input.shape[1]  # numbers per channel
-    if training and several and is_ours(input, *affine) and ordinary():
+    # Of fewer numbers per channel torch's own statistics are as right, and soon made.
+    many = input.ndim in (2, 4) and input.numel() > parts * input.shape[1] * ROWS
+    if training and many and is_ours(input, *affine) and ordinary():
         return normalised(input, running_mean, running_var, weight, bias, momentum, eps, parts)
     if input.ndim == 4 and input.device.type == "cpu" and ordinary():
         input = input.contiguous(memory_format=torch.channels_last)

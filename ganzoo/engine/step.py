@@ -134,13 +134,18 @@ class Step:
 
     def advance(self, room: int) -> None:
         """Do at least one iteration, and at most `room` of them."""
-        with numerics(self.state.device, self._precision, penalised=self._penalised):
-            if self._iterations is None:
-                iteration = self._next()
-                self._iterate(iteration.pixels, iteration.labels, iteration.due, iteration.decay)
-            else:
-                count = self._iterations.reach(self.state.step, room)
-                self._iterations.run([self._next() for _ in range(count)])
+        try:
+            with numerics(self.state.device, self._precision, penalised=self._penalised):
+                if self._iterations is None:
+                    iteration = self._next()
+                    self._iterate(iteration.pixels, iteration.labels, iteration.due, iteration.decay)
+                else:
+                    count = self._iterations.reach(self.state.step, room)
+                    self._iterations.run([self._next() for _ in range(count)])
+        except Exception as error:
+            if not self._operations.plain:  # code that has not run on trial may be legitimate all the same
+                error.add_note("ganzoo: --set engine=plain runs networks and penalties as torch does")
+            raise
 
     def _next(self) -> Iteration:
         state, config = self.state, self._config

@@ -256,8 +256,9 @@ class Broken(D):
 def test_what_is_wrong_both_ways_is_said_by_the_step() -> None:
     step, told = make(Broken)
     assert not told
-    with pytest.raises(RuntimeError, match="needs 64x64"):
+    with pytest.raises(RuntimeError, match="needs 64x64") as caught:
         step()
+    assert "engine=plain" in caught.value.__notes__[0]
 
 
 class Whole(D):
