@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import ganzoo.job
+import ganzoo.snapshot_taker
 from ganzoo.__main__ import main
 from ganzoo.bench import plan_jobs, work
 from ganzoo.cli import cli
@@ -100,8 +101,8 @@ def test_every_second_of_a_job_is_in_a_number(
 
     for owner, name, seconds in (
         (ganzoo.job, "build_gan", 1.0),
-        (ganzoo.job, "save_snapshot", 100.0),
-        (ganzoo.job, "floors", 1000.0),
+        (ganzoo.snapshot_taker, "save_snapshot", 100.0),
+        (ganzoo.snapshot_taker, "floors", 1000.0),
         (ganzoo.job, "snapshot_hashes", 3.0),
         (Scorer, "score_generator", 10_000.0),
         (ganzoo.engine.step.Step, "advance", 0.5),

@@ -89,7 +89,7 @@ def statistics(rows: Tensor) -> tuple[Tensor, Tensor]:
         means.append(mean.view(groups, channels))
         vars.append(var.view(groups, channels))
         at += groups * size
-    of_groups, spreads = torch.cat(means).double(), torch.cat(vars).double()
+    of_groups, spreads = (torch.cat(found).double() if len(found) > 1 else found[0].double() for found in (means, vars))
     together = shares @ of_groups
     return together, shares @ spreads.add_((of_groups - together).square_())
 

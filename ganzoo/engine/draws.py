@@ -7,6 +7,8 @@ not, both get what a contiguous one gets.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +27,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     torch draws a 64-bit number per element, one after another, which is a tenth of a step of `gan`; a quarter of one is
     enough. NumPy compares and converts small integers several times faster than torch.
     """
+    _note()
     dropped = round(p * 2**16)
     plain = input.device.type != "cpu" or not input.is_floating_point() or not 0 < dropped < 2**16
     if plain or not training or not ordinary():
@@ -35,6 +38,15 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     scaled = np.multiply(kept, np.float32(2**16 / (2**16 - dropped))).reshape(tuple(input.shape))
     mask = torch.from_numpy(scaled).to(input.dtype)
     return input.mul_(mask) if inplace else input * mask
+
+
+_thread = threading.local()
+
+
+def _note() -> None:
+    """That this thread has drawn without gradients: perhaps in a reentrant checkpoint, which will draw again."""
+    if not torch.is_grad_enabled():
+        _thread.drawn = True
 
 
 def lies_otherwise(tensor: Tensor) -> bool:
@@ -56,6 +68,7 @@ def contiguously(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         # In a checkpoint, whose second pass may be out of reach, both draw in the order of memory.
         if not lies_otherwise(input) or not ordinary():
             return function(input, *arguments, **named)
+        _note()
         copy = input.contiguous()
         out = function(copy, *arguments, **named)
         if out is copy:
@@ -76,7 +89,8 @@ def backward(
     gradient = torch.ones_like(tensor) if gradient is None else gradient
     retain_graph = create_graph if retain_graph is None else retain_graph
     of = () if inputs is None else (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    with Substitution(DRAWS):  # around the call below torch's own function, which would leave the mode first
+    # Around the call below torch's own function, which would leave the mode first.
+    with Substitution(DRAWS) if _thread.__dict__.get("drawn") else contextlib.nullcontext():
         torch.autograd.graph._engine_run_backward(
             (tensor,), (gradient,), retain_graph, create_graph, of, allow_unreachable=True, accumulate_grad=True
         )
