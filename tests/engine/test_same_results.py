@@ -25,8 +25,8 @@ from ganzoo.registry import Registry
 from ganzoo.snapshots import build_gan
 
 CPU = torch.device("cpu")
-EARLY = {"fp32": 0.001, "bf16": 0.1}
-LATE = {"fp32": 0.1, "bf16": 0.3}
+EARLY = {"fp32": 1e-4, "bf16": 0.1}
+LATE = {"fp32": 0.02, "bf16": 0.3}
 REGISTRY = Registry.load(environ={})
 
 
@@ -60,9 +60,10 @@ def losses_of(variant: str, *, plain: bool, precision: str, sets: list[str]) -> 
 CASES = [
     ("gan", []),
     ("cgan", []),
-    ("dcgan", ["variant.channels=64"]),  # Winograd, columns and an inner product
+    # Winograd, columns and an inner product. At their own learning rates this game and wgan-gp's are so lively that
+    # even the order of additions shows after fifty steps.
+    ("dcgan", ["variant.channels=64", "train.d_lr=1e-4", "train.g_lr=1e-4"]),
     ("cdcgan", ["variant.channels=16"]),
-    # At its own learning rate its game is so lively that even the order of additions shows after fifty steps.
     ("wgan-gp", ["variant.channels=64", "train.d_lr=1e-5", "train.g_lr=1e-5"]),
     ("upsample-dcgan", ["variant.channels=16"]),
 ]
@@ -95,7 +96,7 @@ def test_losses_after_fifty_steps_with_large_tiles(monkeypatch: pytest.MonkeyPat
     winograd.Maps.of.cache_clear()
     for ours, theirs in zip(fast, plain, strict=True):
         errors = {name: abs(ours[name] - value) / (1 + abs(value)) for name, value in theirs.items()}
-        assert max(errors.values()) <= EARLY["fp32"], errors
+        assert max(errors.values()) <= 1e-3, errors
 
 
 def test_the_plain_path_sees_the_same_images_and_noise() -> None:
