@@ -126,6 +126,11 @@ class Init(Struct):
     weights_sha256: str = ""
 
 
+class Engine(Struct):
+    passes: Literal["one", "one by halves", "two"]
+    different: str | None = None
+
+
 class Run(Struct):
     """run.json."""
 
@@ -134,6 +139,7 @@ class Run(Struct):
     init: Init | None = None
     not_known: str | None = None
     source: str | None = None
+    engine: Engine | None = None
 
 
 class Result(Struct):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -49,11 +49,21 @@ def _note() -> None:
         _thread.drawn = True
 
 
+@contextlib.contextmanager
+def everywhere() -> Iterator[None]:
+    """Inside, this thread draws by position on other devices, too."""
+    _thread.everywhere = True
+    try:
+        yield
+    finally:
+        _thread.everywhere = False
+
+
 def lies_otherwise(tensor: Tensor) -> bool:
     """Whether it is an image of ours that would be contiguous under torch's own layout."""
     return (
         tensor.ndim == 4
-        and tensor.device.type == "cpu"
+        and (tensor.device.type == "cpu" or _thread.__dict__.get("everywhere", False))
         and not tensor.is_contiguous()
         and tensor.is_contiguous(memory_format=torch.channels_last)
     )
@@ -64,13 +74,14 @@ def contiguously(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     lies as given.
     """
 
-    def call(input: Tensor, *arguments: Any, **named: Any) -> Tensor:
+    def call(*arguments: Any, **named: Any) -> Tensor:
+        input = arguments[0] if arguments else None  # a number, in `torch.normal(0.0, 1.0, size)`
         # In a checkpoint, whose second pass may be out of reach, both draw in the order of memory.
-        if not lies_otherwise(input) or not ordinary():
-            return function(input, *arguments, **named)
+        if not isinstance(input, Tensor) or not lies_otherwise(input) or not ordinary():
+            return function(*arguments, **named)
         _note()
         copy = input.contiguous()
-        out = function(copy, *arguments, **named)
+        out = function(copy, *arguments[1:], **named)
         if out is copy:
             return input.copy_(out)
         return out.contiguous(memory_format=torch.channels_last)
@@ -86,7 +97,9 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """`torch.Tensor.backward`, on which a reentrant checkpoint draws once more what it has drawn before."""
-    gradient = torch.ones_like(tensor) if gradient is None else gradient
+    if inputs is not None and not isinstance(inputs, Tensor) and not len(inputs):
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    (gradient,) = torch.autograd._make_grads((tensor,), (gradient,), is_grads_batched=False)  # refuses what torch does
     retain_graph = create_graph if retain_graph is None else retain_graph
     of = () if inputs is None else (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     # Around the call below torch's own function, which would leave the mode first.
@@ -98,10 +111,16 @@ def backward(
 
 _torch_dropout = contiguously(F.dropout)
 
+
+def dropout_of_torch(input: Tensor, p: float, train: bool) -> Tensor:
+    """`torch.dropout`, whose last argument has another name."""
+    return dropout(input, p, train)
+
+
 DRAWS: dict[Any, Callable[..., Any]] = {
     Tensor.backward: backward,
     F.dropout: dropout,
-    torch.dropout: dropout,
+    torch.dropout: dropout_of_torch,
     **{
         function: contiguously(function)
         for function in (

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ganzoo.engine.reached import NOTHING, Reached, global_generators, same
+from ganzoo.engine.reached import NOTHING, Reached, global_generators, put_back, same
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 
@@ -50,7 +50,9 @@ class HostState:
 
     def replaced(self) -> str | None:
         """The name of a parameter, a buffer or an optimizer's tensor that is another object now."""
-        return next((where for table, name, where, tensor in self._held if table.get(name) is not tensor), None)
+        return next(
+            (where for table, name, where, tensor in self._held if name not in table or table[name] is not tensor), None
+        )
 
     def drawn(self) -> str | None:
         """The name of a global generator of the host that has been drawn from."""
@@ -83,8 +85,5 @@ class HostState:
         """As if there had been no recording."""
         for table, name, _, tensor in self._held:
             table[name] = tensor
-        for put_back in self._found.undo:
-            put_back()
-        for _, put_back in self._generators.values():
-            put_back()
+        put_back((*self._found.undo, *(undo for _, undo in self._generators.values())))
         self.keep_counts()

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ganzoo.engine.batch_norm import by_halves
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
 from ganzoo.engine.operations import any_layout
-from ganzoo.engine.reached import Reached, global_generators, same
+from ganzoo.engine.reached import Reached, global_generators, put_back, same
 from ganzoo.engine.substitution import Substitution
 
 TOLERANCES = {torch.float32: 3e-5, torch.float64: 1e-6}
@@ -61,10 +61,9 @@ def passes_of(discriminator: nn.Module, real: Tensor, labels: Tensor | None) -> 
     pairs = [(real, _others(real, random)) for _ in range(2)]
     held, generators = Reached({"discriminator": discriminator}, device.type), global_generators(device.type)
 
-    def put_back() -> None:
+    def put_back_shared() -> None:
         """What copies share: closures, globals, random generators."""
-        for undo in (*held.undo, *(undo for _, undo in generators.values())):
-            undo()
+        put_back((*held.undo, *(undo for _, undo in generators.values())))
 
     ieee = Precision(name="fp32", device_type=device.type)
     # On CUDA in float64 where the network allows it: convolutions round there as it suits the batch's size.
@@ -73,7 +72,7 @@ def passes_of(discriminator: nn.Module, real: Tensor, labels: Tensor | None) -> 
         for kind in kinds:
             # Whatever is wrong, the step itself will say, or there is nothing wrong with two passes.
             with contextlib.suppress(Exception):
-                asked = _Asked(discriminator, pairs, labels, kind, put_back)
+                asked = _Asked(discriminator, pairs, labels, kind, put_back_shared)
                 return "one" if asked.agrees("one") else "one by halves" if asked.agrees("one by halves") else "two"
     return "two"
 

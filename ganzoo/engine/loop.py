@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from ganzoo.engine.device import Precision, preserved_random_state, synchronize
 from ganzoo.engine.energy import EnergyMeter
 from ganzoo.engine.pace import Pace, marks
 from ganzoo.engine.schedule import Budget, Schedule
-from ganzoo.engine.step import Step
+from ganzoo.engine.step import Answers, Step
 from ganzoo.gan import GAN
 from ganzoo.ledger import Ledger
 from ganzoo.objectives import Losses
@@ -130,6 +131,7 @@ def train(
         precision=precision,
         plain=plain,
         report=report,
+        answers=_answers(run),
     )
     state = step.state
     state.identity = dict(identity or {})
@@ -137,6 +139,8 @@ def train(
     pace = Pace(marks(device))
     values: dict[str, float] = {}
     hit = False  # the target
+    if _answers(run) is None:
+        run.record(engine=dataclasses.asdict(step.answers))
     continued = state.load(run, report)
     ledger.take_up(state.spent)
 
@@ -266,6 +270,12 @@ def train(
         joules=None if energy.joules is None or continued or turn.runs > 1 else energy.joules,
         execution=step.execution,
     )
+
+
+def _answers(run: RunDirectory) -> Answers | None:
+    """What the networks answered when the run began."""
+    kept = run.read_record().get("engine")
+    return None if kept is None else Answers(passes=kept["passes"], different=kept.get("different"))
 
 
 def _finite(network: nn.Module) -> bool:

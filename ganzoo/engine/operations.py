@@ -100,7 +100,10 @@ def batch_norm(
     affine = [values for values in (weight, bias) if values is not None]
     # Of fewer numbers per channel torch's own statistics are as right, and soon made.
     many = input.ndim in (2, 4) and input.numel() > parts * input.shape[1] * ROWS
-    if training and many and is_ours(input, *affine) and ordinary():
+    known = [values for values in (*affine, running_mean, running_var) if values is not None]
+    right = all(tuple(values.shape) == (input.shape[1],) for values in known)  # torch refuses the rest
+    right = right and eps > 0 and (running_mean is None) == (running_var is None) and is_ours(input, *known)
+    if training and many and right and ordinary():
         return normalised(input, running_mean, running_var, weight, bias, momentum, eps, parts)
     if input.ndim == 4 and input.device.type == "cpu" and ordinary():
         input = input.contiguous(memory_format=torch.channels_last)

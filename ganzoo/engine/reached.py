@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ast
+import contextlib
 import dataclasses
 import enum
 import itertools
@@ -11,7 +12,7 @@ import operator
 import random
 import types
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from ganzoo.engine.calls import host_digest
 from ganzoo.engine.statistics import Statistics
+from ganzoo.objectives import Losses
 
 DEEPEST = 50
 """Containers within containers that are followed."""
@@ -58,6 +60,13 @@ def global_generators(device_type: str) -> dict[str, tuple[Any, Callable[[], Non
     return found
 
 
+def put_back(undo: Iterable[Callable[[], None]]) -> None:
+    """Do all of `undo`. What refuses to be written to stays as it is: it is a plugin's own, of any kind."""
+    for one in undo:
+        with contextlib.suppress(Exception):
+            one()
+
+
 class Reached:
     """All values that are reached from `roots`, by where they are, and how what holds them is put back."""
 
@@ -86,7 +95,9 @@ class Reached:
         elif self._generator(where, value):
             return
         else:
-            inside = isinstance(value, nn.Module) or (of_module and not isinstance(value, _FUNCTIONS))
+            # A loss, or what its method belongs to, is the plugin's own object, as a module is.
+            own = isinstance(value, (nn.Module, Losses, types.MethodType))
+            inside = own or (of_module and not isinstance(value, _FUNCTIONS))
             for part, one in self._parts(where, value, of_module):
                 self._visit(part, one, depth + 1, of_module=inside)
 
@@ -159,13 +170,13 @@ class Reached:
         elif isinstance(value, partial):
             yield from ((f"{where}.{name}", getattr(value, name)) for name in ("func", "args", "keywords"))
         elif dataclasses.is_dataclass(value) or (of_module and not _torchs(type(value).__module__)):
-            if hasattr(value, "__dict__"):
+            if isinstance(getattr(value, "__dict__", None), dict):
                 yield from self._table(where, vars(value), lambda key: f"{where}.{key}")
             for kind in type(value).__mro__:
                 for name, member in vars(kind).items():
                     if isinstance(member, types.MemberDescriptorType) and hasattr(value, name):  # of __slots__
                         held = getattr(value, name)
-                        self.undo.append(partial(object.__setattr__, value, name, _again(held)))
+                        self.undo.append(partial(_set_slot, value, name, _again(held)))
                         yield f"{where}.{name}", held
 
     def _table(
@@ -240,13 +251,19 @@ def _counters(items: Any) -> dict[Any, Any]:
     return {key: _again(value) for key, value in items if isinstance(value, itertools.count)}
 
 
+def _set_slot(owner: Any, name: str, value: Any) -> None:
+    with contextlib.suppress(AttributeError, TypeError):  # written in C and read-only, as of a pattern: never another
+        object.__setattr__(owner, name, value)
+
+
 def _set_state(generator: torch.Generator, state: Tensor) -> None:
     generator.set_state(state)
 
 
 def _copy_into(tensor: Tensor, value: Tensor) -> None:
-    with torch.no_grad():
-        tensor.copy_(value)
+    if host_digest(tensor) != host_digest(value):  # what is mapped from a file may be read-only
+        with torch.no_grad():
+            tensor.copy_(value)
 
 
 def _reset_class(kind: type, names: Collection[str], counts: dict[str, Any]) -> None:
@@ -274,4 +291,5 @@ def _refill_dict(table: dict[Any, Any], content: dict[Any, Any], counters: dict[
     if len(table) != len(content) or any(map(operator.is_not, table.values(), content.values())):
         table.clear()
         table.update(content)
-    table.update(counters)
+    if counters:  # not a table that refuses to be written to
+        table.update(counters)

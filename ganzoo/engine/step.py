@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -18,7 +19,7 @@ from ganzoo.engine.cuda_graphs import cuda_graphs
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
 from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations
-from ganzoo.engine.joint import passes_of
+from ganzoo.engine.joint import Passes, passes_of
 from ganzoo.engine.operations import Operations
 from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase, set_gradients
 from ganzoo.engine.state import TrainState
@@ -26,6 +27,38 @@ from ganzoo.engine.statistics import Statistics
 from ganzoo.engine.trial import Trial
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What networks are asked before they are trained. Kept with the run: other weights might answer otherwise."""
+
+    passes: Passes
+    different: str | None  # see Trial.difference; None for the plain engine, too
+
+
+def _ask(
+    gan: GAN,
+    losses: Losses,
+    config: Train,
+    sampler: Sampler,
+    num_classes: int,
+    device: torch.device,
+    plain: bool,
+) -> Answers:
+    pixels, labels = sampler.batch(0)
+    labels = labels if num_classes else None
+    passes: Passes = "two" if gan.batch_dependent else passes_of(gan.discriminator, to_float(pixels), labels)
+    trial = Trial(
+        gan=gan,
+        losses=losses,
+        config=config,
+        shape=sampler.shape,
+        num_classes=num_classes,
+        device=device,
+        passes=passes,
+    )
+    return Answers(passes=passes, different=None if plain else trial.difference())
 
 
 class Step:
@@ -47,6 +80,7 @@ class Step:
         plain: bool = False,  # torch's own convolutions, layout, optimizers: what the fast paths are tested against
         graphs: Backend | Literal["auto"] | None = "auto",  # None: eager iterations
         per_replay: int = ITERATIONS_PER_REPLAY,
+        answers: Answers | None = None,  # that a run's networks gave when it began; None: they are asked
         report: Callable[[str], None] = lambda text: None,
     ) -> None:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
@@ -54,19 +88,8 @@ class Step:
             keep_freed_memory()
         for module in (gan.generator, gan.discriminator):
             module.to(device).train().requires_grad_(False)
-        pixels, labels = sampler.batch(0)
-        labels = labels if num_classes else None
-        passes = "two" if gan.batch_dependent else passes_of(gan.discriminator, to_float(pixels), labels)
-        trial = Trial(
-            gan=gan,
-            losses=losses,
-            config=config,
-            shape=sampler.shape,
-            num_classes=num_classes,
-            device=device,
-            passes=passes,
-        )
-        different, lost = (None, False) if plain else trial.difference()
+        self.answers = answers or _ask(gan, losses, config, sampler, num_classes, device, plain)
+        different = None if plain else self.answers.different
         if different is not None:
             report(f"trained by torch's own convolutions in torch's own layout, which is slower: {different}")
         natural = plain or different is not None
@@ -79,14 +102,14 @@ class Step:
         self.statistics = Statistics(device)
         # For networks alone: optimizers and all else would pay for being watched.
         self._operations = Operations(plain=natural)
-        self._operations.lost_is_fatal = not natural and not lost  # what was lost on trial did no harm
+        self._operations.lost_is_fatal = not natural
         phases = make_phases(
             gan,
             losses,
             config,
             precision,
             self.statistics,
-            passes=passes,
+            passes=self.answers.passes,
             operations=self._operations,
             plain=plain,
             capturable=device.type == "cuda" and not plain,

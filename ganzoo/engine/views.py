@@ -1,7 +1,8 @@
 """Networks that are written as if their tensors were contiguous, although we lay images out channels last.
 
-What would be a view of a contiguous tensor has to be a copy of one that is channels last. Reading there is no
-difference; what is written into the copy does not reach the original. So copies are watched.
+What would be a view of a contiguous tensor has to be a copy of one that is channels last; and what would be a copy,
+`x.permute(0, 2, 3, 1).reshape(n, -1)` for one, may be a view. Reading there is no difference, but what is written into
+such a copy does not reach the original, and what is written into such a view does. So both are watched.
 """
 
 from __future__ import annotations
@@ -48,28 +49,41 @@ VIEWS: dict[Any, Callable[..., Tensor]] = {
 
 
 class Copies:
-    """The copies that took the place of views since `clear`."""
+    """The copies that took the place of views since `clear`, and the views that took that of copies."""
 
     def __init__(self) -> None:
-        self._made: list[tuple[Tensor, int]] = []  # kept: a number that says whether it was written to goes with it
+        self._made: list[tuple[Tensor, int]] = []  # kept: the number that says whether it was written to goes with it
 
     def watched(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """`function`, one of `VIEWS`, with copies noted."""
 
         def call(input: Tensor, *arguments: Any, **named: Any) -> Tensor:
             out = function(input, *arguments, **named)
-            if out is not input and not torch.compiler.is_compiling() and is_copy(out, input):
+            if not torch.compiler.is_compiling() and (is_copy(out, input) or is_view(out, input)):
                 self._made.append((out, out._version))
             return out
 
         return call
 
     def written(self) -> bool:
-        """Whether something was written into one of them."""
+        """Whether something was written into one of them, or into what it is a view of."""
         return any(copy._version != version for copy, version in self._made)
 
     def clear(self) -> None:
         self._made.clear()
+
+
+def is_view(out: Tensor, input: Tensor) -> bool:
+    """Whether `out` shares the memory of `input`, which is contiguous because the image that it is a view of is not."""
+    image = input._base
+    return (
+        image is not None
+        and image.ndim == 4
+        and input.is_contiguous()
+        and not image.is_contiguous()
+        and not torch._C._are_functorch_transforms_active()
+        and out.untyped_storage().data_ptr() == input.untyped_storage().data_ptr()
+    )
 
 
 def is_copy(out: Tensor, input: Tensor) -> bool:
@@ -80,5 +94,6 @@ def is_copy(out: Tensor, input: Tensor) -> bool:
         and input.layout == torch.strided
         and not out.is_inference()
         and not torch._C._are_functorch_transforms_active()
+        and out is not input
         and out.untyped_storage().data_ptr() != input.untyped_storage().data_ptr()
     )

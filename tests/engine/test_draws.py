@@ -58,6 +58,37 @@ def test_images_channels_last_are_given_what_contiguous_ones_are(name: str, grad
     assert found[1].is_contiguous(memory_format=torch.channels_last)
 
 
+def test_what_has_no_tensor_to_go_by_is_torchs() -> None:
+    with fast_operations():
+        torch.manual_seed(0)
+        found = [
+            torch.normal(0.0, 1.0, (2, 3)),
+            torch.normal(mean=torch.zeros(3), std=torch.ones(3)),
+            torch.dropout(torch.ones(8), p=0.5, train=True),
+        ]
+    torch.manual_seed(0)
+    assert torch.equal(found[0], torch.normal(0.0, 1.0, (2, 3)))
+    assert found[1].shape == (3,)
+    assert set(found[2].tolist()) <= {0.0, 2.0}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x, how: how(x * 2),
+        lambda x, how: how((x * 2).sum(), torch.ones(2)),
+        lambda x, how: how((x * 2).sum(), inputs=[]),
+    ],
+)
+def test_backward_refuses_what_torchs_does(wrong: Callable[[Tensor, Any], None]) -> None:
+    messages = []
+    for how in (backward, Tensor.backward):
+        with pytest.raises(RuntimeError) as caught:
+            wrong(torch.ones(3, requires_grad=True), how)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
 def test_every_function_that_is_answered_is_tried() -> None:
     twice = {"nn.Dropout in place", "rrelu in place", "dropout2d"}  # the last draws per channel, and is not answered
     others = {Tensor.backward, torch.rrelu}
