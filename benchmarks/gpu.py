@@ -1,4 +1,4 @@
-"""The whole measurement of the engine on a GPU: `python benchmarks/gpu.py --out gpu.json`, some 8 minutes on an H100.
+"""The whole measurement of the engine on a GPU: `python benchmarks/gpu.py --out gpu.json`, 8 minutes by estimate.
 
 First, and numbered, what is to be looked at before anything else: where the time of an iteration goes, what the
 engine's own choices cost, whether replays are right, what the commands make of it. Then speed against targets, and the

@@ -6,6 +6,7 @@ gets a plugin manager of its own, because one shared manager records a plugin be
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -167,6 +168,10 @@ def _specs_of(module: ModuleType) -> dict[str, list[Spec]]:
             for spec in returned:
                 if not isinstance(spec, spec_type):
                     raise TypeError(f"register_{kind} returned {type(spec).__name__}, not {spec_type.__name__}")
+                for part in dataclasses.fields(spec):
+                    value = getattr(spec, part.name)
+                    if part.type == "bool" and not isinstance(value, bool):
+                        raise TypeError(f"{spec.name}: {part.name} is {value!r}, not True or False")
                 if not _NAME.fullmatch(spec.name):
                     raise ValueError(f"the name {spec.name!r} is not lower case letters, digits and hyphens")
                 if any(spec.name == other.name for other in specs.get(kind, ())):

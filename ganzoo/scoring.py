@@ -113,6 +113,11 @@ class Scorer:
         """
         labelled = self.labels is not None
         metrics, left_out = self.metrics(labelled)
+        for name, metric in list(metrics.items()):
+            fewest = getattr(metric, "fewest", 1)
+            if self.generated_count < fewest:
+                left_out[name] = f"{name} needs at least {fewest} images, there are {self.generated_count}"
+                del metrics[name]
         if not metrics and left_out:
             raise _no_number(left_out)
 
@@ -127,7 +132,7 @@ class Scorer:
     @functools.cached_property
     def reference(self) -> Reference:
         """Features of the real images: computed on first use, which takes minutes for a large dataset on a CPU."""
-        test = None if self.test_images is None else self._features_of(self.test_images, None)
+        test = None if self.test_images is None else self._features_of(self.test_images, None, "test images")
         return self._features_of(self._train_images, test)
 
     @functools.cached_property
@@ -221,7 +226,7 @@ class Scorer:
 
         return count
 
-    def _features_of(self, images: Images, test: Reference | None) -> Reference:
+    def _features_of(self, images: Images, test: Reference | None, what: str = "real images") -> Reference:
         key = (
             f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)} "
             f"{source_sha256(self.spec)}"
@@ -234,12 +239,13 @@ class Scorer:
                 key=key,
                 device=self.device,
                 batch_size=self.config.eval.batch_size,
-                on_batch=self._counter(f"features of real images by {self.spec.name}", len(images)),
+                on_batch=self._counter(f"features of {what} by {self.spec.name}", len(images)),
                 test=test,
             )
 
-    def score_generator(self, generator: nn.Module, z_dim: int) -> Score:
-        """Sample `generated_count` images from `generator` and score them; the model is left as it was.
+    def score_generator(self, generator: nn.Module, z_dim: int, what: str = "scoring") -> Score:
+        """Sample `generated_count` images from `generator` and score them; the model is left as it was. `what` is said
+        while it lasts.
 
         Raises:
             UserError: the images or their features are not finite.
@@ -266,7 +272,7 @@ class Scorer:
                     return
                 yield batch
 
-        score = self._score(timed(), self.labels is not None, self.generated_count)
+        score = self._score(timed(), self.labels is not None, self.generated_count, what)
         return replace(score, sample_img_per_s=self.generated_count / sampling)
 
     def score_images(self, images: Images) -> Score:
@@ -278,7 +284,9 @@ class Scorer:
         )
         return self._score(batches, images.labels is not None, len(images))
 
-    def _score(self, batches: Iterator[tuple[Tensor, Tensor | None]], labelled: bool, total: int) -> Score:
+    def _score(
+        self, batches: Iterator[tuple[Tensor, Tensor | None]], labelled: bool, total: int, what: str = "scoring"
+    ) -> Score:
         started = time.perf_counter()
         metrics, left_out = self.metrics(labelled)
 
@@ -292,7 +300,7 @@ class Scorer:
                 self.extractor,
                 self.reference,
                 device=self.device,
-                on_batch=self._counter("scoring", total),
+                on_batch=self._counter(what, total),
                 on_unavailable=note,
             )
         if not values and left_out:  # not one number is no score: said before a run is trained for it

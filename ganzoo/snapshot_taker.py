@@ -143,7 +143,8 @@ class SnapshotTaker:
             known = self._known(scorer, images)
             if known is not None:
                 return known
-            score = scorer.score_generator(generator, self._gan.z_dim)
+            what = "scoring" if images else "scoring the untrained generator"
+            score = scorer.score_generator(generator, self._gan.z_dim, what)
             if images and len(score.pairs):
                 self._save_neighbours(scorer, images, generator, score.pairs)
         record = {

@@ -21,10 +21,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
+import ganzoo.engine.step
 from ganzoo.begin import shorter_run
 from ganzoo.config import RunConfig, score_interval
 from ganzoo.engine.schedule import Budget, Schedule
 from ganzoo.engine.state import read_state
+from ganzoo.engine.step import Answers
 from ganzoo.errors import DataError, RunError, SettingError, UserError
 from ganzoo.evaluation import Question, evaluate_source
 from ganzoo.files import exclusive, seal_holds, sealed
@@ -551,6 +553,25 @@ def test_other_initial_weights_are_another_run(registry: Registry, config_of: Co
         found = shorter_run(tmp_path / "runs" / "gan-s0-3", registry, longer, images)
         assert found == tmp_path / "runs" / name
     assert shorter_run(tmp_path / "runs" / "gan-s0-3", registry, config_of(data, init=tmp_path / "a"), images) is None
+
+
+def test_what_networks_answered_is_kept_with_the_run(
+    registry: Registry, config_of: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other weights, which a run that is continued is built with first, might answer otherwise."""
+    data, asked, told = write_npz(tmp_path / "set.npz", 3), list[int](), list[str]()
+
+    def answer(*arguments: Any) -> Answers:
+        asked.append(1)
+        return Answers(passes="two", different="reasons")
+
+    monkeypatch.setattr(ganzoo.engine.step, "_ask", answer)
+    for kimg in (0.064, 0.128):
+        result = run_job(registry, config_of(data, kimg=kimg), tmp_path / "run", root=tmp_path, report=told.append)
+        assert result["environment"]["execution"] == "eager; in torch's own layout: reasons"
+    assert len(asked) == 1
+    assert sum("torch's own layout" in line for line in told) == 2  # of each start
+    assert RunDirectory(tmp_path / "run").read_record()["engine"] == {"passes": "two", "different": "reasons"}
 
 
 def test_a_result_without_a_state_is_not_trained_anew_in_silence(

@@ -69,6 +69,7 @@ BROKEN = {
     "underscore": (hook(variant("my_gan")), "'my_gan' is not lower case"),
     "empty-name": (hook(variant("")), "'' is not lower case"),
     "twice": (hook("v = Variant(name='a', target='a:b'); return [v, v]"), "the name 'a' twice"),
+    "yes": (hook("return [Variant(name='a', target='a:b', batch_dependent='yes')]"), "batch_dependent is 'yes'"),
     "nothing": (HEAD, "it registers nothing"),
     "empty": (hook("return []"), "it registers nothing"),
     "undecorated": (good() + "def register_objectives():\n    return []\n", "register_objectives is not decorated"),

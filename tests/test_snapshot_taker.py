@@ -96,7 +96,11 @@ def test_a_lost_snapshot_of_the_untrained_generator_costs_its_score_alone(
 def test_scores_that_no_generator_could_have_are_refused_before_training(
     registry: Registry, root: Path, tmp_path: Path
 ) -> None:
-    config = config_of(registry, "eval.metrics=conditional")
-    with pytest.raises(UserError, match="not asked for by class"):
-        run_job(registry, config, tmp_path / "run", root=root)
-    assert not RunDirectory(tmp_path / "run").snapshots()
+    for sets, words in (
+        (["eval.metrics=conditional"], "not asked for by class"),
+        (["eval.metrics=prdc", "metrics.prdc.nearest_k=200"], "needs at least 201 images, there are 100"),
+        (["eval.metrics=is", "metrics.is.splits=60"], "needs at least"),
+    ):
+        with pytest.raises(UserError, match=words):
+            run_job(registry, config_of(registry, *sets), tmp_path / "run", root=root)
+        assert not RunDirectory(tmp_path / "run").snapshots()

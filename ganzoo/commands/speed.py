@@ -78,7 +78,12 @@ def report_speed(
     else:
         _print(now, ratios, out / "speed.json")
         for row in slower:
-            click.echo(f"{row['variant']}: {100 * (1 - _lowest(row)):.0f} % slower than in {compare}", err=True)
+            what = "training" if row["train_ratio"] <= row["sample_ratio"] else "sampling"
+            click.echo(f"{row['variant']}: {what} {100 * (1 - _lowest(row)):.0f} % slower than in {compare}", err=True)
+        restless = [row["variant"] for row in now["rows"] if 100 * row["spread"] > fail_on]
+        if slower and restless:
+            names = ", ".join(restless)
+            click.echo(f"the rounds of {names} differ by more than {fail_on:g} % among themselves", err=True)
     if slower:
         sys.exit(1)
 

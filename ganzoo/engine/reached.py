@@ -174,8 +174,8 @@ class Reached:
                 yield from self._table(where, vars(value), lambda key: f"{where}.{key}")
             for kind in type(value).__mro__:
                 for name, member in vars(kind).items():
-                    if isinstance(member, types.MemberDescriptorType) and hasattr(value, name):  # of __slots__
-                        held = getattr(value, name)
+                    held = getattr(value, name, NOTHING) if isinstance(member, types.MemberDescriptorType) else NOTHING
+                    if held is not NOTHING:  # of __slots__
                         self.undo.append(partial(_set_slot, value, name, _again(held)))
                         yield f"{where}.{name}", held
 
@@ -209,8 +209,7 @@ class Reached:
             self.undo.append(partial(setattr, cell, "cell_contents", _again(content)))
             yield f"{name} of {where}", content
         yield f"the defaults of {where}", (function.__defaults__, function.__kwdefaults__)
-        if hasattr(function, "__wrapped__"):
-            yield where, function.__wrapped__
+        yield where, getattr(function, "__wrapped__", None)
         table = function.__globals__
         if _torchs(table.get("__name__", "")):
             return

@@ -92,6 +92,7 @@ class Step:
         different = None if plain else self.answers.different
         if different is not None:
             report(f"trained by torch's own convolutions in torch's own layout, which is slower: {different}")
+        self._different = different
         natural = plain or different is not None
         self._layout = torch.contiguous_format if natural else torch.channels_last
         self._laid_out = False
@@ -139,7 +140,11 @@ class Step:
 
     @property
     def execution(self) -> str:
-        """ "eager", "graphs", or "eager: " and why there are no graphs."""
+        """ "eager", "graphs", or "eager: " and why there are no graphs; then, perhaps, why not in our layout."""
+        how = self._how()
+        return how if self._different is None else f"{how}; in torch's own layout: {self._different}"
+
+    def _how(self) -> str:
         if self._iterations is None or (not self._iterations.replays and self._iterations.failure is None):
             return "eager"
         return "graphs" if self._iterations.failure is None else f"eager: {self._iterations.failure}"

@@ -179,7 +179,7 @@ class Trial:
             apart, rounding = float(difference / size), float(ROUNDING * value.norm() / size)
             allowed = max(OF_GRADIENTS if of_gradients else TOLERANCE, rounding)
             if not apart <= allowed and bool(value.isfinite().all()):
-                return f"{name} would differ by {100 * apart:.2g} %"
+                return f"{name} would differ by {100 * apart:.1f} %"
         return None
 
 
@@ -188,4 +188,8 @@ def _flat(tensors: Iterator[Tensor]) -> Tensor:
 
 
 def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip() or 'without a message').splitlines()[0]}"
+    """In a line. TorchScript puts the cause last."""
+    lines = str(error).strip().splitlines() or ["without a message"]
+    line = lines[-1] if "TorchScript" in lines[0] else lines[0]
+    kind = type(error).__name__
+    return line if line.startswith(kind) else f"{kind}: {line}"

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ganzoo.metrics.reference import Reference
 
 
+FEWEST = Recipe.batch
+"""Images of one step of training."""
+
+
 def recipe_for(shape: tuple[int, int, int], num_classes: int, epochs: int) -> Recipe:
     """Seven 3x3 convolutions that halve the image until about 4x4 is left; no mirroring, which some classes forbid.
 
@@ -64,6 +68,7 @@ class ClassificationAccuracyScore:
 
     def __init__(self, *, epochs: int = 10) -> None:
         self.epochs = epochs
+        self.fewest = FEWEST
         self._pixels: list[Tensor] = []
         self._labels: list[Tensor] = []
         self._device = torch.device("cpu")

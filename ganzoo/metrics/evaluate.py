@@ -16,7 +16,9 @@ __all__ = ["Extractor", "Metric", "Reference", "evaluate", "extract_features", "
 
 
 class Metric(Protocol):
-    """What a metric spec's target returns."""
+    """What a metric spec's target returns. It may have an attribute `fewest`, the number of generated images below
+    which it has no number whatever they are: then a run that could not be scored is refused before it is trained.
+    """
 
     def update(self, features: Mapping[str, Tensor], labels: Tensor | None) -> None:
         """Add a batch of generated images: "pool", perhaps "logits", the images themselves as "pixels" (uint8

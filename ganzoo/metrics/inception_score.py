@@ -57,6 +57,7 @@ class InceptionScore:
 
     def __init__(self, *, splits: int = 10, seed: int = 2020) -> None:
         self.splits = splits
+        self.fewest = splits * MIN_SPLIT
         self.seed = seed
         self._logits: list[Tensor] = []
 

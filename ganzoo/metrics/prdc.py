@@ -75,6 +75,7 @@ class PrecisionRecallDensityCoverage:
 
     def __init__(self, *, nearest_k: int = 5, max_images: int = 10_000) -> None:
         self.nearest_k = nearest_k
+        self.fewest = nearest_k + 1
         self.max_images = max_images
         self._pool: list[Tensor] = []
 
