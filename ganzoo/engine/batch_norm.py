@@ -15,13 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-ROWS = 256
-"""Numbers that are added one after the other. Fewer are no more exact, and more groups take longer to put together."""
+ROWS = 512
+"""Numbers that are added one after the other. More groups take longer to put together."""
 
-TOGETHER = 1024
-"""Columns of a block, whose sums should stay in a core's first cache; a block of `ROWS` such rows stays in its second,
-and is read twice.
-"""
+TOGETHER = 4096
+"""Columns of a block at most. More blocks wake the threads more often; the sums of more columns leave a core's cache."""
 
 
 def by_halves(
@@ -100,7 +98,7 @@ def _blocks(rows: int, channels: int) -> tuple[list[tuple[int, int]], Tensor]:
     blocks: list[tuple[int, int]] = []
     left = rows
     while left:
-        block = (min(max(1, TOGETHER // channels), left // ROWS), ROWS) if left >= 2 * ROWS else (1, left)
+        block = (min(max(1, TOGETHER // channels), left // ROWS), ROWS) if left >= ROWS else (1, left)
         blocks.append(block)
         left -= block[0] * block[1]
     sizes = [size for groups, size in blocks for _ in range(groups)]

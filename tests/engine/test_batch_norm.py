@@ -41,7 +41,7 @@ def test_statistics_are_right_whatever_the_number_of_threads(shape: tuple[int, .
     mean, var = statistics(rows_of(x))
     exact = rows_of(x).double()
     assert error(mean, exact.mean(0)) < 1e-6
-    assert error(var, exact.var(0, correction=0)) < 2e-6  # torch's own, for the second shape: 4e-3 on one thread
+    assert error(var, exact.var(0, correction=0)) < 5e-6  # torch's own, for the second shape: 4e-3 on one thread
 
 
 def test_a_channel_of_one_constant_has_no_variance() -> None:
