@@ -19,7 +19,7 @@ ROWS = 512
 """Numbers that are added one after the other. More groups take longer to put together."""
 
 TOGETHER = 4096
-"""Columns of a block at most. More blocks wake the threads more often; the sums of more columns leave a core's cache."""
+"""Columns of a block at most. More blocks wake the threads more often; sums of more columns leave a core's cache."""
 
 
 def by_halves(
