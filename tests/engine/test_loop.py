@@ -352,7 +352,7 @@ def test_a_run_that_was_refused_before_its_first_step_may_be_started_otherwise(
     registry: Registry, root: Path, tmp_path: Path
 ) -> None:
     """The cure of the error is a setting; the folder that the first try left must not stand in its way."""
-    with pytest.raises(UserError, match="too few for an inception score"):
+    with pytest.raises(UserError, match="is needs at least 100 images"):
         run_job(registry, config_of(registry, "dcgan", "eval.metrics=is", "eval.num_images=50"), tmp_path, root=root)
     run_job(registry, config_of(registry, "dcgan", "eval.metrics=kid", "eval.num_images=50"), tmp_path, root=root)
     assert RunDirectory(tmp_path).read_config()["eval"]["metrics"] == "kid"

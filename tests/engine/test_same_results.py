@@ -94,9 +94,9 @@ def test_losses_after_fifty_steps_with_large_tiles(monkeypatch: pytest.MonkeyPat
     plain = losses_of("wgan-gp", plain=True, precision="fp32", sets=sets)
     fast = losses_of("wgan-gp", plain=False, precision="fp32", sets=sets)
     winograd.Maps.of.cache_clear()
-    for ours, theirs in zip(fast, plain, strict=True):
+    for ours, theirs, tolerance in zip(fast, plain, (1e-3, LATE["fp32"]), strict=True):
         errors = {name: abs(ours[name] - value) / (1 + abs(value)) for name, value in theirs.items()}
-        assert max(errors.values()) <= 1e-3, errors
+        assert max(errors.values()) <= tolerance, errors
 
 
 def test_the_plain_path_sees_the_same_images_and_noise() -> None:
