@@ -32,7 +32,7 @@ def profile(bench: Bench, variant: str) -> dict[str, Any]:
     on_device = bench.device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_device else [])]
     for _ in range(2):  # the first only starts the profiler's tools
-        with torch.profiler.profile(activities=activities) as seen:
+        with torch.profiler.profile(activities=activities, acc_events=True) as seen:
             advance(step, iterations)
             synchronize(bench.device)
     count: Counter[str] = Counter()
