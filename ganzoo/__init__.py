@@ -1,34 +1,122 @@
-"""ganzoo: a plugin-based GAN model zoo with a benchmark. Importing it does not import torch."""
+"""ganzoo: a plugin-based GAN model zoo with a benchmark. Importing it does not import torch.
+
+What an author of plugins or a user of the library needs is here, by name; where a name needs torch, torch is imported
+when the name is first used.
+"""
 
 from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from ganzoo.errors import DataError, DuplicateName, RunError, SettingError, UnknownName, UserError
-from ganzoo.specs import Callback, Dataset, Features, Metric, Objective, Setting, Variant
+from ganzoo.specs import (
+    Augmentation,
+    Callback,
+    Dataset,
+    Features,
+    Metric,
+    Objective,
+    Regularizer,
+    Setting,
+    Value,
+    Variant,
+)
+
+if TYPE_CHECKING:
+    from ganzoo.gan import (
+        GAN,
+        Batch,
+        Codes,
+        Normal,
+        Outputs,
+        Part,
+        Phase,
+        Prior,
+        Term,
+        TruncatedNormal,
+        Uniform,
+        VariantConfig,
+    )
+    from ganzoo.objectives import Losses, gradient_penalty
 
 __version__ = "0.1.0"
 
-GANZOO_API = 1
-"""Version of the plugin contract. A plugin module sets `GANZOO_API = 1`; another number is refused."""
+GANZOO_API = 2
+"""Version of the plugin contract. A plugin module says which one it was written for: `GANZOO_API = 2`. Those of
+contract 1 run unchanged; another number is refused.
+"""
 
 hookimpl = pluggy.HookimplMarker("ganzoo")
 
+_LAZY = {
+    **dict.fromkeys(
+        (
+            "GAN",
+            "Batch",
+            "Codes",
+            "Normal",
+            "Outputs",
+            "Part",
+            "Phase",
+            "Prior",
+            "Term",
+            "TruncatedNormal",
+            "Uniform",
+            "VariantConfig",
+        ),
+        "ganzoo.gan",
+    ),
+    **dict.fromkeys(("Losses", "gradient_penalty"), "ganzoo.objectives"),
+}
+"""Name -> the module that has it."""
+
 __all__ = [
+    "GAN",
     "GANZOO_API",
+    "Augmentation",
+    "Batch",
     "Callback",
+    "Codes",
     "DataError",
     "Dataset",
     "DuplicateName",
     "Features",
+    "Losses",
     "Metric",
+    "Normal",
     "Objective",
+    "Outputs",
+    "Part",
+    "Phase",
+    "Prior",
+    "Regularizer",
     "RunError",
     "Setting",
     "SettingError",
+    "Term",
+    "TruncatedNormal",
+    "Uniform",
     "UnknownName",
     "UserError",
+    "Value",
     "Variant",
+    "VariantConfig",
     "__version__",
+    "gradient_penalty",
     "hookimpl",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

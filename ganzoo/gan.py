@@ -1,35 +1,265 @@
-"""What a variant gives the engine."""
+"""What a variant gives the engine, and what a loss may look at."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ganzoo.specs import Value
+
+if TYPE_CHECKING:
+    from ganzoo.objectives import Losses
+
+Outputs = Tensor | Mapping[str, Tensor]
+"""What a network returns: its main output alone, or that and others by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VariantConfig:
-    """What a variant's target is called with: its settings, and what the objective asks of the critic."""
+    """What a variant's target is called with: its settings, and what objective and regularizers ask of the critic."""
 
     settings: Mapping[str, Value]
     per_sample_critic: bool  # True: D must treat samples independently (gradient penalties): no batch norm in D
 
     def __getitem__(self, name: str) -> Value:
-        return self.settings[name]
+        """
+        Raises:
+            KeyError: the variant's spec has no such setting; the message lists those that it has.
+        """
+        try:
+            return self.settings[name]
+        except KeyError:
+            known = ", ".join(self.settings) or "none"
+            raise KeyError(f"{name!r} is no setting of this variant; its spec has: {known}") from None
+
+
+class Prior(Protocol):
+    """The law of z, as a function of standard normal noise: float32 `[N, z_dim]`, independent N(0, 1) -> z, likewise.
+
+    Row by row and without randomness of its own, so that training, grids, films, scores and samples draw from one law,
+    image i of a seed is the same everywhere, and noise between two samples is between them in z as well.
+    """
+
+    def __call__(self, normal: Tensor, /) -> Tensor: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normal:
+    """z ~ N(0, I): the noise itself."""
+
+    def __call__(self, normal: Tensor, /) -> Tensor:
+        return normal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform:
+    """Each component ~ U(low, high), by the normal's distribution function."""
+
+    low: float = -1.0
+    high: float = 1.0
+
+    def __call__(self, normal: Tensor, /) -> Tensor:
+        return torch.lerp(torch.full_like(normal, self.low), torch.full_like(normal, self.high), _cdf(normal))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TruncatedNormal:
+    """Each component ~ N(0, 1) given that it lies within [-limit, limit] (Brock et al. 2018, section 3.1)."""
+
+    limit: float = 2.0
+
+    def __call__(self, normal: Tensor, /) -> Tensor:
+        # In float64: the tails of the distribution function round to 1 in float32. MPS has none.
+        exact = normal if normal.device.type == "mps" else normal.double()
+        edge = _cdf(exact.new_tensor(-self.limit))
+        within = torch.lerp(edge.expand_as(exact), (1 - edge).expand_as(exact), _cdf(exact))
+        return torch.special.ndtri(within).clamp(-self.limit, self.limit).to(normal.dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """Noise and structured codes (Chen et al. 2016, section 7): z is, one after the other, `noise` components
+    ~ N(0, 1); for each of `categorical`, so many classes, a one-hot vector, all classes alike; `continuous` components
+    ~ U(low, high). Codes are numbered from 1, the categorical ones first, as c_1, c_2, ... in the paper.
+    """
+
+    noise: int
+    categorical: tuple[int, ...] = ()
+    continuous: int = 0
+    low: float = -1.0
+    high: float = 1.0
+
+    @property
+    def dim(self) -> int:
+        """Of z."""
+        return self.noise + sum(self.categorical) + self.continuous
+
+    def __call__(self, normal: Tensor, /) -> Tensor:
+        parts = [normal[:, : self.noise]]
+        at = self.noise
+        for classes in self.categorical:
+            # The largest of independent equal normals is any of them with the same probability.
+            largest = normal[:, at : at + classes].argmax(1)
+            parts.append(nn.functional.one_hot(largest, classes).to(normal.dtype))
+            at += classes
+        parts.append(Uniform(low=self.low, high=self.high)(normal[:, at:]))
+        return torch.cat(parts, 1)
+
+    def split(self, z: Tensor) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """z `[N, dim]` -> noise `[N, noise]`, one-hot vectors `[N, classes]` of each categorical code, continuous
+        codes `[N, continuous]`.
+        """
+        noise, *categorical, continuous = z.split([self.noise, *self.categorical, self.continuous], 1)
+        return noise, tuple(categorical), continuous
+
+
+def _cdf(normal: Tensor) -> Tensor:
+    return torch.special.ndtr(normal)
+
+
+class Batch(Protocol):
+    """What a term, or a phase of one's own, may look at. Each is made once, and only if it is asked for.
+
+    In G's phase `fake` and `made` carry G's graph; in all others they are detached. Only what the phase moves gets
+    gradients, whatever else is called. Networks are called as in the adversarial loss: on the device, in the run's
+    precision; what they return here is float32.
+    """
+
+    z: Tensor
+    """float32 `[N, z_dim]`, of the prior."""
+    labels: Tensor | None
+    """int64 `[N]`, of the real images and given to the fakes; None where the variant is unconditional."""
+    real: Tensor
+    """float32 `[N,C,H,W]` in [-1, 1], not augmented."""
+    network: nn.Module
+    """What the phase moves, for penalties on weights: G, D, or a list of networks."""
+    progress: Tensor
+    """float32 `[]` on the device, 0 at the start of the run, 1 at the end of its budget. See `Term.progress`."""
+
+    @property
+    def fake(self) -> Tensor:
+        """float32 `[N,C,H,W]`, of the same G and z in all phases of a step."""
+        ...
+
+    @property
+    def made(self) -> Mapping[str, Tensor]:
+        """All that G returned: "images", which are `fake`, and its other outputs."""
+        ...
+
+    @property
+    def of_real(self) -> Mapping[str, Tensor]:
+        """All that D said of `real` in this phase's adversarial loss: "logits" `[N]`, and its other outputs."""
+        ...
+
+    @property
+    def of_fake(self) -> Mapping[str, Tensor]:
+        """As `of_real`, of `fake`."""
+        ...
+
+    @property
+    def adversarial(self) -> Tensor:
+        """float32 `[N]`: what the objective made of them in this phase."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, Callable[..., Tensor]]:
+        """The GAN's further networks, by name."""
+        ...
+
+    def judge(self, images: Tensor, *more: Tensor, labels: Tensor | None = None) -> Mapping[str, Tensor]:
+        """One more pass of D, behind the augmentations: `images` `[M,C,H,W]` -> "logits" `[M]`, and its other outputs.
+
+        `labels`: int64 `[M]`; None: the batch's first M. `more`: what D takes after (x, labels).
+        """
+        ...
+
+    def critic(self, images: Tensor) -> Tensor:
+        """As `judge`, logits `[M]` alone and in float32 throughout: for gradients with respect to `images`."""
+        ...
+
+    def generate(self, z: Tensor, *, labels: Tensor | None = None) -> Mapping[str, Tensor]:
+        """One more pass of G: z `[M, z_dim]` -> "images" `[M,C,H,W]`, and its other outputs. `labels` as in `judge`."""
+        ...
+
+    def augment(self, images: Tensor) -> Tensor:
+        """The run's augmentations, drawn anew; the images themselves where there are none."""
+        ...
+
+    def tell(self, name: str, values: Tensor) -> None:
+        """Have the mean of `values` in stats.jsonl, as `name`, averaged between two ticks."""
+        ...
+
+    def judged(self, *, real: Mapping[str, Tensor], fake: Mapping[str, Tensor]) -> None:
+        """For phases of one's own: what D said, for `of_real`, `of_fake` and the statistics."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One more loss of a phase, added to what the objective says.
+
+    `loss(batch)` -> float32 `[N]`, or `[M]` of some images, or `[]` of the batch as a whole; differentiable. One that
+    keeps numbers between steps is an `nn.Module` with buffers (or a method of one), written in place under
+    `torch.no_grad()`: they are saved with the run, and a captured iteration finds them. An attribute or a closure that
+    counts is neither.
+    """
+
+    name: str  # its column in stats.jsonl: small letters, digits, hyphens, underscores
+    phase: str  # whose loss: "D", "G", or the name of a part, or phase, of one's own
+    loss: Callable[[Batch], Tensor]
+    weight: float = 1.0
+    # In each every-th update of the phase, and then times `every`: lazy regularisation, Karras et al. 2019, appendix B.
+    every: int = 1
+    per_sample_gradients: bool = False  # True: differentiates D by its images, so D must not mix samples
+    progress: bool = False  # True: reads batch.progress, so the length of the run is part of what it is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A network beside G and D. Trained, saved and continued like them; called through `Batch.parts`."""
+
+    module: nn.Module
+    phase: str  # whose update moves it: "D", "G", or "own": a phase of its own, whose losses are the terms of its name
+    lr: float | None = None  # None: that of its phase, G's for "own"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One update of a step, where a variant brings phases of its own: see `GAN.phases`."""
+
+    name: str  # "D" and "G" are known to terms, regularizers and the leaderboard
+    moves: tuple[str, ...]  # "generator", "discriminator", names of parts
+    loss: Callable[[Batch], Tensor]  # float32 [N], the adversarial loss; terms are added to it
+    lr: float | None = None  # None: train.d_lr for "D", else train.g_lr
+    every: int = 1  # in each every-th step; "G" is in each train.d_steps-th of these
 
 
 @dataclass(frozen=True, kw_only=True)
 class GAN:
-    """A generator and a discriminator (a critic, for Wasserstein objectives).
+    """A generator and a discriminator (a critic, for Wasserstein objectives), and what goes with them.
 
-    `generator(z, labels)`: z float32 `[N, z_dim]` ~ N(0, I), labels int64 `[N]` or None -> `[N,C,H,W]` in [-1, 1].
-    `discriminator(x, labels)`: x `[N,C,H,W]` in [-1, 1], labels int64 `[N]` or None -> logits `[N]`, without a sigmoid.
+    `generator(z, labels)`: z float32 `[N, z_dim]` of the prior, labels int64 `[N]` or None -> `[N,C,H,W]` in [-1, 1],
+    or `{"images": ..., others}`.
+    `discriminator(x, labels)`: x `[N,C,H,W]` in [-1, 1], labels int64 `[N]` or None -> logits `[N]`, without a sigmoid,
+    or `{"logits": ..., others}`, each of its other outputs `[N, ...]`, of one image each.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     z_dim: int
     batch_dependent: bool = False  # True: D looks at the whole batch; it judges real and generated images separately
+    prior: Prior = field(default_factory=Normal)
+    parts: Mapping[str, Part] = field(default_factory=dict)  # further networks
+    terms: Sequence[Term] = ()  # what this variant adds to a phase's loss, under any objective
+    # Replaces D's and G's phases, as the last resort: where D judges something else than images. Called with the
+    # objective's losses.
+    phases: Callable[[Losses], Sequence[Phase]] | None = None
+
+
+def named(outputs: Outputs, main: str) -> Mapping[str, Tensor]:
+    """Outputs by name: `main` is the name of a tensor alone."""
+    return outputs if isinstance(outputs, Mapping) else {main: outputs}

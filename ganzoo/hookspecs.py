@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pluggy
 
-from ganzoo.specs import Callback, Dataset, Features, Metric, Objective, Variant
+from ganzoo.specs import Augmentation, Callback, Dataset, Features, Metric, Objective, Regularizer, Variant
 
 hookspec = pluggy.HookspecMarker("ganzoo")
 
@@ -17,6 +17,16 @@ def register_variants() -> list[Variant]:  # type: ignore[empty-body]
 @hookspec
 def register_objectives() -> list[Objective]:  # type: ignore[empty-body]
     """Objectives: losses of discriminator and generator, per sample, on logits."""
+
+
+@hookspec
+def register_regularizers() -> list[Regularizer]:  # type: ignore[empty-body]
+    """Regularizers: further losses of discriminator or generator, which see the whole batch."""
+
+
+@hookspec
+def register_augmentations() -> list[Augmentation]:  # type: ignore[empty-body]
+    """Augmentations: what the discriminator sees instead of images, real and generated alike."""
 
 
 @hookspec

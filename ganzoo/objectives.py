@@ -7,14 +7,15 @@ probability, C(x) = logit D(x) the network's output (the critic), and every expr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganzoo.gan import Term
 from ganzoo.specs import Value
 
 NORM_EPS = 1e-12
@@ -36,6 +37,9 @@ class Losses:
     penalty: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None = None
     weight_clip: float | None = None  # every parameter of D is clamped to [-c, c] after a step of D; None: not clipped
     g_uses_real: bool = False  # True: g_loss is given the logits of real images, as relativistic objectives need
+    terms: Sequence[Term] = ()  # further losses, which see the whole batch
+    # What the losses keep between steps, as buffers written in place under `torch.no_grad()`: saved with the run.
+    memory: nn.Module | None = None
 
 
 def minimax(config: Mapping[str, Value]) -> Losses:

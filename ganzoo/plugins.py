@@ -149,8 +149,8 @@ def _one_line(error: BaseException) -> str:
 
 def _specs_of(module: ModuleType) -> dict[str, list[Spec]]:
     api = getattr(module, "GANZOO_API", None)
-    if api != GANZOO_API:
-        raise ValueError(f"GANZOO_API is {api!r}, this ganzoo speaks {GANZOO_API}; set GANZOO_API = {GANZOO_API}")
+    if isinstance(api, bool) or api not in range(1, GANZOO_API + 1):
+        raise ValueError(f"GANZOO_API is {api!r}, this ganzoo speaks 1 to {GANZOO_API}; set GANZOO_API = {GANZOO_API}")
     manager = pluggy.PluginManager("ganzoo")
     manager.add_hookspecs(hookspecs)
     manager.register(module)

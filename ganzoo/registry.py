@@ -8,7 +8,18 @@ from typing import TypeVar, cast
 
 from ganzoo.errors import DuplicateName, UnknownName
 from ganzoo.plugins import Plugin, load_plugins
-from ganzoo.specs import KINDS, Callback, Dataset, Features, Metric, Objective, Spec, Variant
+from ganzoo.specs import (
+    KINDS,
+    Augmentation,
+    Callback,
+    Dataset,
+    Features,
+    Metric,
+    Objective,
+    Regularizer,
+    Spec,
+    Variant,
+)
 
 S = TypeVar("S", bound=Spec)
 
@@ -77,6 +88,12 @@ class Registry:
 
     def objective(self, name: str) -> Objective:
         return self._get("objectives", name, Objective)
+
+    def regularizer(self, name: str) -> Regularizer:
+        return self._get("regularizers", name, Regularizer)
+
+    def augmentation(self, name: str) -> Augmentation:
+        return self._get("augmentations", name, Augmentation)
 
     def dataset(self, name: str) -> Dataset:
         return self._get("datasets", name, Dataset)

@@ -62,6 +62,11 @@ class Variant(Spec):
     per_sample_critic: bool = True  # False: cannot build D without batch norm, so no gradient penalty
     batch_dependent: bool = False  # True: D looks at the whole batch by other means than batch norm; always two passes
     defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.g_lr": 2e-4}: its paper's recipe
+    # What its author chose for a preset, over `defaults`: {"laptop": {"variant.channels": 16}}.
+    presets: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    gives: tuple[str, ...] = ()  # what D returns beside "logits": "features", "classes", "energy", ...
+    regularizers: tuple[str, ...] = ()  # of its paper, unless the user names others
+    augmentations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,32 @@ class Objective(Spec):
 
     per_sample_gradients: bool = False  # True: penalises dD/dx per sample, so D must not mix samples (no batch norm)
     defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.d_steps": 5}
+    presets: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)  # as a variant's, and over them
+    needs: tuple[str, ...] = ()  # "labels", "augmentation", or what D has to return beside "logits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regularizer(Spec):
+    """Further losses, for any variant and objective. Target: `(config: Mapping) -> Term`, or a sequence of them.
+
+    The settings `weight` and `every` exist for every regularizer, and multiply those of its terms.
+    """
+
+    weight: float = 1.0  # default of the setting
+    every: int = 1  # default of the setting: in each every-th update, and then times `every`
+    needs: tuple[str, ...] = ()  # as an objective's
+    per_sample_gradients: bool = False  # as an objective's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation(Spec):
+    """What D sees instead of images, real and generated alike. Target: `(config: Mapping, shape: (C, H, W)) ->
+    nn.Module`: float32 `[N,C,H,W]` in [-1, 1] -> the same shape, each image from itself alone, twice differentiable,
+    randomness from torch's generator of the images' device.
+
+    One that adapts keeps what it knows in buffers, and has a method `update(logits)`, called under `torch.no_grad()`
+    after each update of D with what D said of real images, float32 `[N]`; it writes to the buffers in place.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +151,8 @@ class Callback(Spec):
 KINDS: dict[str, type[Spec]] = {
     "variants": Variant,
     "objectives": Objective,
+    "regularizers": Regularizer,
+    "augmentations": Augmentation,
     "datasets": Dataset,
     "features": Features,
     "metrics": Metric,
