@@ -26,16 +26,16 @@ from typing import Any
 import torch
 from tutorial import IMAGES, SIZE, Work, loaded
 
-from ganzoo.config import RunConfig
+from ganzoo.bench.speed import advance, warm_up
+from ganzoo.config.layers import build_config
+from ganzoo.config.run_config import RunConfig
 from ganzoo.data import make_images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.device import resolve_device, resolve_precision, synchronize
 from ganzoo.engine.step import Step
-from ganzoo.environment import device_name
-from ganzoo.layers import build_config
-from ganzoo.registry import Registry
-from ganzoo.snapshots import build_gan
-from ganzoo.speed import advance, warm_up
+from ganzoo.runs.environment import device_name
+from ganzoo.runs.snapshots import build_gan
+from ganzoo.zoo.registry import Registry
 
 
 def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Work:

@@ -28,20 +28,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ganzoo.config import RunConfig
+from ganzoo.bench.speed import fast_quarter
+from ganzoo.cli.display import TrainingDisplay
+from ganzoo.config.layers import build_config
+from ganzoo.config.run_config import RunConfig
 from ganzoo.data import Images, to_float
 from ganzoo.data.folder import load_folder
 from ganzoo.data.sampler import make_sampler
-from ganzoo.display import TrainingDisplay
 from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision, synchronize
 from ganzoo.engine.loop import train
 from ganzoo.engine.step import Step
-from ganzoo.environment import device_name
-from ganzoo.layers import build_config
-from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory
-from ganzoo.snapshots import build_gan
-from ganzoo.speed import fast_quarter
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.environment import device_name
+from ganzoo.runs.snapshots import build_gan
+from ganzoo.zoo.registry import Registry
 
 SHAPE = (1, 32, 32)
 SIZES = (10_000, 100_000, 1_000_000)
@@ -153,7 +153,7 @@ sys.path.insert(0, sys.argv[4])
 import costs
 from ganzoo.data import make_images
 from ganzoo.data.sampler import make_sampler
-from ganzoo.memory import peak_memory
+from ganzoo.engine.memory import peak_memory
 mode, images, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 cpu = torch.device("cpu")
 if mode == "streaming":

@@ -36,7 +36,7 @@ from gpu_speed import TARGETS, speed, speed_only, trained, tutorials
 from gpu_tables import report
 
 from ganzoo.engine.device import resolve_device
-from ganzoo.environment import describe_environment
+from ganzoo.runs.environment import describe_environment
 
 SCHEMA = 2
 

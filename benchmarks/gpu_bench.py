@@ -14,16 +14,16 @@ import torch
 import tutorial
 from torch import Tensor, nn
 
-from ganzoo.config import RunConfig
+from ganzoo.bench.speed import advance, warm_up
+from ganzoo.config.layers import build_config
+from ganzoo.config.run_config import RunConfig
 from ganzoo.data import make_images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine import step as engine_step
 from ganzoo.engine.device import Precision, resolve_precision, synchronize
 from ganzoo.engine.step import Step
-from ganzoo.layers import build_config
-from ganzoo.registry import Registry
-from ganzoo.snapshots import build_gan
-from ganzoo.speed import advance, warm_up
+from ganzoo.runs.snapshots import build_gan
+from ganzoo.zoo.registry import Registry
 
 SIZE = tutorial.SIZE
 

@@ -13,10 +13,10 @@ from gpu_bench import Bench, own_settings, products
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 
+from ganzoo.bench.speed import advance, warm_up
 from ganzoo.engine import step as engine_step
 from ganzoo.engine.device import synchronize
 from ganzoo.engine.step import Step
-from ganzoo.speed import advance, warm_up
 
 KERNELS = 40
 """Rows of the profile that are kept, the longest first."""

@@ -11,9 +11,9 @@ import torch
 from gpu_bench import Bench, weights
 from torch import Tensor, nn
 
-from ganzoo.engine.concurrent import Turn, run_together
+from ganzoo.bench.speed import advance
+from ganzoo.engine.cuda.concurrent import Turn, run_together
 from ganzoo.engine.device import synchronize
-from ganzoo.speed import advance
 
 SEEDS_BOUND = 3.0
 """8 seeds of `gan` at once may take this many times what one takes."""

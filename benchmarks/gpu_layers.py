@@ -16,8 +16,8 @@ import torch
 from gpu_bench import SIZE, Bench, fp32_products
 from torch import Tensor, nn
 
-from ganzoo.engine import convolutions
-from ganzoo.snapshots import build_gan
+from ganzoo.engine.cpu import convolutions
+from ganzoo.runs.snapshots import build_gan
 
 PASSES = ("forward", "dgrad", "wgrad")
 LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}

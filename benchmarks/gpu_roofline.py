@@ -15,8 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from ganzoo.bench.speed import advance
 from ganzoo.engine.device import synchronize
-from ganzoo.speed import advance
 
 aten = torch.ops.aten
 

@@ -12,11 +12,11 @@ from typing import Any
 import tutorial
 from gpu_bench import Bench
 
-from ganzoo.config import Train
+from ganzoo.bench.speed import measure_speed
+from ganzoo.config.run_config import Train
 from ganzoo.data import make_images
 from ganzoo.engine.loop import Snapshot, Status
-from ganzoo.job import run_job
-from ganzoo.speed import measure_speed
+from ganzoo.runs.job import run_job
 
 TARGETS = {"dcgan": (100_000, 1.5), "gan": (500_000, 2.0), "wgan-gp": (30_000, 1.2)}
 """img/s of the engine, and its ratio to the plain engine (eager, fp32 by IEEE, images on the device), on one H100 at

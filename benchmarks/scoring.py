@@ -22,15 +22,15 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
+from ganzoo.config.layers import build_config
 from ganzoo.engine.device import resolve_device, synchronize
-from ganzoo.environment import device_name
 from ganzoo.errors import UserError
-from ganzoo.layers import build_config
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.statistics import Moments, moments
-from ganzoo.registry import Registry
-from ganzoo.scoring import Scorer, load_images
-from ganzoo.snapshots import build_gan
+from ganzoo.runs.environment import device_name
+from ganzoo.runs.snapshots import build_gan
+from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.zoo.registry import Registry
 
 DEVICE = resolve_device("auto")
 

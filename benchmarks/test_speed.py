@@ -18,21 +18,21 @@ import pytest
 import torch
 from PIL import Image
 
+from ganzoo.bench.speed import advance, warm_up
+from ganzoo.config.layers import build_config
 from ganzoo.data import Images, make_images, to_float
 from ganzoo.data.folder import load_folder
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision, synchronize
 from ganzoo.engine.step import Step
-from ganzoo.environment import device_name
-from ganzoo.generation import generate
-from ganzoo.layers import build_config
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.kid import kernel_distance
 from ganzoo.metrics.prdc import prdc
 from ganzoo.metrics.statistics import moments
-from ganzoo.registry import Registry
-from ganzoo.snapshots import build_gan
-from ganzoo.speed import advance, warm_up
+from ganzoo.runs.environment import device_name
+from ganzoo.runs.snapshots import build_gan
+from ganzoo.scoring.generation import generate
+from ganzoo.zoo.registry import Registry
 
 REGISTRY = Registry.load()
 VARIANTS = [

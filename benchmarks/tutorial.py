@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from ganzoo.config import RunConfig
-from ganzoo.registry import Registry
-from ganzoo.snapshots import build_gan
+from ganzoo.config.run_config import RunConfig
+from ganzoo.runs.snapshots import build_gan
+from ganzoo.zoo.registry import Registry
 
 IMAGES = 60_000
 SIZE = 32

@@ -7,12 +7,14 @@ when the name is first used.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from ganzoo.errors import DataError, DuplicateName, RunError, SettingError, UnknownName, UserError
-from ganzoo.specs import (
+from ganzoo.zoo import specs
+from ganzoo.zoo.specs import (
     Augmentation,
     Callback,
     Dataset,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from ganzoo.objectives import Losses, gradient_penalty
 
 __version__ = "0.1.0"
+
+sys.modules.setdefault("ganzoo.specs", specs)  # where plugins of contract 1 found them
 
 GANZOO_API = 2
 """Version of the plugin contract. A plugin module says which one it was written for: `GANZOO_API = 2`. Those of

@@ -14,16 +14,16 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
-    from ganzoo.ledger import process_began
+    from ganzoo.engine.ledger import process_began
 
     began = process_began()
 
     import click
 
-    from ganzoo.cli import cli
+    from ganzoo.cli.main import cli
+    from ganzoo.engine.stopping import Stopped
     from ganzoo.errors import UserError
-    from ganzoo.stopping import Stopped
-    from ganzoo.text import clean
+    from ganzoo.files.text import clean
 
     try:
         # not click's standalone mode, which would answer an interrupt itself, with "Aborted!" and exit code 1

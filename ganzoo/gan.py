@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from ganzoo.specs import Value
+from ganzoo.zoo.specs import Value
 
 if TYPE_CHECKING:
     from ganzoo.objectives import Losses

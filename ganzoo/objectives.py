@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganzoo.gan import Term
-from ganzoo.specs import Value
+from ganzoo.zoo.specs import Value
 
 NORM_EPS = 1e-12
 """Added to the squared gradient norm: the square root has no derivative at 0. Shifts a norm of 1 by less than 1e-12."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ganzoo.layers import build_config
-from ganzoo.registry import Registry
+from ganzoo.config.layers import build_config
+from ganzoo.zoo.registry import Registry
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import Train
+from ganzoo.config.run_config import Train
 from ganzoo.data import make_images, make_sampler
+from ganzoo.engine.cuda.graphs import Iterations
 from ganzoo.engine.device import Precision, preserved_random_state
-from ganzoo.engine.graphs import Iterations
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 from ganzoo.engine.step import Step

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from ganzoo.registry import Registry
+from ganzoo.zoo.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 

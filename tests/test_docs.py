@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import ganzoo.bench
-from ganzoo.cli import cli
-from ganzoo.layers import from_dict
-from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory, find_runs
+import ganzoo.bench.jobs
+from ganzoo.cli.main import cli
+from ganzoo.config.layers import from_dict
+from ganzoo.runs.directory import RunDirectory, find_runs
+from ganzoo.zoo.registry import Registry
 
 REPOSITORY = Path(__file__).parent.parent
 PAGES = ["README.md", *sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "docs").glob("*.md"))]
@@ -89,15 +89,15 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for index in range(40):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")
 
-    def run_jobs(jobs: Sequence[ganzoo.bench.Job], announce: Any, outdated: Any = None) -> list[RunDirectory]:
-        from ganzoo.job import run_job
+    def run_jobs(jobs: Sequence[ganzoo.bench.jobs.Job], announce: Any, outdated: Any = None) -> list[RunDirectory]:
+        from ganzoo.runs.job import run_job
 
         for job in jobs:
             registry = Registry.load([Path(file) for file in job.plugin_files])
             run_job(registry, from_dict(registry, job.config), Path(job.out), root=Path(job.root))
         return [RunDirectory(Path(job.out)) for job in jobs]
 
-    monkeypatch.setattr(ganzoo.bench, "run_jobs", run_jobs)
+    monkeypatch.setattr(ganzoo.bench.jobs, "run_jobs", run_jobs)
     return tmp_path
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganzoo.objective_specs import OBJECTIVES
 from ganzoo.objectives import Losses, gradient_penalty
-from ganzoo.specs import Value
+from ganzoo.zoo.objective_specs import OBJECTIVES
+from ganzoo.zoo.specs import Value
 
 SPECS = {spec.name: spec for spec in OBJECTIVES}
 NAMES = list(SPECS)
@@ -36,7 +36,7 @@ def test_the_six_objectives_are_registered_under_these_names() -> None:
 
 
 def test_specs_and_their_package_do_not_import_torch() -> None:
-    code = "import sys, ganzoo.objective_specs; sys.exit('torch' in sys.modules)"
+    code = "import sys, ganzoo.zoo.objective_specs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

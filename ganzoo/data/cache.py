@@ -40,10 +40,10 @@ from ganzoo.data.fetch import locked
 from ganzoo.data.images import Images
 from ganzoo.data.levels import OUTLIERS, Levels, Source, measure, refuse_single, warnings_of
 from ganzoo.data.pixels import digest, digest_trailer
-from ganzoo.data.progress import OnProgress, progress
 from ganzoo.data.scan import Listing
 from ganzoo.errors import DataError
-from ganzoo.text import clean
+from ganzoo.files.progress import OnProgress, progress
+from ganzoo.files.text import clean
 
 FORMAT = 3  # of the cache; part of the key, so that a change of format or of decoding is a rebuild
 BROKEN_LIMIT = 0.01  # share of files that may be broken

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganzoo.data.progress import OnProgress
+from ganzoo.files.progress import OnProgress
 
 RACY_SECONDS = 2.0
 """So soon after a change a file may be changed again without another time: FAT's clock, the coarsest, ticks in 2 s."""

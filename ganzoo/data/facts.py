@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganzoo.text import clean
+from ganzoo.files.text import clean
 
 CLASSES_KEPT = 50  # classes that `Facts.to_dict` names
 CLASSES_SAID = 6  # classes that `Facts.line` names

@@ -15,9 +15,9 @@ from ganzoo.data.fetch import fetch
 from ganzoo.data.images import Images
 from ganzoo.data.paths import absolute
 from ganzoo.data.pixels import check_size_and_color
-from ganzoo.data.progress import OnProgress
 from ganzoo.data.scan import Listing, scan_split
 from ganzoo.errors import DataError, SettingError
+from ganzoo.files.progress import OnProgress
 
 
 def load_folder(

@@ -17,7 +17,7 @@ from ganzoo.data.images import Images
 from ganzoo.data.levels import Source, measure, refuse_single, warnings_of
 from ganzoo.data.pixels import check_size_and_color, prepare
 from ganzoo.errors import DataError, SettingError
-from ganzoo.text import clean
+from ganzoo.files.text import clean
 
 SPLITS = ("train", "test")
 

@@ -14,7 +14,7 @@ from ganzoo.data.images import Images
 from ganzoo.data.paths import absolute
 from ganzoo.data.pixels import make_images
 from ganzoo.errors import DataError
-from ganzoo.text import clean
+from ganzoo.files.text import clean
 
 # Keys by split, the first one present is used; arr_0 and arr_1 are what ADM's sample files use.
 _KEYS = {

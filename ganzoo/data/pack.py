@@ -12,7 +12,7 @@ import numpy as np
 
 from ganzoo.data.contents import read
 from ganzoo.errors import DataError
-from ganzoo.text import clean
+from ganzoo.files.text import clean
 
 NAME = "dataset.json"
 MOST_BYTES = 2**29  # a million one-hot vectors of a hundred classes take 300 MB

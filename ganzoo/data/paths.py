@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ganzoo.errors import DataError
-from ganzoo.text import clean
+from ganzoo.files.text import clean
 
 
 def absolute(path: Path | str) -> Path:

@@ -20,7 +20,7 @@ from ganzoo.data.errors import NoTestSplit
 from ganzoo.data.facts import Facts, distinct
 from ganzoo.data.splits import Ambiguous, find_splits
 from ganzoo.errors import DataError
-from ganzoo.text import clean
+from ganzoo.files.text import clean
 
 UNREAD = frozenset(
     {

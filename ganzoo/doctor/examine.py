@@ -19,14 +19,14 @@ from ganzoo.doctor import checks
 from ganzoo.doctor.checks import FAILED, REPORT, SKIPPED, Check, verdict
 from ganzoo.doctor.golden import REFERENCE_IMAGES, Pair, check_golden, features_of, read_golden, score
 from ganzoo.doctor.survey import datasets_at, survey
-from ganzoo.environment import doctor_file
 from ganzoo.errors import UserError
 from ganzoo.features.classifiers import WEIGHTS, read_records
-from ganzoo.files import write_json
+from ganzoo.files.writing import write_json
 from ganzoo.metrics import fid as fid_module
 from ganzoo.metrics.evaluate import Reference
 from ganzoo.metrics.extract import extract_features
-from ganzoo.registry import Registry
+from ganzoo.runs.environment import doctor_file
+from ganzoo.zoo.registry import Registry
 
 SCHEMA = 1
 NOISE = (0.0, 0.1, 0.2, 0.4, 0.8)  # standard deviation, in units of the range [-1, 1]

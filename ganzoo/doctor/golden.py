@@ -1,7 +1,7 @@
 """Golden values: what the metrics give, with the shipped classifiers, on test against train of known data sets.
 
 They are stored in `features/weights/golden.json` with the SHA-256 of weights and data, and written again by
-`python -m ganzoo.doctor --write-golden`, which also measures under what conditions they move, and how far.
+`python -m ganzoo.cli.golden --write-golden`, which also measures under what conditions they move, and how far.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ganzoo.doctor.checks import FAILED, REPORT, Check, verdict
 from ganzoo.errors import UserError
 from ganzoo.features.classifiers import WEIGHTS, Classifier
 from ganzoo.features.classifiers import load as load_classifier
-from ganzoo.files import write_json
+from ganzoo.files.writing import write_json
 from ganzoo.metrics.evaluate import Reference
 from ganzoo.metrics.extract import Extractor, extract_features
-from ganzoo.registry import Registry
+from ganzoo.zoo.registry import Registry
 
 GOLDEN = "golden.json"
-COMMAND = "python -m ganzoo.doctor --write-golden"
+COMMAND = "python -m ganzoo.cli.golden --write-golden"
 REFERENCE_IMAGES = {"digits": 1437, "fashion-mnist": 10_000}
 """The first of the train images: all 1,437 of digits; of Fashion-MNIST as many as its test set has, for speed."""
 

@@ -12,8 +12,8 @@ import torch
 
 from ganzoo.data import idx
 from ganzoo.engine.device import available_devices, resolve_device, resolve_precision
-from ganzoo.environment import cpu_name, describe_environment
-from ganzoo.registry import Registry
+from ganzoo.runs.environment import cpu_name, describe_environment
+from ganzoo.zoo.registry import Registry
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 

@@ -11,20 +11,20 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from ganzoo.config import Train
+from ganzoo.config.run_config import Train
+from ganzoo.config.target import Target
 from ganzoo.data.sampler import Sampler
-from ganzoo.engine.concurrent import ALONE, Turn
+from ganzoo.engine.cuda.concurrent import ALONE, Turn
 from ganzoo.engine.device import Precision, preserved_random_state, synchronize
 from ganzoo.engine.energy import EnergyMeter
+from ganzoo.engine.journal import Journal
+from ganzoo.engine.ledger import Ledger
 from ganzoo.engine.pace import Pace, marks
 from ganzoo.engine.schedule import Budget, Schedule
 from ganzoo.engine.step import Answers, Step
+from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.gan import GAN
-from ganzoo.ledger import Ledger
 from ganzoo.objectives import Losses
-from ganzoo.runs import RunDirectory
-from ganzoo.stopping import NEVER, Stop
-from ganzoo.target import Target
 
 SAVE_SECONDS = 60.0
 """Seconds of training between two savings of the state, beside the one at each snapshot."""
@@ -102,7 +102,7 @@ def train(
     device: torch.device,
     precision: Precision,
     plain: bool = False,  # no fast paths: see Step
-    run: RunDirectory,
+    run: Journal,
     identity: Mapping[str, Any] | None = None,  # of the run, kept in its states: see TrainState
     first_budget: Budget | None = None,  # what the run was begun with; None: `config`'s
     ledger: Ledger | None = None,  # of the job's wall clock; None: its time begins now
@@ -272,7 +272,7 @@ def train(
     )
 
 
-def _answers(run: RunDirectory) -> Answers | None:
+def _answers(run: Journal) -> Answers | None:
     """What the networks answered when the run began."""
     kept = run.read_record().get("engine")
     return None if kept is None else Answers(passes=kept["passes"], different=kept.get("different"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from ganzoo.engine.concurrent import Turn
+from ganzoo.engine.cuda.concurrent import Turn
 
 SHORT, LONG = 0.05, 0.2
 """Seconds between two marks, at least and at most, once the number of calls between them has settled."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import Train
+from ganzoo.config.run_config import Train
+from ganzoo.engine.cpu.draws import backward
+from ganzoo.engine.cpu.operations import Operations
+from ganzoo.engine.cpu.optimizers import make_optimizer
 from ganzoo.engine.device import Precision
-from ganzoo.engine.draws import backward
-from ganzoo.engine.joint import Passes
-from ganzoo.engine.operations import Operations
-from ganzoo.engine.optimizers import make_optimizer
+from ganzoo.engine.probes.joint import Passes
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ganzoo.config import Train
+from ganzoo.config.run_config import Train
 
 _SLACK = 1e-9  # of progress: what floating point may be short of a whole snapshot
 

@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganzoo.config import difference
+from ganzoo.config.run_config import difference
 from ganzoo.engine.device import random_state, set_random_state
+from ganzoo.engine.journal import Journal
+from ganzoo.engine.ledger import PARTS, wall_seconds
 from ganzoo.engine.phases import Phase
 from ganzoo.engine.statistics import Statistics
 from ganzoo.errors import RunError
-from ganzoo.files import seal_holds, sealed, write_atomic
+from ganzoo.files.reading import MIB, WEIGHTS_BYTES, Unreadable, check_archive, read_inside
+from ganzoo.files.writing import seal_holds, sealed, write_atomic
 from ganzoo.gan import GAN
-from ganzoo.ledger import PARTS, wall_seconds
-from ganzoo.reading import MIB, WEIGHTS_BYTES, Unreadable, check_archive, read_inside
-from ganzoo.runs import RunDirectory
 
 SCHEMA = 2
 """Version of a state. 1: of earlier versions, without a digest and without the identity of its run; still read."""
@@ -46,7 +46,7 @@ class TrainState:
         True  # False: the latest saved state cannot be used, and must not take the place of the one before
     )
 
-    def save(self, run: RunDirectory) -> None:
+    def save(self, run: Journal) -> None:
         """Write state/latest.pt, with its SHA-256; the one before is kept as state/previous.pt."""
         document = {
             "schema": SCHEMA,
@@ -80,7 +80,7 @@ class TrainState:
         write_atomic(run.state_file, write)
         self.keeps_latest = True
 
-    def load(self, run: RunDirectory, report: Callable[[str], None] = lambda text: None) -> bool:
+    def load(self, run: Journal, report: Callable[[str], None] = lambda text: None) -> bool:
         """Take the newest state that is whole and of this run; False when there is none, because the run has not begun.
         `report` is told, in a line, of a newer one that is not.
 

@@ -10,21 +10,21 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import Train
+from ganzoo.config.run_config import Train
 from ganzoo.data import to_float
 from ganzoo.data.sampler import Sampler
-from ganzoo.engine.allocator import keep_freed_memory
-from ganzoo.engine.convolutions import lay_out_weights
-from ganzoo.engine.cuda_graphs import cuda_graphs
+from ganzoo.engine.cpu.allocator import keep_freed_memory
+from ganzoo.engine.cpu.convolutions import lay_out_weights
+from ganzoo.engine.cpu.operations import Operations
+from ganzoo.engine.cuda.capture import cuda_graphs
+from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
-from ganzoo.engine.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations
-from ganzoo.engine.joint import Passes, passes_of
-from ganzoo.engine.operations import Operations
 from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase, set_gradients
+from ganzoo.engine.probes.joint import Passes, passes_of
+from ganzoo.engine.probes.trial import Trial
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
-from ganzoo.engine.trial import Trial
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
 

@@ -1,4 +1,4 @@
-"""Train one of the frozen classifiers that score generated images: `python -m ganzoo.features.train_classifier NAME`.
+"""Train one of the frozen classifiers that score generated images: `python -m ganzoo.cli.train_classifier NAME`.
 
 AdamW with a one-cycle learning rate, light augmentation, no label smoothing (it would squeeze each class into a point
 and flatten the class probabilities that the inception score reads). The last weights are kept: the test images are
@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -27,10 +24,9 @@ from ganzoo.data.digits import load_digits
 from ganzoo.data.idx import load_fashion_mnist, load_mnist
 from ganzoo.data.images import Images
 from ganzoo.data.load import load_dataset
-from ganzoo.errors import UserError
 from ganzoo.features.classifiers import RECORDS, Classifier, read_records
 from ganzoo.features.training import Recipe, train
-from ganzoo.files import write_atomic, write_json
+from ganzoo.files.writing import write_atomic, write_json
 
 DATASETS: dict[str, Callable[..., Images]] = {
     "digits": load_digits,
@@ -117,7 +113,7 @@ def describe(name: str, recipe: Recipe, network: Classifier, images: dict[str, I
         "test_sha256": images["test"].sha256,
         "train_images": len(images["train"]),
         "train_sha256": images["train"].sha256,
-        "command": f"python -m ganzoo.features.train_classifier {name} --epochs {recipe.epochs} --seed {seed}",
+        "command": f"python -m ganzoo.cli.train_classifier {name} --epochs {recipe.epochs} --seed {seed}",
         "seed": seed,
         "recipe": {key: value for key, value in asdict(recipe).items() if key not in _IN_NETWORK},
         "torch": torch.__version__,
@@ -125,38 +121,3 @@ def describe(name: str, recipe: Recipe, network: Classifier, images: dict[str, I
         "threads": torch.get_num_threads(),
         "date": datetime.now(UTC).date().isoformat(),
     }
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("name", type=click.Choice(list(RECIPES)))
-@click.option(
-    "--data-root",
-    type=click.Path(path_type=Path),
-    envvar="GANZOO_DATA",
-    default=Path("data"),
-    show_default=True,
-    show_envvar=True,
-    help="Folder of the datasets.",
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("classifiers"), show_default=True, help="Folder to write to."
-)
-@click.option("--epochs", type=click.IntRange(1), default=None, help="Passes over the training images.  [the recipe's]")
-@click.option("--seed", type=int, default=0, show_default=True)
-def main(name: str, data_root: Path, out: Path, epochs: int | None, seed: int) -> None:
-    """Train the classifier NAME on the CPU and write it, with its record, into --out."""
-    begin = time.monotonic()
-
-    def on_epoch(epoch: int, loss: float) -> None:
-        click.echo(f"epoch {epoch}  loss {loss:.4f}  {time.monotonic() - begin:.0f} s", err=True)
-
-    try:
-        record = train_and_save(name, data_root, out, epochs=epochs, seed=seed, on_epoch=on_epoch)
-    except UserError as error:
-        click.echo(f"error: {error.cause}\n       {error.cure}", err=True)
-        sys.exit(2)
-    click.echo(f"{out / record['file']}  test accuracy {record['accuracy']:.2%} on {record['test_images']} images")
-
-
-if __name__ == "__main__":
-    main()

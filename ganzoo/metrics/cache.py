@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ganzoo.errors import UserError
-from ganzoo.files import write_atomic
+from ganzoo.files.writing import write_atomic
 
 
 class TensorCache:

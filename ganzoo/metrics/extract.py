@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganzoo.engine.allocator import freed_memory_kept
+from ganzoo.engine.cpu.allocator import freed_memory_kept
 from ganzoo.engine.device import preserved_random_state
 from ganzoo.errors import UserError
 

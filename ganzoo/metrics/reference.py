@@ -14,7 +14,7 @@ from ganzoo.metrics.cache import TensorCache
 from ganzoo.metrics.extract import Extractor, extract_features
 from ganzoo.metrics.neighbours import nearest, squared_radii, subset_index
 from ganzoo.metrics.statistics import Moments, moments
-from ganzoo.source import package_sha256
+from ganzoo.zoo.source import package_sha256
 
 NEIGHBOUR_IMAGES = 10_000
 """At most this many images are asked how far their nearest training image is."""

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo import __version__
-from ganzoo.columns import Number
-from ganzoo.config import flatten
+from ganzoo.config.run_config import flatten
 from ganzoo.errors import RunError
-from ganzoo.leaderboard import Row, Table, read_tables
-from ganzoo.protocol import explain
-from ganzoo.reading import MIB, Unreadable, read_picture
-from ganzoo.render import label, notes, show, used_columns
+from ganzoo.files.reading import MIB, Unreadable, read_picture
+from ganzoo.files.text import clean
+from ganzoo.leaderboard.columns import Number
+from ganzoo.leaderboard.render import label, notes, show, used_columns
+from ganzoo.leaderboard.table import Row, Table, read_tables
 from ganzoo.report.chart import line_chart
-from ganzoo.runs import RunDirectory, kimg_of
-from ganzoo.text import clean
+from ganzoo.runs.directory import RunDirectory, kimg_of
+from ganzoo.scoring.protocol import explain
 
 GRID_CLASSES = 20
 """Classes that a grid has columns for."""

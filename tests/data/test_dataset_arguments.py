@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganzoo.config.layers import build_config, check_fit
 from ganzoo.data.folder import load_folder
 from ganzoo.data.npz import load_npz
 from ganzoo.errors import DataError, FitError, UnknownName, UserError
-from ganzoo.layers import build_config, check_fit
-from ganzoo.registry import Registry
+from ganzoo.zoo.registry import Registry
 
 
 def build(registry: Registry, dataset: str, *sets: str):

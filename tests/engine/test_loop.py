@@ -12,18 +12,18 @@ import torch
 from torch import nn
 
 from ganzoo import Objective, Variant
-from ganzoo.config import RunConfig
+from ganzoo.config.layers import build_config
+from ganzoo.config.run_config import RunConfig
 from ganzoo.errors import RunError, UserError
-from ganzoo.files import sealed
+from ganzoo.files.writing import sealed
 from ganzoo.gan import GAN
-from ganzoo.job import run_job
-from ganzoo.layers import build_config
 from ganzoo.objectives import Losses
-from ganzoo.plugins import Plugin
-from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory
-from ganzoo.scoring import Scorer
-from ganzoo.snapshots import load_snapshot
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.job import run_job
+from ganzoo.runs.snapshots import load_snapshot
+from ganzoo.scoring.scorer import Scorer
+from ganzoo.zoo.plugins import Plugin
+from ganzoo.zoo.registry import Registry
 
 TINY = [
     "variant.channels=4",
@@ -119,7 +119,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr("ganzoo.engine.loop.SAVE_SECONDS", 0.0)  # saved at every tick, as a long run is every minute
         if event == "score":
-            from ganzoo.scoring import Scorer
+            from ganzoo.scoring.scorer import Scorer
 
             original = Scorer.score_generator
 

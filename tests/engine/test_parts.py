@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganzoo.config import Train
+from ganzoo.config.run_config import Train
 from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.device import (
     Precision,
@@ -24,7 +24,7 @@ from ganzoo.engine.step import Step
 from ganzoo.errors import UserError
 from ganzoo.gan import GAN, VariantConfig
 from ganzoo.objectives import Losses
-from ganzoo.registry import Registry
+from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
 FP32 = Precision(name="fp32", device_type="cpu")

@@ -14,15 +14,15 @@ import pytest
 import scipy.stats
 import torch
 
+from ganzoo.config.layers import build_config
 from ganzoo.data import make_images, make_sampler
-from ganzoo.engine import winograd
+from ganzoo.engine.cpu import winograd
 from ganzoo.engine.device import resolve_precision
 from ganzoo.engine.phases import Batch
 from ganzoo.engine.step import Step
-from ganzoo.job import run_job
-from ganzoo.layers import build_config
-from ganzoo.registry import Registry
-from ganzoo.snapshots import build_gan
+from ganzoo.runs.job import run_job
+from ganzoo.runs.snapshots import build_gan
+from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
 EARLY = {"fp32": 1e-4, "bf16": 0.1}

@@ -13,23 +13,23 @@ import torch
 from safetensors.torch import load_file
 
 import ganzoo.engine.step
-from ganzoo.config import RunConfig, Train
+from ganzoo.config.layers import build_config
+from ganzoo.config.run_config import RunConfig, Train
 from ganzoo.data import make_images, make_sampler
-from ganzoo.engine.concurrent import ALONE
+from ganzoo.engine.cuda.concurrent import ALONE
+from ganzoo.engine.cuda.graphs import Iteration, Iterations
 from ganzoo.engine.device import Precision
-from ganzoo.engine.graphs import Iteration, Iterations
+from ganzoo.engine.ledger import Ledger
 from ganzoo.engine.loop import Outcome, train
 from ganzoo.engine.pace import LONG, SHORT, Pace
 from ganzoo.engine.schedule import Schedule
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.step import Step
-from ganzoo.job import run_job
-from ganzoo.layers import build_config
-from ganzoo.ledger import Ledger
-from ganzoo.registry import Registry
-from ganzoo.runs import RunDirectory
-from ganzoo.snapshots import build_gan
-from ganzoo.stopping import Stop, Stopped
+from ganzoo.engine.stopping import Stop, Stopped
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.job import run_job
+from ganzoo.runs.snapshots import build_gan
+from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
 NARROW = {"gan": "variant.width=8", "dcgan": "variant.channels=4", "wgan-gp": "variant.channels=4"}

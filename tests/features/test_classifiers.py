@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
+from ganzoo.cli import train_classifier as train_command
 from ganzoo.data.digits import load_digits
 from ganzoo.data.idx import DEBIAN_FASHION_MNIST, find_idx, load_fashion_mnist, load_mnist
 from ganzoo.data.images import Images
@@ -291,10 +292,10 @@ def test_save_keeps_other_records_and_loads_back(tmp_path: Path) -> None:
 def test_command_trains_writes_and_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "digits", SMALL)
     arguments = ["digits", "--out", str(tmp_path), "--epochs", "1", "--seed", "5", "--data-root", str(tmp_path)]
-    result = CliRunner().invoke(train_classifier.main, arguments)
+    result = CliRunner().invoke(train_command.main, arguments)
     assert result.exit_code == 0, result.output
     record = classifiers.read_records(tmp_path)["digits"]
-    assert record["command"] == "python -m ganzoo.features.train_classifier digits --epochs 1 --seed 5"
+    assert record["command"] == "python -m ganzoo.cli.train_classifier digits --epochs 1 --seed 5"
     loaded = classifiers.load("digits", "cpu", tmp_path)
     assert accuracy(loaded, load_digits(tmp_path, "test", False)) == record["accuracy"]
     assert f"{record['accuracy']:.2%}" in result.output
@@ -303,7 +304,7 @@ def test_command_trains_writes_and_records(tmp_path: Path, monkeypatch: pytest.M
 def test_command_reports_a_bad_folder_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_classifier, "train", lambda *args, **kwargs: pytest.fail("trained"))
     (tmp_path / "classifiers.json").write_text("{")
-    result = CliRunner().invoke(train_classifier.main, ["digits", "--out", str(tmp_path)])
+    result = CliRunner().invoke(train_command.main, ["digits", "--out", str(tmp_path)])
     assert result.exit_code == 2
     assert "classifiers.json" in result.output
     assert "Traceback" not in result.output

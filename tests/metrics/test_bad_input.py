@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganzoo.config.layers import build_config
 from ganzoo.data import make_images, to_uint8
 from ganzoo.errors import SettingError, UserError
 from ganzoo.features import classifiers
-from ganzoo.generation import generate
-from ganzoo.layers import build_config
 from ganzoo.metrics.conditional import ClassBalance
 from ganzoo.metrics.evaluate import Extractor, Reference, evaluate, reference_features
 from ganzoo.metrics.fid import FrechetDistance
 from ganzoo.metrics.inception_score import InceptionScore
 from ganzoo.metrics.kid import KernelDistance
 from ganzoo.metrics.prdc import PrecisionRecallDensityCoverage
-from ganzoo.registry import Registry
-from ganzoo.scoring import Scorer
+from ganzoo.scoring.generation import generate
+from ganzoo.scoring.scorer import Scorer
+from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
 NAN, INFINITY = float("nan"), float("inf")

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganzoo.objectives import Losses
-from ganzoo.specs import Value
+from ganzoo.zoo.specs import Value
 
 
 def relativistic_average(config: Mapping[str, Value]) -> Losses:

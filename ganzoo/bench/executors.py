@@ -1,0 +1,230 @@
+"""Jobs in processes of their own, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from ganzoo.bench.jobs import Job
+from ganzoo.config.layers import from_dict
+from ganzoo.engine.ledger import process_began
+from ganzoo.engine.stopping import SIGNALS, Stop, Stopped, signals_blocked, stop_on_signals
+from ganzoo.errors import UserError
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.zoo.registry import Registry
+
+if TYPE_CHECKING:
+    from ganzoo.engine.loop import Snapshot, Status
+
+Outdated = Callable[[Job, dict[str, Any]], str | None]
+"""Why the result of a finished job is no longer what the job asks for, in words; None where it is."""
+
+
+class Watcher(Protocol):
+    """An observer of one run, entered while it lasts, that is also told in lines what goes on beside its ticks."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def on_status(self, status: Status) -> None: ...
+
+    def on_snapshot(self, snapshot: Snapshot) -> None: ...
+
+    def on_end(self, result: dict[str, Any]) -> None: ...
+
+    def announce(self, text: str) -> None:
+        """What takes a while, and how far it has come; may be left out."""
+        ...
+
+    def report(self, text: str) -> None:
+        """What has to be known of the run."""
+        ...
+
+
+class Watch(Protocol):
+    """Makes the watcher of a job, in the job's own process: a function or class of a module, so that it can be sent
+    there. `live` False: other runs of the process are watched, too.
+    """
+
+    def __call__(self, title: str, live: bool = True) -> Watcher: ...
+
+
+class Unwatched:
+    """The watcher of a run that nobody watches."""
+
+    def __init__(self, title: str, live: bool = True) -> None:
+        pass
+
+    def __enter__(self) -> Unwatched:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def announce(self, text: str) -> None:
+        pass
+
+    def report(self, text: str) -> None:
+        pass
+
+    def on_status(self, status: Status) -> None:
+        pass
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        pass
+
+    def on_end(self, result: dict[str, Any]) -> None:
+        pass
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    announce: Callable[[str], None],
+    outdated: Outdated = lambda job, result: None,
+    watch: Watch = Unwatched,
+) -> list[RunDirectory]:
+    """Run what is missing, one job after another. A job that fails leaves `failure.txt` in its folder and the next one
+    starts; so does a worker that is killed. `announce` is told of jobs that are already done and of failures.
+
+    Raises:
+        Stopped: a signal has come; the same command continues.
+    """
+    context = multiprocessing.get_context("spawn")
+    for job in jobs:
+        run = RunDirectory(Path(job.out))
+        if done_before(job, announce, outdated):
+            continue
+        exitcode = join(context.Process(target=work, args=(job, watch), name=job.title))
+        if exitcode:
+            if exitcode < 0:
+                write_failure(run, f"the process was ended by signal {-exitcode} (out of memory?)", announce)
+            announce(f"{job.title}: failed: {first_failure(run) or _ended(exitcode)}")
+    return [RunDirectory(Path(job.out)) for job in jobs]
+
+
+def done_before(job: Job, announce: Callable[[str], None], outdated: Outdated) -> bool:
+    """Whether the job has a result that counts; said in a line where there is one."""
+    result = RunDirectory(Path(job.out)).read_result()
+    reason = None if result is None else outdated(job, result)
+    if result is not None:
+        announce(f"{job.title}: {reason or 'done before'}")
+    return result is not None and reason is None
+
+
+GRACE_SECONDS = 10.0
+"""For a worker to save its state, before it is killed."""
+
+
+def join(worker: multiprocessing.process.BaseProcess) -> int:
+    """Start a process and wait for its end: the exit code, negative for a signal that killed it. What interrupts this
+    one interrupts the worker, too, and waits until it is gone.
+    """
+    with signals_blocked():  # one that comes in between would leave a worker that nobody knows
+        worker.start()
+    try:
+        worker.join()
+    except (KeyboardInterrupt, Stopped):
+        worker.terminate()  # a terminal has told it already, others have not: it takes both as one
+        worker.join(timeout=GRACE_SECONDS)
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
+        raise
+    return worker.exitcode or 0
+
+
+def kill_workers(number: int) -> None:
+    """What a bench does at a second signal."""
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    os._exit(128 + number)
+
+
+def _ended(exitcode: int) -> str:
+    names = {128 + getattr(signal, name): name for name in SIGNALS if hasattr(signal, name)}
+    return f"stopped by {names[exitcode]}, state saved" if exitcode in names else f"exit code {exitcode}"
+
+
+def first_failure(run: RunDirectory) -> str:
+    """The first line of the run's failure.txt; "" if there is none."""
+    return run.read_failure()
+
+
+def work(job: Job, watch: Watch) -> None:
+    """What a worker process does. Exit code 0: result.json is there; 2: the user's error; 1: a bug, traceback in
+    failure.txt; 128 and the number of a signal: stopped by it, state saved.
+    """
+    with stop_on_signals(again=lambda number: None) as stop:  # the bench kills, where that is meant
+        _work(job, watch, stop)
+
+
+def _work(job: Job, watch: Watch, stop: Stop) -> None:
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    # A worker is its job's own process; who calls this in another one has spent that one's time on other things.
+    began = None if multiprocessing.parent_process() is None else process_began()
+    run = RunDirectory(Path(job.out))
+    watcher = watch(job.title)
+    try:
+        from ganzoo.runs.job import run_job  # imports torch: seconds in which the user may interrupt, too
+
+        registry = Registry.load([Path(file) for file in job.plugin_files])
+        config = from_dict(registry, job.config)
+        with watcher:
+            run_job(
+                registry,
+                config,
+                run.path,
+                root=Path(job.root),
+                observers=[watcher],
+                announce=watcher.announce,
+                report=watcher.report,
+                stop=stop,
+                began=began,
+            )
+    except (KeyboardInterrupt, Stopped) as error:
+        leave(error, watcher.report)
+    except Exception as error:
+        record_failure(run, error, watcher.report)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+
+
+def leave(error: BaseException, report: Callable[[str], None]) -> NoReturn:
+    """Say what stopped a worker, and end it without joining torch's threads, which may be in the middle of a step."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        report(str(error))
+    os._exit(getattr(error, "code", 130))
+
+
+def record_failure(run: RunDirectory, error: BaseException, report: Callable[[str], None]) -> None:
+    """failure.txt: cause and cure of a user's error, the traceback of a bug."""
+    if isinstance(error, UserError):
+        write_failure(run, f"{error.cause}; {error.cure}", report)
+    else:
+        write_failure(
+            run, "".join([f"{type(error).__name__}: {error}\n\n", *traceback.format_exception(error)]), report
+        )
+
+
+def end_with_parent() -> None:
+    """A bench that is killed must not leave a job behind that trains on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(130)
+
+
+def write_failure(run: RunDirectory, text: str, report: Callable[[str], None]) -> None:
+    """Best effort: when the disk is the trouble, the exit code still tells."""
+    try:
+        run.write_failure(text)
+    except (OSError, UserError) as error:
+        report(f"cannot record the failure: {error}")

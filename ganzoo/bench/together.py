@@ -1,0 +1,161 @@
+"""Jobs of a benchmark that share a device: several at once in one process, where `jobs.py` gives each its own."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.bench.executors import (
+    Outdated,
+    Unwatched,
+    Watch,
+    done_before,
+    end_with_parent,
+    first_failure,
+    join,
+    leave,
+    record_failure,
+    run_jobs,
+)
+from ganzoo.bench.jobs import Job
+from ganzoo.config.layers import from_dict
+from ganzoo.config.run_config import RunConfig
+from ganzoo.engine.stopping import Stop, Stopped, stop_on_signals
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.zoo.registry import Registry
+
+if TYPE_CHECKING:
+    from ganzoo.engine.cuda.concurrent import Turn
+
+AT_MOST = 8
+"""Runs at once, unless told otherwise: what a small network leaves of a large GPU, and what its memory holds."""
+
+BROKEN_DEVICE = 3
+"""Exit code of a process whose device refuses all further work: its other runs are taken up elsewhere."""
+
+
+def default_concurrent(device_type: str, configs: Sequence[RunConfig], jobs: int) -> int:
+    """How many of `jobs` to run at once: as many as there are, at most 8, where that changes nothing but the time they
+    take. 1 on processors, whose cores one run fills, and where time is a budget or is what is compared.
+    """
+    timed = any(config.train.minutes is not None or config.train.until is not None for config in configs)
+    return 1 if device_type != "cuda" or timed else min(AT_MOST, jobs)
+
+
+def run_groups(
+    jobs: Sequence[Job],
+    announce: Callable[[str], None],
+    *,
+    concurrent: int,
+    outdated: Outdated = lambda job, result: None,
+    watch: Watch = Unwatched,
+) -> list[RunDirectory]:
+    """As `run_jobs`, with up to `concurrent` jobs of a dataset and device at once, in one process. A job that fails
+    leaves the others running; one that finds no memory beside them, or that was in a process which ended, is run again
+    alone, from where its state was saved.
+
+    Raises:
+        Stopped: a signal has come; the same command continues.
+    """
+    context = multiprocessing.get_context("spawn")
+    for group in groups(jobs):
+        left: list[Job] = []
+        for job in group:
+            if not done_before(job, announce, outdated):
+                RunDirectory(Path(job.out)).failure_file.unlink(missing_ok=True)
+                left.append(job)
+        if len(left) > 1:
+            join(context.Process(target=work_together, args=(left, concurrent, watch), name=f"{len(left)} runs"))
+        for job in left:
+            run = RunDirectory(Path(job.out))
+            if failure := first_failure(run):
+                announce(f"{job.title}: failed: {failure}")
+            elif (result := run.read_result()) is None or outdated(job, result):
+                run_jobs([job], announce, outdated, watch)
+    return [RunDirectory(Path(job.out)) for job in jobs]
+
+
+def groups(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Jobs of the same dataset and device, in the order of the first of each."""
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(f"{job.config['dataset']} {job.config['device']}", []).append(job)
+    return list(found.values())
+
+
+def work_together(jobs: Sequence[Job], concurrent: int, watch: Watch) -> None:
+    """What the process of a group does: each job leaves its result.json, or failure.txt, or, where it may do better
+    alone, neither.
+    """
+    stop = Stop(threads=True)
+    with stop_on_signals(stop, again=lambda number: None):
+        _work_together(jobs, concurrent, watch, stop)
+
+
+def _work_together(jobs: Sequence[Job], concurrent: int, watch: Watch, stop: Stop) -> None:
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        from ganzoo.engine.cuda.concurrent import run_together
+        from ganzoo.engine.device import resolve_device
+
+        registry = Registry.load([Path(file) for file in jobs[0].plugin_files])
+        device = resolve_device(jobs[0].config["device"])
+        work: list[Callable[[Turn], None]] = [functools.partial(_work, registry, job, watch, stop) for job in jobs]
+        run_together(work, device=device, at_once=concurrent)
+        stop.check()
+    except (KeyboardInterrupt, Stopped) as error:
+        leave(error, watch(f"{len(jobs)} runs", live=False).report)
+
+
+def _work(registry: Registry, job: Job, watch: Watch, stop: Stop, turn: Turn) -> None:
+    from ganzoo.runs.job import run_job
+
+    run = RunDirectory(Path(job.out))
+    watcher = watch(job.title, live=False)
+    try:
+        config = from_dict(registry, job.config)
+        options: dict[str, Any] = {"observers": [watcher], "turn": turn, "stop": stop}
+        options |= {"announce": watcher.announce, "report": watcher.report}
+        with watcher:
+            run_job(registry, config, run.path, root=Path(job.root), **options)
+    except Stopped as error:
+        watcher.report(str(error))
+    except Exception as error:
+        if _device_is_broken():
+            # No run of this process can survive that, and not always the one that hears of it first is to blame: all
+            # are taken up alone.
+            os._exit(BROKEN_DEVICE)
+        if _no_memory(error):
+            watcher.report("not enough memory beside the other runs: later, alone")
+        else:
+            record_failure(run, error, watcher.report)
+    finally:
+        gc.collect()  # the run's graphs and their memory, now that no other run is capturing
+
+
+def _device_is_broken() -> bool:
+    """Whether CUDA refuses all further work in this process, as it does after an illegal access."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        try:
+            torch.cuda.synchronize()
+        except RuntimeError:
+            return True
+    return False
+
+
+def _no_memory(error: Exception) -> bool:
+    """Whether the device had too little: torch's allocator says so by type, CUDA and its libraries in words."""
+    import torch
+
+    words = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(text in str(error) for text in words)
+    )

@@ -1,0 +1,127 @@
+"""Options that commands share, and what they are turned into."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ganzoo.errors import SettingError
+
+if TYPE_CHECKING:
+    from ganzoo.config.run_config import RunConfig
+    from ganzoo.zoo.registry import Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+plugin_option = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also load plugins from this Python file.",
+)
+data_root_option = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    envvar="GANZOO_DATA",
+    help="Folder of datasets and caches.  [default: $GANZOO_DATA or ~/.cache/ganzoo]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
+run_options = with_options(
+    click.option("--dataset", metavar="NAME[:PATH]", help="Dataset; see `ganzoo list datasets`.  [default: digits]"),
+    click.option("--objective", metavar="NAME", help="Objective; the default is the variant's own."),
+    click.option("--features", metavar="NAME", help="Feature network for scoring; the default is the dataset's."),
+    click.option("--size", type=int, metavar="PIXELS", help="Bring images to this square size."),
+    click.option("--kimg", type=float, metavar="N", help="Train for this many thousand real images."),
+    click.option("--minutes", type=float, metavar="M", help="Train for this many minutes."),
+    click.option("--until", metavar="METRIC=VALUE", help="Stop at the first snapshot this good, e.g. fid=10."),
+    click.option("--seed", type=int, metavar="S", help="Seed of the (first) run."),
+    device_option,
+    click.option("--precision", metavar="NAME", help="auto, fp32 or bf16."),
+    click.option("--preset", metavar="NAME", help="Bundle of settings: standard or laptop."),
+    click.option("--log", metavar="NAMES", help="Callbacks, comma separated, e.g. tensorboard."),
+    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML or JSON file."),
+    click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. train.batch_size=32."),
+    data_root_option,
+    plugin_option,
+)
+
+
+def load_registry(files: Sequence[Path]) -> Registry:
+    """The zoo; broken plugins are reported on stderr and left out."""
+    from ganzoo.zoo.registry import Registry
+
+    registry = Registry.load(list(files))
+    for plugin in registry.failures():
+        click.echo(f"plugin {plugin} is left out: {plugin.error}", err=True)
+    return registry
+
+
+def cache_root(data_root: Path | None) -> Path:
+    """
+    Raises:
+        SettingError: the path, perhaps from $GANZOO_DATA, is not valid UTF-8; records could not name it.
+    """
+    try:
+        str(data_root).encode()
+    except UnicodeEncodeError:
+        raise SettingError(f"data root {str(data_root)!a} is not valid UTF-8", "rename the folder") from None
+    return (data_root or Path("~/.cache/ganzoo")).expanduser().absolute()
+
+
+def make_config(
+    registry: Registry, variant: str | None, options: dict[str, Any], extra: dict[str, Any] | None = None
+) -> RunConfig:
+    from ganzoo.config.layers import build_config, read_document
+
+    overrides = dict(extra or {})
+    for option, key in (
+        ("kimg", "train.kimg"),
+        ("minutes", "train.minutes"),
+        ("until", "train.until"),
+        ("size", "dataset.size"),
+        ("seed", "seed"),
+        ("device", "device"),
+        ("precision", "precision"),
+        ("log", "callbacks"),
+    ):
+        if options[option] is not None:
+            overrides[key] = options[option]
+    kimg_is_set = options["kimg"] is not None or any(text.startswith("train.kimg=") for text in options["sets"])
+    if options["minutes"] is not None and not kimg_is_set:
+        overrides["train.kimg"] = None
+    if options["until"] is not None and not any(text.startswith("eval.every=") for text in options["sets"]):
+        overrides["eval.every"] = 1
+    document = read_document(options["config_file"]) if options["config_file"] else None
+    return build_config(
+        registry,
+        variant=variant,
+        dataset=options["dataset"],
+        objective=options["objective"],
+        features=options["features"],
+        preset=options["preset"],
+        document=document,
+        sets=options["sets"],
+        overrides=overrides,
+    )
+
+
+def print_json(document: Any) -> None:
+    click.echo(json.dumps(document, indent=1, ensure_ascii=False))

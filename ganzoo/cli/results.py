@@ -1,0 +1,140 @@
+"""What reads finished work: `leaderboard`, `sample`, `film`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ganzoo.cli.options import (
+    device_option,
+    json_option,
+    load_registry,
+    plugin_option,
+    print_json,
+    with_options,
+)
+from ganzoo.errors import SettingError, UserError
+from ganzoo.files.text import clean
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--sort", default="fid", show_default=True, metavar="COLUMN", help="Rank by this column.")
+@click.option("--format", "form", type=click.Choice(["table", "md", "csv", "json"]), default="table", show_default=True)
+@click.option("--check", is_flag=True, help="Verify snapshots against the hashes in the results instead.")
+@json_option
+def leaderboard(paths: tuple[Path, ...], sort: str, form: str, check: bool, as_json: bool) -> None:
+    """Rank the runs under PATHS (default: runs), one table per protocol."""
+    from ganzoo.leaderboard.render import to_csv, to_json, to_markdown
+    from ganzoo.leaderboard.table import read_tables
+
+    if check:
+        _check(list(paths) or [Path("runs")], as_json or form == "json")
+        return
+    tables = read_tables(list(paths) or [Path("runs")], sort)
+    if as_json or form == "json":
+        click.echo(to_json(tables))
+    elif form == "table":
+        from ganzoo.cli.display import print_tables
+
+        print_tables(tables)
+    else:
+        click.echo(to_markdown(tables) if form == "md" else to_csv(tables), nl=False)
+
+
+def _check(paths: list[Path], as_json: bool) -> None:
+    """Print what has become of each run's snapshots; exit with 1 where one is not what its result says."""
+    from ganzoo.runs.integrity import check_runs
+
+    checked = check_runs(paths)
+    if as_json:
+        print_json([dataclasses.asdict(run) for run in checked])
+    else:
+        for run in checked:
+            click.echo(clean(run.line))
+    if any(run.problems for run in checked):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("run", metavar="RUN|SNAPSHOT|VARIANT")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), metavar="N", help="Images, or rows.  [default: 64, 8 per class, 8 rows]"
+)
+@click.option("--labels", metavar="A,B", help="Classes by name or number, one column each (conditional variants).")
+@click.option("--seed", type=int, metavar="S", help="Seed of the noise.  [default: 0]")
+@click.option("--interpolate", metavar="A:B", help="Rows from the noise of seed A to that of seed B.")
+@click.option("--steps", type=click.IntRange(min=2), metavar="N", help="Columns of --interpolate.  [default: 8]")
+@click.option(
+    "--snapshot", type=float, metavar="KIMG", help="Use the snapshot nearest to this many kimg.  [default: last]"
+)
+@click.option(
+    "--out",
+    metavar="PNG|NPZ|DIR/",
+    help="A grid, arrays, or a folder of images.  [default: samples.png in the run directory]",
+)
+@with_options(device_option, plugin_option)
+def sample(
+    run: str,
+    seed: int | None,
+    interpolate: str | None,
+    steps: int | None,
+    snapshot: float | None,
+    out: str | None,
+    device: str | None,
+    plugin_files: tuple[Path, ...],
+    **options: Any,
+) -> None:
+    """Make images by a run directory, a snapshot of one, or the newest run of VARIANT under runs/."""
+    from ganzoo.cli.display import TrainingDisplay
+    from ganzoo.runs.outputs import output_of
+    from ganzoo.runs.sampling import parse_seeds, plan_samples, snapshot_file
+
+    if interpolate is None and steps is not None:
+        raise SettingError("--steps are those of --interpolate", "say --interpolate 0:1, or leave --steps out")
+    if interpolate is not None and seed is not None:
+        raise SettingError("--interpolate has its own two seeds", "leave --seed out")
+    path, write = output_of(out or str(snapshot_file(run, snapshot)[0] / "samples.png"))
+    samples = plan_samples(
+        load_registry(plugin_files),
+        run,
+        seed=seed or 0,
+        kimg=snapshot,
+        interpolate=None if interpolate is None else parse_seeds(interpolate),
+        steps=steps or 8,
+        device=device or "auto",
+        **options,
+    )
+    with TrainingDisplay("sample") as display:
+        write(path, samples, display.announce)
+    click.echo(path)
+    if snapshot is not None:
+        click.echo(f"snapshot: {samples.file.name}, {samples.snapshot.images / 1000:g} kimg")
+    legend = samples.legend(grid=path.suffix.lower() == ".png")
+    if legend is not None:
+        click.echo(legend)
+
+
+@click.command()
+@click.argument("run", metavar="RUN|VARIANT")
+@click.option("--out", type=click.Path(path_type=Path), metavar="GIF", help="[default: film.gif in the run directory]")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.02, max=200), default=0.5, show_default=True, help="Seconds per snapshot."
+)
+def film(run: str, out: Path | None, seconds: float) -> None:
+    """Make an animation of a run's sample grids, or of the newest run of VARIANT, with the kimg written on it."""
+    from ganzoo.runs.directory import find_run, kimg_of
+    from ganzoo.runs.grid import film as write_film
+
+    directory = find_run(run)
+    variant = directory.read_config()["variant"]["name"]
+    grids = directory.samples()
+    if not grids:
+        raise UserError(f"{run} has no sample grids yet", "train it first")
+    path = out or directory.path / "film.gif"
+    write_film(directory, [(grid, f"{variant}  {kimg_of(grid):.1f} kimg") for grid in grids], path, seconds)
+    click.echo(path)

@@ -1,0 +1,164 @@
+"""What is in the zoo: `list`, `show`, `plugins`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ganzoo.cli.options import json_option, load_registry, plugin_option, print_json, with_options
+
+
+@click.command("list")
+@click.argument("kind", required=False)
+@with_options(plugin_option, json_option)
+def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """List what is registered: variants, objectives, datasets, features, metrics or callbacks."""
+    from ganzoo.errors import UnknownName
+    from ganzoo.zoo.describe import spec_json
+    from ganzoo.zoo.specs import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise UnknownName("kind", kind, KINDS)
+    registry = load_registry(plugin_files)
+    kinds = [kind] if kind else list(KINDS)
+    if as_json:
+        print_json({k: [spec_json(registry, k, spec) for spec in registry.all(k)] for k in kinds})
+        return
+    width = max((len(spec.name) for k in kinds for spec in registry.all(k)), default=0)
+    for index, k in enumerate(kinds):
+        click.echo(f"{chr(10) if index else ''}{k}")
+        for spec in registry.all(k):
+            click.echo(f"  {spec.name:<{width}}  {spec.summary}")
+
+
+@click.command()
+@click.argument("name", metavar="NAME|PROTOCOL")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    metavar="DIR",
+    help="Where to look for runs of a PROTOCOL.",
+)
+@with_options(plugin_option, json_option)
+def show(name: str, runs: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
+    the id of a PROTOCOL, as leaderboards print it, stands for.
+    """
+    from ganzoo.config.layers import dataset_settings
+    from ganzoo.config.presets import PRESETS
+    from ganzoo.config.run_config import Eval, Train
+    from ganzoo.config.settings import settings_of
+    from ganzoo.scoring.protocol import looks_like_id
+    from ganzoo.zoo.describe import facts, setting_json, spec_json, text
+    from ganzoo.zoo.specs import Dataset, Setting
+
+    def table(section: str, settings: Sequence[Setting]) -> None:
+        for setting in settings:
+            click.echo(f"  --set {section}.{setting.name}={text(setting.default)}")
+            choices = f" One of: {', '.join(map(text, setting.choices))}." if setting.choices else ""
+            click.echo(f"      {setting.doc.rstrip('.')}.{choices}")
+
+    if name in ("train", "eval"):
+        settings = settings_of(Train if name == "train" else Eval)
+        if as_json:
+            print_json([setting_json(setting) for setting in settings])
+        else:
+            click.echo(f"{name}: settings of every run")
+            table(name, settings)
+        return
+    if name in PRESETS:
+        click.echo(f"{name}: preset; {PRESETS[name].summary}")
+        for key, value in PRESETS[name].values.items():
+            click.echo(f"  {key}={text(value)}")
+        preset = PRESETS[name]
+        for kind, names in (("variant", preset.by_variant), ("objective", preset.by_objective)):
+            for one, values in names.items():
+                click.echo(f"  {kind} {one}: {', '.join(f'{key}={text(value)}' for key, value in values.items())}")
+        return
+    if looks_like_id(name):
+        _show_protocol(name, runs, as_json)
+        return
+    registry = load_registry(plugin_files)
+    found = registry.find(name)
+    if as_json:
+        print_json([{"kind": kind, **spec_json(registry, kind, spec)} for kind, spec in found])
+        return
+    for kind, spec in found:
+        click.echo(f"{spec.name}: {'feature network' if kind == 'features' else kind[:-1]}; {spec.summary}")
+        if spec.paper:
+            click.echo(f"  source: {spec.paper}")
+        click.echo(f"  plugin: {registry.owner(kind, spec.name)}")
+        for key, value in facts(spec).items():
+            click.echo(f"  {key}: {value}")
+        section = {"features": "features", "metrics": f"metrics.{spec.name}"}.get(kind, kind[:-1])
+        table(section, dataset_settings(spec) if isinstance(spec, Dataset) else spec.settings)
+
+
+def _show_protocol(name: str, runs: Path, as_json: bool) -> None:
+    from ganzoo.errors import RunError
+    from ganzoo.runs.directory import find_runs
+    from ganzoo.scoring.protocol import explain
+
+    results = []
+    for run in find_runs([runs]):
+        with contextlib.suppress(RunError):  # of another version, or damaged: the leaderboard names it
+            if (result := run.read_result()) is not None:
+                results.append((run, result))
+    same = [(run, result["protocol"]) for run, result in results if result.get("protocol", {}).get("id") == name]
+    if not same:
+        raise RunError(f"no result under {runs}/ has the protocol {name}", "say where the runs are: --runs DIR")
+    ingredients = same[0][1]
+    if as_json:
+        print_json({**ingredients, "runs": [str(run.path) for run, _ in same]})
+        return
+    click.echo(f"{name}: protocol of {len(same)} run{'s' if len(same) > 1 else ''} under {runs}/")
+    for ingredient, value, meaning in explain(ingredients):
+        click.echo(f"  {ingredient}: {value}")
+        if meaning:
+            click.echo(f"      {meaning}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@with_options(plugin_option, json_option)
+def plugins(name: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+    """List plugins, what they register, how long they load, and why one is left out; one NAME in full."""
+    from ganzoo.errors import UnknownName
+    from ganzoo.zoo.plugins import load_plugins
+
+    found = load_plugins(plugin_files)
+    if name is not None:
+        chosen = [plugin for plugin in found if plugin.name == name]
+        if not chosen:
+            raise UnknownName("plugin", name, [plugin.name for plugin in found])
+        found = chosen
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": plugin.name,
+                    "origin": plugin.origin,
+                    "module": plugin.module,
+                    "status": plugin.status,
+                    "error": plugin.error,
+                    "details": plugin.details,
+                    "seconds": round(plugin.seconds, 6),
+                    "registers": {kind: [spec.name for spec in specs] for kind, specs in plugin.specs.items()},
+                }
+                for plugin in found
+            ]
+        )
+        return
+    for plugin in found:
+        click.echo(f"{plugin.name}  {plugin.status}  {plugin.origin}  {plugin.seconds * 1000:.0f} ms")
+        for kind, specs in plugin.specs.items():
+            click.echo(f"  {kind}: {', '.join(spec.name for spec in specs)}")
+        if plugin.error:
+            click.echo(f"  {plugin.error}")
+        if name is not None and plugin.details:
+            click.echo(plugin.details)

@@ -1,0 +1,114 @@
+"""What moves the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.config.run_config import Train
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], train: Train, lr: float, *, plain: bool = False, capturable: bool = False
+) -> torch.optim.Optimizer:
+    """Adam is fused: one kernel for all parameters, on CPU and GPU alike. `plain`: one parameter after another, and so
+    it is where one of them is a view with gaps, such as `nn.Parameter(big[:, 1:4])`: torch's fused kernel takes what
+    lies in the gaps for the parameter's numbers, and writes there.
+    """
+    parameters = list(parameters)
+    plain = plain or not all(is_dense(parameter) for parameter in parameters)
+    if train.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=lr, alpha=train.beta2, foreach=not plain, capturable=capturable)
+    betas = (train.beta1, train.beta2)
+    if plain:
+        return torch.optim.Adam(parameters, lr=lr, betas=betas, foreach=False, fused=False, capturable=capturable)
+    return FusedAdam(parameters, lr=lr, betas=betas, fused=True, capturable=capturable)
+
+
+MOMENTS = {"exp_avg", "exp_avg_sq"}
+UNUSUAL = ("amsgrad", "maximize", "weight_decay", "differentiable", "decoupled_weight_decay")  # torch's options
+
+
+class FusedAdam(torch.optim.Adam):
+    """torch's fused Adam, on CPUs without its copy of every gradient that is not contiguous, and right where layouts
+    differ: torch's kernel pairs numbers as they lie in memory, and is wrong for a gradient that was set by hand, or for
+    a state that was saved when weights were laid out in another way. Its state is torch's, in the parameters' layout.
+    """
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """As torch's; what is out of the ordinary, such as the first step, which makes the state, is left to it."""
+        group = self.param_groups[0]
+        parameters: list[Tensor] = [parameter for parameter in group["params"] if parameter.grad is not None]
+        usual = closure is None and len(self.param_groups) == 1 and not any(group[name] for name in UNUSUAL)
+        if not usual or not all(is_dense_on_cpu(parameter.grad) for parameter in parameters):
+            return super().step(closure)
+        with torch.no_grad():
+            states = [self.state[parameter] for parameter in parameters]
+            for parameter in parameters:
+                parameter.grad = laid_out_as(parameter, parameter.grad)
+            if not parameters or not all(states):
+                return super().step()
+            steps = [state["step"] for state in states]
+            together = [
+                in_memory_order(parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"])
+                for parameter, state in zip(parameters, states, strict=True)
+            ]
+            weights, gradients, means, squares = (list(tensors) for tensors in zip(*together, strict=True))
+            beta1, beta2 = group["betas"]
+            torch._foreach_add_(steps, 1)
+            torch._fused_adam_(
+                weights,
+                gradients,
+                means,
+                squares,
+                [],
+                steps,
+                lr=group["lr"],
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=0.0,
+                eps=group["eps"],
+                amsgrad=False,
+                maximize=False,
+            )
+        return None
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for parameter, state in self.state.items():
+            for name in MOMENTS & state.keys():
+                state[name] = laid_out_as(parameter, state[name])
+
+
+def is_dense_on_cpu(gradient: Tensor | None) -> bool:
+    return gradient is not None and gradient.layout == torch.strided and gradient.device.type == "cpu"
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Whether its numbers fill a stretch of memory, in any order and each once."""
+    expected = 1
+    for stride, size in sorted((tensor.stride(d), tensor.shape[d]) for d in range(tensor.ndim) if tensor.shape[d] > 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def laid_out_as(parameter: Tensor, tensor: Tensor | None) -> Tensor:
+    """`tensor`, or a copy of it in the memory layout of `parameter`, which has its shape."""
+    assert tensor is not None
+    same = tensor.stride() == parameter.stride() or (tensor.is_contiguous() and parameter.is_contiguous())
+    return tensor if same else torch.empty_like(parameter).copy_(tensor)
+
+
+def in_memory_order(*tensors: Tensor | None) -> tuple[Tensor, ...]:
+    """Tensors of one shape and layout; views of them that are contiguous, where they are dense."""
+    given = tuple(tensor for tensor in tensors if tensor is not None)
+    first = given[0]
+    if first.is_contiguous():
+        return given
+    order = sorted(range(first.ndim), key=first.stride, reverse=True)
+    return tuple(tensor.permute(order) for tensor in given) if first.permute(order).is_contiguous() else given

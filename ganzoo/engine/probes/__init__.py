@@ -1,0 +1,1 @@
+"""What networks are asked before they are trained or captured."""

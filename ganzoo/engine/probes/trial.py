@@ -1,0 +1,195 @@
+"""Whether our layout and operations train a run's networks as torch's own do: asked of the networks themselves.
+
+What a plugin's network does cannot be foreseen. It may be compiled or scripted, in code that our substitutions do not
+reach and that was written for contiguous tensors; map over batches of gradients; differentiate forwards; write into
+views of images that are copies here; draw random numbers in the order of memory. So, before a run begins, every phase's
+losses and gradients are computed both ways on copies of the networks, from the same random numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganzoo.config.run_config import Train
+from ganzoo.engine.cpu.convolutions import lay_out_weights
+from ganzoo.engine.cpu.draws import everywhere
+from ganzoo.engine.cpu.operations import Operations
+from ganzoo.engine.device import Precision, numerics, preserved_random_state
+from ganzoo.engine.phases import Batch, differentiate, generate, make_phases, set_gradients
+from ganzoo.engine.probes.joint import Passes
+from ganzoo.engine.probes.reached import Reached, global_generators, put_back
+from ganzoo.engine.statistics import Statistics
+from ganzoo.gan import GAN
+from ganzoo.objectives import Losses
+
+TOLERANCE, OF_GRADIENTS = 1e-3, 2e-2
+"""Differences, relative to the spread of a loss over the batch or to the length of anything else, from which the two
+ways are not one. Rounding makes one of 1e-5; of 5e-3 in a gradient where it takes a unit across the kink of its ReLU.
+"""
+
+ROUNDING = 4 * torch.finfo(torch.float32).eps
+"""Difference, relative to the length itself, that is none: of losses that are all alike the spread is rounding."""
+
+SAMPLES = 8
+"""Images of a trial, where the run's batch is larger. A network that takes whole batches only gets one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What is tried. `num_classes` 0: the networks get no labels."""
+
+    gan: GAN
+    losses: Losses
+    config: Train
+    shape: tuple[int, int, int]
+    num_classes: int
+    device: torch.device
+    passes: Passes
+
+    def difference(self) -> str | None:
+        """What is otherwise with our layout and operations, in a few words, or None. Something that is written into the
+        copy of a view is, though it may do no harm yet.
+
+        The networks, which are in train mode on `device`, and the random states of torch, NumPy and Python are left as
+        they were.
+        """
+        try:
+            networks = self._moved()
+        except Exception as error:  # a tensor with a graph in an attribute, for one
+            return f"it cannot be copied to be tried: {_line(error)}"
+        with self._preserved() as put_back_shared:
+            for samples in sorted({min(SAMPLES, self.config.batch_size), self.config.batch_size}):
+                try:
+                    wanted = self._computed(copy.deepcopy(networks), samples, Operations(plain=True))
+                    break
+                except Exception:  # a batch of another size than the run's, or what the run itself will tell
+                    continue
+                finally:
+                    put_back_shared()
+            else:
+                return None
+            operations = Operations(plain=False)
+            try:
+                found = self._computed(copy.deepcopy(networks), samples, operations)
+            except Exception as error:
+                return _line(error)
+            if operations.lost:
+                return "something is written in place into a view of an image"
+            different = self._first_difference(found, wanted)
+            if different is not None:
+                put_back_shared()
+                with contextlib.suppress(Exception):
+                    again = self._computed(networks, samples, Operations(plain=True))
+                    if self._first_difference(again, wanted) is not None:  # by a clock, say
+                        return None
+        return different
+
+    @contextlib.contextmanager
+    def _preserved(self) -> Iterator[Callable[[], None]]:
+        """Whatever is drawn inside, or counted in what copies share, goes on as if it had not been. Yields what puts it
+        back before.
+        """
+        roots = {"generator": self.gan.generator, "discriminator": self.gan.discriminator, "losses": self.losses}
+        held, generators = Reached(roots, self.device.type), global_generators(self.device.type)
+
+        def put_back_shared() -> None:
+            put_back((*held.undo, *(undo for _, undo in generators.values())))
+
+        with preserved_random_state(self.device), everywhere():
+            try:
+                yield put_back_shared
+            finally:
+                put_back_shared()
+
+    def _moved(self) -> list[nn.Module]:
+        """Copies of G and D, away from their start, at which whole layers may be zero."""
+        random = torch.Generator().manual_seed(0)
+        networks = copy.deepcopy([self.gan.generator, self.gan.discriminator])
+        for network in networks:
+            for parameter in network.parameters():
+                noise = torch.randn(parameter.shape, generator=random).to(parameter)
+                size = parameter.detach().square().mean().sqrt()
+                parameter.data += 0.1 * noise * torch.where(size > 0, size, torch.ones_like(size))
+        return networks
+
+    def _computed(self, networks: list[nn.Module], samples: int, operations: Operations) -> dict[str, Tensor]:
+        """Of an iteration on random images, from always the same random numbers: generated images, losses `[N]`,
+        gradients, buffers.
+        """
+        generator, discriminator = networks
+        device, plain = self.device, operations.plain
+        layout = torch.contiguous_format if plain else torch.channels_last
+        for network in networks:
+            network.to(memory_format=layout)
+            if not plain and device.type == "cpu":
+                lay_out_weights(network)
+        precision = Precision(name="fp32", device_type=device.type)
+        gan = GAN(generator=generator, discriminator=discriminator, z_dim=self.gan.z_dim)
+        phases = make_phases(
+            gan,
+            self.losses,
+            self.config,
+            precision,
+            Statistics(device),
+            passes=self.passes,
+            operations=operations,
+            plain=True,
+        )
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        z = torch.randn(samples, gan.z_dim).to(device)
+        real = torch.rand(samples, *self.shape).mul_(2).sub_(1).to(device).contiguous(memory_format=layout)
+        labels = torch.randint(self.num_classes, (samples,)).to(device) if self.num_classes else None
+        found: dict[str, Tensor] = {}
+        with numerics(device, precision, penalised=True):
+            with torch.no_grad():  # as in steps that do not train G
+                found["images without gradients"] = generate(generator, z, labels, precision, operations)
+            set_gradients(generator.parameters(), on=True)
+            fake = generate(generator, z, labels, precision, operations)
+            found["generated images"] = fake.detach()
+            batch = Batch(real=real, fake=fake, labels=labels)
+            for phase in phases:
+                set_gradients(phase.parameters, on=True)
+                found[f"the loss of {phase.name}"] = differentiate(phase, batch).detach()
+                gradients = [parameter.grad for parameter in phase.parameters]
+                found[f"the gradient of {phase.name}"] = _flat(
+                    torch.zeros_like(parameter) if gradient is None else gradient
+                    for parameter, gradient in zip(phase.parameters, gradients, strict=True)
+                )
+                phase.optimizer.zero_grad(set_to_none=True)
+                set_gradients(phase.parameters, on=False)
+                found[f"the buffers of {phase.name}"] = _flat(phase.module.buffers())
+        return {name: value.cpu().double() for name, value in found.items()}  # MPS has no float64
+
+    def _first_difference(self, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str | None:
+        for name, value in wanted.items():
+            # A penalty is made of gradients.
+            of_gradients = "gradient of" in name or ("loss of D" in name and self.losses.penalty is not None)
+            spread = value - value.mean() if "loss" in name else value
+            difference, size = (found[name] - value).norm(), spread.norm().clamp_min(1e-30)
+            apart, rounding = float(difference / size), float(ROUNDING * value.norm() / size)
+            allowed = max(OF_GRADIENTS if of_gradients else TOLERANCE, rounding)
+            if not apart <= allowed and bool(value.isfinite().all()):
+                return f"{name} would differ by {100 * apart:.1f} %"
+        return None
+
+
+def _flat(tensors: Iterator[Tensor]) -> Tensor:
+    return torch.cat([torch.zeros(0), *(tensor.detach().cpu().float().reshape(-1) for tensor in tensors)])
+
+
+def _line(error: Exception) -> str:
+    """In a line. TorchScript puts the cause last."""
+    lines = str(error).strip().splitlines() or ["without a message"]
+    line = lines[-1] if "TorchScript" in lines[0] else lines[0]
+    kind = type(error).__name__
+    return line if line.startswith(kind) else f"{kind}: {line}"

@@ -1,0 +1,350 @@
+"""Leaderboards: read result.json files from any number of machines, group by protocol, rank. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ganzoo.config.run_config import LATER, PLACES, dataset_label, flatten
+from ganzoo.errors import RunError, UnknownName
+from ganzoo.leaderboard.columns import COLUMNS, Column, Number, extra_columns, summarize
+from ganzoo.leaderboard.significance import INTERVAL_METHOD, RANK_METHOD, shared_ranks
+from ganzoo.runs.directory import RunDirectory, find_runs
+from ganzoo.scoring.protocol import is_unscored
+
+RANKED_SEEDS = 3
+"""Training seeds a row needs to get a rank."""
+
+OTHER_MACHINES = "speed and memory of other machines or versions"
+"""Why a row that ran on several has no speed, and why rows that ran on different ones are not ranked by it."""
+
+SHARED_DEVICE = "speed of a device shared with other runs"
+"""Why a row whose runs were not alone on their device has no speed: it says how busy the device was."""
+
+# What tells where a run was made, not what it computed: the protocol holds the hashes of data and weights.
+_PLACES = {*PLACES, "seed", "schema"}
+
+
+@dataclass(kw_only=True)
+class Row:
+    """One configuration over its seeds."""
+
+    variant: str
+    objective: str
+    kind: str = "generated"  # or "real": a floor
+    results: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)  # one line for each seed that gave no result
+    settings: str = ""  # what tells it from other rows of the same variant and objective
+    runs: list[str] = field(default_factory=list)  # run directories
+    repeats: int = 0  # runs left out because their seed is counted already: a copy is no further evidence
+    mixed: bool = False  # the seeds ran on different machines or versions
+    beside_others: bool = False  # a seed shared its device with other runs
+    rank: int | None = None
+    shared: bool = False  # the rank, with another row
+    unranked: str = ""  # why there is no rank
+    numbers: dict[str, Number | None] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """ "" when all is well, else what happened to which share of the seeds."""
+        diverged = [str(result["diverged"]) for result in self.results if result.get("diverged")]
+        total = len(self.results) + len(self.failures)
+        notes = [f"{len(diverged)}/{len(self.results)} diverged: {diverged[0]}"] if diverged else []
+        notes += [f"{len(self.failures)}/{total} without a result: {self.failures[0]}"] if self.failures else []
+        notes += [f"{self.repeats} left out: their seeds are counted already"] if self.repeats else []
+        return "; ".join(notes)
+
+    @property
+    def notes(self) -> list[str]:
+        """What has to be known of the row's runs, though all is well."""
+        total = len(self.results)
+        unknown = sum("data" not in result or result.get("not_known") == "images" for result in self.results)
+        lines = [f"{unknown}/{total} made by an earlier version: on which images is not known"] if unknown else []
+        longer = {_budgets(result) for result in self.results if len(result.get("budgets") or []) > 1}
+        starts = {_started_from(result) for result in self.results if result.get("init")}
+        return [*lines, *sorted(longer), *sorted(f"started from {start}" for start in starts)]
+
+    @property
+    def stopped(self) -> int:
+        """Seeds that have a result but no final score, because they diverged before the end of training."""
+        return sum(result.get("last") is None for result in self.results)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of one protocol; they may be compared with each other and with no other table's."""
+
+    protocol: str
+    dataset: str
+    rows: list[Row]
+    columns: list[Column]  # the built-in ones, and those of plugins' metrics
+    sort: Column  # what the rows are ranked by
+    environments: list[str]  # where the numbers were made
+    floors: dict[str, str] = field(default_factory=dict)  # label of a row of real data -> what it is
+    left_out: dict[str, str] = field(default_factory=dict)  # why a metric was not computed -> which metrics
+    skipped: list[str] = field(default_factory=list)  # records that could not be read, of any table
+
+    @property
+    def methods(self) -> list[str]:
+        """How the intervals and the ranks that it has were made, in a sentence each."""
+        intervals = any(number and number.half is not None for row in self.rows for number in row.numbers.values())
+        ranks = any(row.rank is not None for row in self.rows)
+        return [*([INTERVAL_METHOD] if intervals else []), *([RANK_METHOD] if ranks else [])]
+
+
+def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
+    """One table per protocol. Rows are ranked by `sort`, the key of a column; the floors, unranked, stand first.
+
+    A row is ranked if it has 3 seeds or more, all with a final score and a number in the column, none failed. The seeds
+    that are left when others diverged are no fair sample, so such a row shows their mean and has no rank. Ranks are
+    those of `significance.shared_ranks`.
+
+    A record that cannot be read is named in `skipped` of every table, and the others are shown.
+
+    Raises:
+        UnknownName: `sort` is no column.
+        RunError: no run is found, or none that can be read.
+    """
+    if not runs:
+        raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
+    finished: dict[str, dict[str, Row]] = {}  # protocol id -> key -> row
+    failed: list[tuple[RunDirectory, dict[str, Any], str]] = []
+    skipped: list[str] = []
+    for run in runs:
+        try:
+            result = run.read_result()
+            if result is None:
+                if run.is_ours():
+                    failed.append((run, run.read_config(), run.read_failure() or _UNFINISHED))
+                continue
+        except RunError as error:
+            skipped.append(error.cause)
+            continue
+        rows = finished.setdefault(result["protocol"]["id"], {})
+        row = rows.setdefault(_key(result["config"], _origin(result)), _row(result["config"]))
+        row.runs.append(str(run.path))
+        if any(other["seed"] == result["seed"] for other in row.results):
+            row.repeats += 1
+        else:
+            row.results.append(result)
+    if not finished and not failed:
+        if skipped:
+            raise RunError(f"no record here can be read: {skipped[0]}", "take the folder from where it came again")
+        raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
+    results = [result for rows in finished.values() for row in rows.values() for result in row.results]
+    columns = [*COLUMNS, *extra_columns(results)]
+    column = next((column for column in columns if column.key == sort), None)
+    if column is None:
+        raise UnknownName("column", sort, [column.key for column in columns])
+    for run, config, line in failed:
+        start = _key(config, None)
+        protocols = [p for p, rows in finished.items() if _conditions(config) in _all_conditions(rows)]
+        rows = finished.setdefault((*protocols, "no result")[0], {})
+        row = rows.setdefault(next((key for key in rows if key.startswith(start)), start), _row(config))
+        row.failures.append(line)
+        row.runs.append(str(run.path))
+    return [
+        replace(_table(protocol, list(rows.values()), columns, column), skipped=skipped)
+        for protocol, rows in sorted(finished.items())
+    ]
+
+
+def _key(config: dict[str, Any], source: str | None) -> str:
+    """Equal for runs that differ only in their seed."""
+    flat = {
+        key: value for key, value in flatten(config).items() if not _elsewhere(key) and value != LATER.get(key, ...)
+    }
+    return json.dumps(flat, sort_keys=True) + (source or "")
+
+
+_UNFINISHED = "not finished; the same command continues it"
+
+
+def _origin(result: dict[str, Any]) -> str:
+    """What a run was made from beside its settings: the code of variant and objective, initial weights."""
+    return f"{result.get('source') or ''}{(result.get('init') or {}).get('sha256', '')}"
+
+
+def _elsewhere(key: str) -> bool:
+    """Whether a setting says where a run was made, or how it was scored, which is the protocol's to say."""
+    return key in _PLACES or key == "train.scores" or key.startswith(("eval.", "metrics."))
+
+
+def _row(config: dict[str, Any]) -> Row:
+    return Row(variant=config["variant"]["name"], objective=config["objective"]["name"])
+
+
+def _conditions(config: dict[str, Any]) -> str:
+    """Equal for configs whose scores would have the same protocol: a run without a score belongs with these."""
+    flat = flatten({key: config.get(key) for key in ("dataset", "features", "eval", "metrics")})
+    return json.dumps(flat | {"ema": (config.get("train") or {}).get("ema_kimg", 1) > 0}, sort_keys=True)
+
+
+def _all_conditions(rows: dict[str, Row]) -> set[str]:
+    return {_conditions(result["config"]) for row in rows.values() for result in row.results}
+
+
+def _table(protocol: str, rows: list[Row], columns: list[Column], sort: Column) -> Table:
+    for row in rows:
+        row.numbers = {column.key: summarize(column.values(row.results), column.interval) for column in columns}
+        if len(row.results) == 1 and not row.results[0].get("diverged"):
+            row.numbers["diverged"] = None  # one seed that trained is no rate
+        row.mixed = len(_environments([row])) > 1
+        row.beside_others = any(result["environment"].get("concurrent", 1) != 1 for result in row.results)
+        if row.mixed or row.beside_others:
+            # Speed and memory of different machines have no mean, and those of a shared one are no single run's; what
+            # the networks are stays.
+            row.numbers |= {column.key: None for column in columns if column.group == "speed"}
+    rows.sort(key=lambda row: _order(row, sort))
+    _rank(rows, sort)
+    _tell_apart(rows)
+    floors = _floors(rows)
+    real = [
+        Row(
+            variant=_floor_label(floor),
+            objective="",
+            kind="real",
+            numbers={column.key: summarize(column.values([{"last": floor}])) for column in columns},
+        )
+        for floor in floors
+    ]
+    datasets = (result["config"]["dataset"] for row in rows for result in row.results)
+    dataset = next((dataset_label(str(dataset["name"]), dataset) for dataset in datasets), "")
+    return Table(
+        protocol=protocol,
+        dataset=dataset,
+        rows=[*real, *rows],
+        columns=columns,
+        sort=sort,
+        environments=_environments(rows),
+        floors={
+            _floor_label(floor): f"{floor['what']}, {floor['images']} images against {floor['reference']}"
+            for floor in floors
+        },
+        left_out=_left_out(rows),
+    )
+
+
+def _rank(rows: Sequence[Row], sort: Column) -> None:
+    """Rank the rows, given in order of their means, or say why not."""
+    for row in rows:
+        row.unranked = _why_unranked(row, sort)
+    fit = [row for row in rows if not row.unranked]
+    if sort.group == "speed" and len(_environments(fit)) > 1:
+        for row in fit:  # of two machines one is faster, not one variant
+            row.unranked = OTHER_MACHINES
+        return
+    ranks = shared_ranks([sort.values(row.results) for row in fit])
+    for row, rank in zip(fit, ranks, strict=True):
+        row.rank, row.shared = rank, ranks.count(rank) > 1
+
+
+def _budgets(result: dict[str, Any]) -> str:
+    """ "continued: 1, 2 kimg"."""
+    lengths = [
+        f"{budget['kimg']:g} kimg" if budget.get("kimg") is not None else f"{budget.get('minutes') or 0:g} min"
+        for budget in result["budgets"]
+    ]
+    return f"continued: {', then '.join(lengths)}"
+
+
+def _why_unranked(row: Row, sort: Column) -> str:
+    """ "" for a row that may be ranked. The seeds left when others stopped are no fair sample of the variant's."""
+    if any(is_unscored(result["protocol"]["id"]) for result in row.results) and sort.group == "quality":
+        return "not scored"
+    if len(row.results) < RANKED_SEEDS:
+        return f"fewer than {RANKED_SEEDS} seeds"
+    if row.failures:
+        return "a seed without a result"
+    if row.stopped:
+        return "a seed that diverged before its end"
+    if row.mixed and sort.group == "speed":
+        return OTHER_MACHINES
+    if row.beside_others and sort.group == "speed":
+        return SHARED_DEVICE
+    number = row.numbers[sort.key]
+    return f"a seed without {sort.title}" if number is None or number.n < len(row.results) else ""
+
+
+def _floors(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """What the results say of real data, once by name: runs of one protocol agree, but may have other metrics."""
+    floors: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        for result in row.results:
+            for floor in result.get("floors") or []:
+                known = floors.setdefault(floor["name"], floor | {"values": {}})
+                known["values"] = floor["values"] | known["values"]
+    return list(floors.values())
+
+
+def _floor_label(floor: dict[str, Any]) -> str:
+    return f"real: {floor['name']}"
+
+
+def _left_out(rows: Sequence[Row]) -> dict[str, str]:
+    """Reasons for which metrics are missing, each once, with the names of the metrics."""
+    metrics: dict[str, list[str]] = {}
+    for row in rows:
+        for result in row.results:
+            for metric, reason in (result.get("left_out") or {}).items():
+                names = metrics.setdefault(reason, [])
+                names += [metric] if metric not in names else []
+    return {reason: ", ".join(names) for reason, names in sorted(metrics.items(), key=lambda item: item[1])}
+
+
+def _order(row: Row, column: Column) -> tuple[bool, float]:
+    number = row.numbers.get(column.key)
+    if number is None:
+        return (True, 0.0)
+    return (False, -number.mean if column.higher_is_better else number.mean)
+
+
+def _tell_apart(rows: list[Row]) -> None:
+    """Rows of the same variant and objective get the settings in which they differ."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.results:
+            groups.setdefault((row.variant, row.objective), []).append(row)
+    for same in groups.values():
+        if len(same) < 2:
+            continue
+        flats = [
+            flatten(row.results[0]["config"])
+            | {"source": (row.results[0].get("source") or "")[:8], "started from": _started_from(row.results[0])}
+            for row in same
+        ]
+        keys = sorted(key for key in {key for flat in flats for key in flat} if not _elsewhere(key))
+        differing = [key for key in keys if len({json.dumps(flat.get(key)) for flat in flats}) > 1]
+        for row, flat in zip(same, flats, strict=True):
+            row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing)
+
+
+def _started_from(result: dict[str, Any]) -> str | None:
+    init = result.get("init")
+    return init and f"{init['run']} at {init['kimg']:g} kimg"
+
+
+def _environments(rows: Sequence[Row]) -> list[str]:
+    return sorted({_environment(result) for row in rows for result in row.results})
+
+
+def _environment(result: dict[str, Any]) -> str:
+    environment = result["environment"]
+    packages = environment["packages"]
+    return (
+        f"{environment['device']}, {environment['precision']}, torch {packages.get('torch')}, ganzoo "
+        f"{packages.get('ganzoo')}, "
+        f"Python {environment['python']}"
+    )
+
+
+def read_tables(paths: Sequence[Path], sort: str = "fid") -> list[Table]:
+    """Tables of every run under `paths`; errors as in `make_tables`."""
+    for path in paths:
+        if not os.path.isdir(path):  # False, not an error, for a path the system cannot look at
+            raise RunError(f"{path} is no folder", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
+    return make_tables(find_runs(list(paths)), sort)

@@ -1,0 +1,187 @@
+"""Scores of what is already there: runs, snapshots, folders of images and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo.config.layers import build_config
+from ganzoo.config.run_config import RunConfig, dataset_label
+from ganzoo.data import Images, load_dataset
+from ganzoo.engine.device import resolve_device
+from ganzoo.engine.memory import MemoryMeter
+from ganzoo.errors import DataError, UserError
+from ganzoo.runs.begin import check_places
+from ganzoo.runs.foreign import evaluate_against_file
+from ganzoo.runs.question import Question, any_variant, facts_of, part_of, snapshot_line
+from ganzoo.runs.sampling import snapshot_file
+from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
+from ganzoo.scoring.floors import floors
+from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.zoo.registry import Registry
+
+
+def evaluate_source(
+    registry: Registry, question: Question, *, root: Path, announce: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Score a run's snapshot, a folder of images, or an npz. JSON-ready: values, floors, protocol, source, and the most
+    memory it took, in bytes (None where the system does not tell).
+
+    Raises:
+        UserError: nothing to score at the source, or anything that makes the score meaningless.
+    """
+    device = resolve_device(question.device or "auto")
+    memory = MemoryMeter(device)
+    with memory.scoring():
+        if question.reference is not None:
+            document = evaluate_against_file(registry, question, root=root, device=device, announce=announce)
+        else:
+            document = _evaluate(registry, question, root, device, announce)
+    return document | {"score_peak_memory": memory.scoring_peak or None}
+
+
+def _evaluate(
+    registry: Registry, question: Question, root: Path, where: torch.device, announce: Callable[[str], None]
+) -> dict[str, Any]:
+    """What `evaluate_source` does where there are images to compare with."""
+    path = question.images_path()
+    snapshot, facts, of = None, [], None
+    if path is not None:
+        config = _config_for_images(registry, question)
+        train = load_images(registry, config, root, "train")
+        images = _images_at(registry, path, root, train)
+        facts = facts_of(images, "images")
+        images = _with_labels_of(train, images)
+        of = len(images)
+        images = part_of(images, question.num_images)
+        scorer = Scorer(
+            registry,
+            config,
+            train,
+            root=root,
+            device=where,
+            generated_count=len(images),
+            generated_labels=False,
+            announce=announce,
+        )
+        score = scorer.score_images(images)
+    else:
+        path, snapshot = snapshot_file(question.source, question.snapshot)
+        loaded = load_snapshot(snapshot, registry, where)
+        config = _config_of_run(registry, loaded, question)
+        check_places(root, config, question.places())
+        train = load_images(registry, config, root, "train")
+        if train.shape != loaded.shape:
+            raise DataError(
+                f"the run makes {_shape(loaded.shape)} images, the dataset has {_shape(train.shape)}",
+                "leave out --size and --set dataset.color, or take a dataset of that size and colour",
+            )
+        _check_trained_on(loaded, train, question)
+        scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
+        score = scorer.score_generator(loaded.generator, loaded.z_dim)
+    return {
+        "source": str(path),
+        "snapshot": None if snapshot is None else snapshot_line(snapshot, loaded),
+        "facts": [*facts, *facts_of(train, "real images")],
+        "images": scorer.generated_count,
+        "of": scorer.generated_count if of is None else of,
+        "dataset": dataset_label(config.dataset.name, config.dataset.settings),
+        "values": score.values,
+        "left_out": score.left_out,
+        "floors": floors(scorer),
+        "protocol": scorer.protocol.id,
+        "ingredients": scorer.protocol.ingredients(),
+        "seconds": score.seconds,
+    }
+
+
+def _check_trained_on(loaded: LoadedSnapshot, train: Images, question: Question) -> None:
+    """Refuse to score a run, unasked, against other images than those that it was trained on."""
+    chosen = question.dataset is not None or any(text.startswith("dataset.") for text in question.sets)
+    if not chosen and loaded.images_sha256 not in ("", train.sha256):
+        label = dataset_label(loaded.config.dataset.name, loaded.config.dataset.settings)
+        raise DataError(
+            f"{label} no longer holds the images that the run was trained on (sha256 {loaded.images_sha256[:12]} -> "
+            f"{train.sha256[:12]})",
+            "say where those are, or which others are meant, with --dataset",
+        )
+
+
+def _config_of_run(registry: Registry, loaded: LoadedSnapshot, question: Question) -> RunConfig:
+    """The run's own; with another dataset, its size, colour and feature network stay, unless they are set."""
+    document = {key: value for key, value in loaded.config.to_dict().items() if key != "schema"}
+    if question.dataset is not None:
+        channels, height, width = loaded.shape
+        kept = {"color": "gray" if channels == 1 else "rgb", "size": height if height == width else None}
+        document["dataset"] = {"name": question.dataset, **kept}
+    return build_config(
+        registry,
+        document=document,
+        features=question.features,
+        sets=question.sets,
+        overrides=question.overrides(),
+    )
+
+
+def _config_for_images(registry: Registry, question: Question) -> RunConfig:
+    """A config to score by.
+
+    Raises:
+        UserError: nothing says what the images are to be compared with.
+    """
+    if question.dataset is None:
+        raise UserError(
+            f"nothing says what the images of {question.source} are to be compared with",
+            "name real images, such as --dataset digits or --dataset folder:PATH, or statistics of them by --reference",
+        )
+    return build_config(
+        registry,
+        variant=any_variant(registry),
+        dataset=question.dataset,
+        features=question.features,
+        sets=question.sets,
+        overrides=question.overrides(),
+    )
+
+
+def _images_at(registry: Registry, path: Path, root: Path, like: Images) -> Images:
+    """Images of a folder or npz, brought to the size and colour of the dataset they are compared with."""
+    name = "folder" if path.is_dir() else "npz"
+    return load_dataset(
+        registry.dataset(name).load(),
+        root=root,
+        split="train",
+        complete_classes=False,
+        path=str(path),
+        size=like.shape[1],
+        color="gray" if like.shape[0] == 1 else "rgb",
+    )
+
+
+def _with_labels_of(like: Images, images: Images) -> Images:
+    """`images` with the class numbers of `like`: by the names of their classes, or as they are where `images` have no
+    names and as many classes. Classes without names, or with names that none of the others has, are named by number.
+    Without labels where they do not match.
+    """
+    labels = None
+    theirs = like.class_names or tuple(map(str, range(like.num_classes)))
+    if images.labels is not None and images.class_names:
+        numbers = {name: number for number, name in enumerate(theirs)}
+        if not numbers.keys() & set(
+            images.class_names
+        ):  # `ganzoo sample` names folders so where names cannot be files'
+            numbers = {str(number): number for number in range(like.num_classes)}
+        if set(images.class_names) <= numbers.keys():
+            labels = torch.tensor([numbers[name] for name in images.class_names])[images.labels]
+    elif images.labels is not None and not images.class_names and images.num_classes == like.num_classes:
+        labels = images.labels
+    classes, names = (0, None) if labels is None else (like.num_classes, like.class_names)
+    return replace(images, labels=labels, num_classes=classes, class_names=names)
+
+
+def _shape(shape: tuple[int, int, int]) -> str:
+    return f"{shape[2]}x{shape[1]}x{shape[0]}"

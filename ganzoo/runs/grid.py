@@ -1,0 +1,98 @@
+"""Grids of images as PNG, and grids in time as GIF."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor, nn
+
+from ganzoo.files.reading import Unreadable, read_picture, refused
+from ganzoo.files.writing import write_bytes
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.scoring.generation import Inputs, inputs_of
+from ganzoo.scoring.noise import noise
+
+SAMPLE_SEED = 0
+"""Seed of the fixed noise: the same for every run, so that grids of a run can be compared over time."""
+
+FRAME_PIXELS = 24 * 1024 * 1024
+"""Of a frame: a grid of 80 images of 512 x 512. Up to 8 bytes of each are in memory at once."""
+
+FILM_PIXELS = 96 * 1024 * 1024
+"""Of all frames together: some 250 grids, of one byte a pixel."""
+
+
+def make_grid(pixels: Tensor, columns: int) -> Tensor:
+    """uint8 `[N,C,H,W]` -> uint8 `[3,h,w]`, row by row, 2 black pixels around each image."""
+    # torchvision.utils.make_grid does the same, but importing torchvision takes seconds.
+    pixels = pixels.cpu().expand(-1, 3, -1, -1)
+    n, channels, height, width = pixels.shape
+    columns = min(columns, n)
+    cell = nn.functional.pad(pixels, (2, 0, 2, 0))  # above and to the left of each
+    cell = torch.cat([cell, cell.new_zeros(-n % columns, *cell.shape[1:])])
+    rows = cell.view(-1, columns, channels, height + 2, width + 2)
+    grid = rows.permute(2, 0, 3, 1, 4).reshape(channels, -1, columns * (width + 2))
+    return nn.functional.pad(grid, (0, 2, 0, 2))
+
+
+def to_image(grid: Tensor, width: int = 640) -> Image.Image:
+    """uint8 `[C,H,W]` -> PIL image, enlarged by a whole factor towards `width` pixels so that a person can see it."""
+    array = grid.cpu().numpy()
+    image = Image.fromarray(array[0] if array.shape[0] == 1 else array.transpose(1, 2, 0))
+    factor = max(1, round(width / image.width))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def save_png(path: Path, grid: Tensor) -> None:
+    buffer = io.BytesIO()
+    to_image(grid).save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())
+
+
+def grid_inputs(z_dim: int, num_classes: int, conditional: bool, rows: int = 8) -> tuple[Inputs, int, int]:
+    """What a run's grids ask for, how many images they have, and in how many columns. Unconditional: `rows` x 10, image
+    i of SAMPLE_SEED. Conditional: one class per column, at most 20 classes, and noise r of the seed all along row r.
+    """
+    if not conditional:
+        return inputs_of(SAMPLE_SEED, z_dim, None), rows * 10, 10
+    columns = min(num_classes, 20)
+
+    def inputs(numbers: Tensor) -> tuple[Tensor, Tensor]:
+        row = numbers // columns
+        first = int(row[0])
+        return noise(SAMPLE_SEED, first, int(row[-1]) - first + 1, z_dim)[row - first], numbers % columns
+
+    return inputs, rows * columns, columns
+
+
+def film(run: RunDirectory, grids: list[tuple[Path, str]], out: Path, seconds: float) -> None:
+    """An animated GIF of the run's PNG `grids`, each with its caption below it; the last one stays three times as long.
+
+    Raises:
+        RunError: one cannot be read, is no PNG, or they have too many pixels.
+    """
+    images: list[Any] = []
+    left = FILM_PIXELS
+    for path, caption in grids:
+        try:
+            data = read_picture(run.path, f"{path.parent.name}/{path.name}")
+            pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+            left -= pixels
+            if pixels > FRAME_PIXELS or left < 0:
+                raise Unreadable("makes the film too large")
+            with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
+                frame = opened.convert("RGB")
+        except (OSError, Unreadable, SyntaxError) as error:  # SyntaxError is Pillow's word for a damaged PNG
+            raise refused(path, error) from None
+        canvas = Image.new("RGB", (frame.width, frame.height + 28), "white")
+        canvas.paste(frame, (0, 0))
+        ImageDraw.Draw(canvas).text((8, frame.height + 5), caption, fill="black", font=ImageFont.load_default(size=16))
+        images.append(canvas.convert("P", palette=Image.Palette.ADAPTIVE))  # as GIF has it: a third of the memory
+    duration = [int(seconds * 1000)] * (len(images) - 1) + [int(seconds * 3000)]
+    buffer = io.BytesIO()
+    images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
+    write_bytes(out, buffer.getvalue())

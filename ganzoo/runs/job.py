@@ -1,0 +1,263 @@
+"""One job: config in, run directory and result out. `train`, `bench` and any cluster run this same function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganzoo.config.layers import check_fit, scores_of
+from ganzoo.config.run_config import RunConfig, dataset_label, score_interval
+from ganzoo.config.target import parse_target
+from ganzoo.data import Images
+from ganzoo.data.sampler import make_sampler
+from ganzoo.engine.cuda.concurrent import ALONE, Turn
+from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
+from ganzoo.engine.ledger import Ledger, wall_seconds
+from ganzoo.engine.loop import Observer, Outcome, train
+from ganzoo.engine.memory import MemoryMeter
+from ganzoo.engine.stopping import NEVER, Stop
+from ganzoo.errors import UserError
+from ganzoo.files.writing import exclusive, write_json
+from ganzoo.gan import GAN
+from ganzoo.runs.begin import begin, check_same_images, check_same_init, data_of, outdated, remember_places
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.environment import describe_environment, device_name
+from ganzoo.runs.grid import make_grid, save_png
+from ganzoo.runs.records import RESULT_SCHEMA
+from ganzoo.runs.snapshot_taker import Scoring, SnapshotTaker
+from ganzoo.runs.snapshots import build_gan, check_gan, snapshot_hashes
+from ganzoo.scoring.protocol import unscored
+from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.source import source_sha256
+
+
+@denormals_flushed()
+def run_job(
+    registry: Registry,
+    config: RunConfig,
+    out: Path,
+    *,
+    root: Path,
+    images: Images | None = None,
+    observers: Sequence[Observer] = (),
+    announce: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] | None = None,
+    turn: Turn = ALONE,
+    stop: Stop = NEVER,
+    began: float | None = None,
+) -> dict[str, Any]:
+    """Train as `config` says into `out`, score, and return the content of result.json.
+
+    A finished run is returned as it is; an interrupted one is continued, and so is one that was finished with a smaller
+    budget. `root` is the folder of datasets and caches; `images`: the training images, None: loaded here. `announce`
+    is told, in one line, what takes a while beside training, and how far it has come, and may leave lines out; `report`
+    (None: `announce`), what has to be known of this run. `turn`: the run's own, where it shares its process and device
+    with others; memory and energy are then no single run's, and are not told. `stop`: of whoever handles signals.
+    `began`: `time.perf_counter()` from which on time is the job's, its process's start perhaps; None: now.
+
+    Raises:
+        UserError: anything the user can mend; what has been computed so far is kept. RunError where the run was trained
+            on other images than those of now.
+        Stopped: a signal has come; the same call continues.
+    """
+    ledger = Ledger(began)
+    stop.check()
+    run = RunDirectory.open(out, config)
+    if images is None:
+        announce(f"loading {config.dataset.name}")
+        images = load_images(registry, config, root, "train")
+    check_same_images(run, images)
+    check_same_init(run, config)
+    finished = run.read_result()
+    if finished is not None:
+        reason = outdated(finished, registry, config, root)
+        if reason is None:
+            return finished
+        (report or announce)(f"{run.path}: {reason}")
+    with exclusive(run.path / ".lock"):
+        return _run(registry, config, run, root, images, observers, announce, report or announce, ledger, turn, stop)
+
+
+def _run(
+    registry: Registry,
+    config: RunConfig,
+    run: RunDirectory,
+    root: Path,
+    images: Images,
+    observers: Sequence[Observer],
+    announce: Callable[[str], None],
+    report: Callable[[str], None],
+    ledger: Ledger,
+    turn: Turn,
+    stop: Stop,
+) -> dict[str, Any]:
+    """What `run_job` does once the directory is its own."""
+    run.settle(config)
+    remember_places(root, config)
+    run.failure_file.unlink(missing_ok=True)
+    device = resolve_device(config.device)
+    precision = resolve_precision(config.precision, device)
+    concurrent = max(turn.runs, _concurrent_before(run))
+    environment = describe_environment(device, precision.name, registry.plugins, root) | {"concurrent": concurrent}
+    write_json(run.env_file, environment)
+
+    variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
+    source = source_sha256(variant, objective)  # before training: files may be edited while it runs
+    label = dataset_label(config.dataset.name, config.dataset.settings)
+    check_fit(variant, objective, label, images.shape[1], images.shape[0], images.num_classes)
+    if images.shape[1] != images.shape[2]:
+        raise UserError(
+            f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
+        )
+    scoring, memory = None, MemoryMeter(device, alone=turn.runs == 1)
+    if score_interval(config.train.scores, config.eval.every) is not None:
+        announce(f"loading the feature network {config.features.name}")
+        with memory.scoring():
+            scorer = Scorer(registry, config, images, root=root, device=device, announce=announce)
+            scorer.rehearse()
+        scoring = Scoring(scorer, announce)
+
+    torch.manual_seed(config.seed)
+    gan = build_gan(registry, config, images.shape, images.num_classes)
+    check_gan(gan, variant.name, images.shape, images.num_classes, variant.conditional)
+    begun = begin(run, registry, config, images, gan)
+    losses = objective.load()(config.objective.settings)
+    sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
+    watchers = [*_callbacks(registry, run, config), *observers]
+    take_snapshot = SnapshotTaker(
+        run, config, gan, images, scoring, variant.conditional, watchers, device, stop, memory, ledger, report
+    )
+    _save_real_grid(run, images, variant.conditional)
+    target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
+    with stop.held_back():
+        outcome = train(
+            gan=gan,
+            losses=losses,
+            sampler=sampler,
+            config=config.train,
+            num_classes=images.num_classes if variant.conditional else 0,
+            device=device,
+            precision=precision,
+            plain=config.engine == "plain",
+            run=run,
+            identity=begun.identity,
+            first_budget=begun.first_budget,
+            ledger=ledger,
+            take_snapshot=take_snapshot,
+            target=target,
+            observers=watchers,
+            reset_peak_memory=memory.reset,
+            peak_memory=memory.training_peak,
+            report=report,
+            turn=turn,
+            stop=stop,
+        )
+        take_snapshot.finish()
+    sampler.close()
+    result = _result(config, run, gan, images, scoring, outcome, environment, device)
+    result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
+    result["snapshots"] = snapshot_hashes(run)
+    result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent}
+    result["source"] = source
+    result["higher_is_better"] = scores_of(registry, config)
+    result["until"] = target and {
+        "metric": target.metric,
+        "value": target.value,
+        "reached": outcome.reached,
+        "seconds": outcome.seconds,
+        "kimg": outcome.images / 1000,
+        "joules": outcome.joules,
+    }
+    spent = ledger.spent()
+    result["seconds"] = {**spent, "wall": wall_seconds(spent)}
+    write_json(run.result_file, result)
+    for watcher in watchers:
+        watcher.on_end(result)
+    return result
+
+
+def _concurrent_before(run: RunDirectory) -> int:
+    """How many runs shared the device in the part of this one that it continues, whose time is among its own."""
+    if not run.state_file.exists():
+        return 1
+    before = run.read_environment().get("concurrent")
+    return before if isinstance(before, int) else 1
+
+
+def _callbacks(registry: Registry, run: RunDirectory, config: RunConfig) -> list[Observer]:
+    return [registry.callback(name).load()(run, config) for name in config.callbacks]
+
+
+def _save_real_grid(run: RunDirectory, images: Images, conditional: bool) -> None:
+    """real.png, laid out as the generated grids are."""
+    if conditional and images.labels is not None:
+        columns = min(images.num_classes, 20)
+        by_class = [(images.labels == label).nonzero()[:8, 0] for label in range(columns)]
+        index = torch.stack([rows[row % len(rows)] for row in range(8) for rows in by_class if len(rows)])
+        columns = sum(1 for rows in by_class if len(rows))
+    else:
+        columns = 10
+        index = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:80]
+    save_png(run.path / "real.png", make_grid(images.pixels[index], columns))
+
+
+def _result(
+    config: RunConfig,
+    run: RunDirectory,
+    gan: GAN,
+    images: Images,
+    scoring: Scoring | None,
+    outcome: Outcome,
+    environment: dict[str, Any],
+    device: torch.device,
+) -> dict[str, Any]:
+    """The row for the leaderboard. `best` is the trained snapshot of lowest FID among those scored. `last` is None if
+    the run diverged before its end: an earlier snapshot is not what the protocol names. A run that is not scored has a
+    `last` without values.
+    """
+    protocol: dict[str, Any] = {"id": unscored(config.dataset.name, images.shape, images.sha256)}
+    if scoring is not None:
+        protocol = {"id": scoring.scorer.protocol.id, **scoring.scorer.protocol.ingredients()}
+    scores = [score for score in run.metrics() if score["protocol"] == protocol["id"]]
+    trained = [score for score in scores if score["images"] > 0]
+    if scoring is None and not outcome.diverged:
+        trained = [{"images": outcome.images, "kimg": outcome.images / 1000, "values": {}, "left_out": {}}]
+    ranked = [score for score in trained if score["values"].get("fid") is not None]
+    return {
+        "schema": RESULT_SCHEMA,
+        "status": "diverged" if outcome.diverged else "done",
+        "diverged": outcome.diverged,
+        "variant": config.variant.name,
+        "objective": config.objective.name,
+        "dataset": config.dataset.name,
+        "seed": config.seed,
+        "config": config.to_dict(),
+        "protocol": protocol,
+        "label_law": "none" if scoring is None else scoring.scorer.label_law,
+        "kimg": outcome.images / 1000,
+        "last": trained[-1] if trained and trained[-1]["images"] == outcome.images else None,
+        "best": min(ranked, key=lambda score: float(score["values"]["fid"])) if ranked else None,
+        "untrained": next((score for score in scores if score["images"] == 0), None),
+        "floors": [] if scoring is None else scoring.floors,
+        "left_out": trained[-1]["left_out"] if trained else {},
+        "train_img_per_s": outcome.images / outcome.seconds if outcome.seconds else None,
+        "sample_img_per_s": scores[-1]["sample_img_per_s"] if scores else None,
+        "parameters": {
+            "generator": sum(parameter.numel() for parameter in gan.generator.parameters()),
+            "discriminator": sum(parameter.numel() for parameter in gan.discriminator.parameters()),
+        },
+        "peak_memory": outcome.peak_memory,
+        "score_peak_memory": max((score.get("peak_memory") or 0 for score in scores), default=0) or None,
+        "joules": outcome.joules,
+        "environment": {
+            "device": device_name(device),
+            "precision": environment["precision"],
+            "python": environment["python"],
+            "packages": environment["packages"],
+            "git": environment["git"],
+        },
+    }

@@ -1,0 +1,150 @@
+"""What generated images are written as: one grid, a folder of images, or arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ganzoo.errors import RunError, SettingError
+from ganzoo.files.npz import add_array, npz_member
+from ganzoo.files.writing import write_atomic, write_text, writing
+from ganzoo.runs.grid import make_grid, save_png
+from ganzoo.runs.sampling import Samples
+
+MARK = ".ganzoo-sample.json"
+"""Lies in a folder that `write_folder` has filled: its images may be replaced."""
+
+Writer = Callable[[Path, Samples, Callable[[str], None]], None]
+
+
+def output_of(text: str) -> tuple[Path, Writer]:
+    """Where and by what: NAME.png a grid, NAME.npz arrays; a folder there is, NAME/ or a name without ending, a folder.
+
+    Raises:
+        SettingError: another ending.
+        RunError: a folder with other things in it.
+    """
+    path = Path(text)
+    ending = path.suffix.lower()
+    if text.endswith(("/", os.sep)) or path.is_dir() or not ending:
+        _check_folder(path)
+        return path, write_folder
+    if ending in (".png", ".npz"):
+        return path, write_grid if ending == ".png" else write_npz
+    raise SettingError(
+        f"images cannot be written as {ending}: {path}",
+        "end --out in .png for one grid, in .npz for arrays, or in / for a folder with a PNG of each image",
+    )
+
+
+def write_grid(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
+    """All images in one PNG, row by row, enlarged so that a person can see them."""
+    save_png(path, make_grid(torch.cat([pixels for pixels, _ in samples.blocks()]), samples.columns))
+
+
+def write_folder(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
+    """`path/000000.png` and on, each in its own size, grey as grey; of conditional variants in folders by class, which
+    `folder:PATH` reads as labels. An earlier sample's images give way.
+
+    Raises:
+        RunError: there are other things in `path`.
+        UserError: it cannot be written.
+    """
+    digits = max(6, len(str(samples.count - 1)))
+    folders = _folder_names(samples)
+    with writing(path):
+        for old in _check_folder(path):
+            old.unlink()
+        path.mkdir(parents=True, exist_ok=True)
+        for old in path.iterdir():
+            if old.is_dir():
+                old.rmdir()
+        for name in {folders[label] for label in samples.made}:
+            (path / name).mkdir()
+    write_text(path / MARK, json.dumps({"images": samples.count, "snapshot": str(samples.file)}) + "\n")
+    done = 0
+    for pixels, labels in samples.blocks():
+        arrays = pixels.permute(0, 2, 3, 1).numpy()  # uint8 [B,H,W,C]
+        with writing(path):
+            for index, array in enumerate(arrays):
+                folder = path if labels is None else path / folders[int(labels[index])]
+                image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+                image.save(folder / f"{done + index:0{digits}d}.png", format="PNG")
+        done += len(arrays)
+        _tell(announce, done, samples)
+
+
+def write_npz(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
+    """`arr_0` uint8 `[N,H,W,C]` and, of conditional variants, `arr_1` int64 `[N]`: as `npz:PATH` and the evaluator of
+    guided diffusion (ADM) read them. Written block by block: the images are never in memory all at once.
+    """
+    channels, height, width = samples.snapshot.shape
+    header = {"descr": "|u1", "fortran_order": False, "shape": (samples.count, height, width, channels)}
+
+    def write(temporary: Path) -> None:
+        classes: list[np.ndarray[Any, Any]] = []
+        done = 0
+        with zipfile.ZipFile(temporary, "w") as archive:
+            with npz_member(archive, "arr_0") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for pixels, labels in samples.blocks():
+                    file.write(pixels.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
+                    if labels is not None:
+                        classes.append(labels.numpy())
+                    done += len(pixels)
+                    _tell(announce, done, samples)
+            if classes:
+                add_array(archive, "arr_1", np.concatenate(classes))
+
+    write_atomic(path, write)
+
+
+def _tell(announce: Callable[[str], None], done: int, samples: Samples) -> None:
+    """How far it has come, where anyone has to wait for it."""
+    if done < samples.count:
+        announce(f"images: {done}/{samples.count}")
+
+
+def _check_folder(path: Path) -> list[Path]:
+    """The images of an earlier sample in `path`, which may not exist yet.
+
+    Raises:
+        RunError: there are other things in it.
+    """
+    cure = "give a folder that is new or empty"
+    with writing(path):
+        if not path.exists():
+            return []
+        if not path.is_dir():
+            raise RunError(f"{path} is a file, not a folder", "end --out in .png or .npz, or " + cure)
+        entries = sorted(path.iterdir())
+    ours = (path / MARK).is_file()
+    images = []
+    for entry in entries:
+        below = ours and entry.is_dir() and not entry.is_symlink()
+        inside = sorted(entry.iterdir()) if below else [entry]
+        for file in inside:
+            if ours and file == path / MARK:
+                continue
+            if not ours or not re.fullmatch(r"\d{6,}\.png", file.name) or not file.is_file():
+                raise RunError(f"{path} holds other files, such as {file.relative_to(path)}", cure)
+            images.append(file)
+    return images
+
+
+def _folder_names(samples: Samples) -> list[str]:
+    """A folder's name for every class: the class's, or its number where the names cannot all be those of folders."""
+    names = [samples.class_name(label) for label in range(samples.snapshot.num_classes)]
+    # a file of another's making may name its classes "../../x"; folders that begin with a dot are not read back
+    sound = all(re.fullmatch(r"[^\x00-\x1f/\\:.][^\x00-\x1f/\\:]{0,99}", name) for name in names)
+    alike = len({name.casefold() for name in names}) < len(names)
+    return names if sound and not alike else [str(label) for label in range(len(names))]

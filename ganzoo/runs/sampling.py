@@ -1,0 +1,205 @@
+"""Images of finished runs: which ones `ganzoo sample` makes."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganzoo.engine.device import resolve_device
+from ganzoo.errors import RunError, SettingError
+from ganzoo.runs.directory import RunDirectory, find_run, kimg_of
+from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
+from ganzoo.scoring.generation import Inputs, generate_blocks, inputs_of
+from ganzoo.scoring.noise import noise, slerp
+from ganzoo.zoo.registry import Registry
+
+MANY = 20
+"""Classes shown where nobody has chosen; and named, where all would make a line that nobody reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Images that are not made yet: `count` of `inputs`, in grids of `columns`."""
+
+    snapshot: LoadedSnapshot
+    file: Path  # of the snapshot
+    device: torch.device
+    inputs: Inputs
+    count: int
+    columns: int
+    classes: tuple[int, ...] = ()  # of the columns, or of the rows of an interpolation, which repeat; (): unconditional
+    by_row: bool = False
+
+    def blocks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The images, in order: uint8 `[B,C,H,W]` and their classes int64 `[B]` or None, on the CPU."""
+        for pixels, labels in generate_blocks(self.snapshot.generator, self.inputs, self.count, device=self.device):
+            yield pixels.cpu(), None if labels is None else labels.cpu()
+
+    def class_name(self, label: int) -> str:
+        """Its name, or its number where classes have no names."""
+        names = self.snapshot.class_names
+        return str(label) if names is None else names[label]
+
+    def legend(self, grid: bool) -> str | None:
+        """Which class is where, such as "columns: 0 cat, 1 dog"; None where the classes have no names to tell."""
+        if all(self.class_name(label) == str(label) for label in self.made):
+            return None
+        what = ("rows" if self.by_row else "columns") if grid else "classes"
+        return f"{what}: {', '.join(f'{label} {self.class_name(label)}' for label in self.made)}"
+
+    @property
+    def made(self) -> tuple[int, ...]:
+        """The classes of which there are images: few images have not all of them."""
+        return self.classes[: -(-self.count // self.columns) if self.by_row else self.count]
+
+
+def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
+    """The last snapshot, or the one nearest to `kimg`.
+
+    Raises:
+        RunError: there is none.
+    """
+    snapshots = run.snapshots()
+    if not snapshots:
+        raise RunError(f"{run.path} has no snapshot", "train it first")
+    return snapshots[-1] if kimg is None else min(snapshots, key=lambda path: abs(kimg_of(path) - kimg))
+
+
+def snapshot_file(source: str, kimg: float | None) -> tuple[Path, Path]:
+    """(the run directory or the folder of the file, the snapshot): of a run, of the newest run of a variant, or
+    `source` itself where it is a .safetensors file.
+
+    Raises:
+        UserError: nothing of the kind, or `kimg` for a file.
+    """
+    path = Path(source)
+    if path.suffix == ".safetensors" and os.path.isfile(path):
+        if kimg is not None:
+            raise SettingError("--snapshot chooses one of a run's, and this is a file", "leave --snapshot out")
+        run = path.parent.parent if path.parent.name == "snapshots" else path.parent
+        return run, path
+    directory = find_run(source)
+    return directory.path, snapshot_of(directory, kimg)
+
+
+def plan_samples(
+    registry: Registry,
+    source: str,
+    *,
+    count: int | None = None,
+    labels: str | None = None,
+    seed: int = 0,
+    kimg: float | None = None,
+    interpolate: tuple[int, int] | None = None,
+    steps: int = 8,
+    device: str = "auto",
+) -> Samples:
+    """Image i: noise i of `seed`, and for conditional variants the classes in turn, so that each has a column.
+
+    Args:
+        registry: the zoo.
+        source: as `snapshot_file`.
+        count: images; None: 64, or 8 per class. Of an interpolation: rows; None: 8.
+        labels: names or numbers of classes, comma separated; None: all, at most 20.
+        seed: of the noise.
+        kimg: take the snapshot nearest to it; None: the last.
+        interpolate: two seeds; row i leads from noise i of the first to noise i of the second, in `steps` images of one
+            class.
+        steps: images of such a row, at least 2.
+        device: where they are made.
+
+    Raises:
+        UserError: no such run, a damaged snapshot, labels the variant does not have.
+    """
+    where = resolve_device(device)
+    _, file = snapshot_file(source, kimg)
+    snapshot = load_snapshot(file, registry, where)
+    variant = registry.variant(snapshot.config.variant.name)
+    if not variant.conditional and labels is not None:
+        raise SettingError(
+            f"variant '{variant.name}' takes no labels", "leave --labels out, or use a conditional variant"
+        )
+    classes: tuple[int, ...] = ()
+    if variant.conditional:
+        every = tuple(range(min(snapshot.num_classes, MANY)))
+        classes = every if labels is None else parse_labels(labels, snapshot.num_classes, snapshot.class_names)
+    in_turn = torch.tensor(classes) if classes else None
+    if interpolate is not None:
+        rows, columns = count or 8, steps
+        inputs = _interpolation(interpolate, snapshot.z_dim, steps, in_turn)
+        count = rows * steps
+    else:
+        count = count or (8 * len(classes) if classes else 64)
+        columns = len(classes) or min(count, 10 if count > 64 else 8)
+        inputs = inputs_of(seed, snapshot.z_dim, in_turn)
+    return Samples(
+        snapshot=snapshot,
+        file=file,
+        device=where,
+        inputs=inputs,
+        count=count,
+        columns=columns,
+        classes=classes,
+        by_row=interpolate is not None,
+    )
+
+
+def _interpolation(seeds: tuple[int, int], z_dim: int, steps: int, classes: Tensor | None) -> Inputs:
+    """Image i is step i % steps of row i // steps; `classes` take turns with the rows."""
+
+    def inputs(numbers: Tensor) -> tuple[Tensor, Tensor | None]:
+        row = numbers // steps
+        first = int(row[0])
+        from_, to = (noise(seed, first, int(row[-1]) - first + 1, z_dim) for seed in seeds)
+        z = slerp(from_, to, steps)[row - first, numbers % steps]
+        return z, None if classes is None else classes[row % len(classes)]
+
+    return inputs
+
+
+def parse_seeds(text: str) -> tuple[int, int]:
+    """ "A:B" -> two whole numbers. Raises SettingError."""
+    if not re.fullmatch(r"-?\d{1,18}:-?\d{1,18}", text, flags=re.ASCII):
+        raise SettingError(f"--interpolate {text} are not two seeds", "write them as 0:1")
+    first, last = text.split(":")
+    return int(first), int(last)
+
+
+def parse_labels(text: str, num_classes: int, names: Sequence[str] | None) -> tuple[int, ...]:
+    """Class numbers of names and numbers, separated by commas. A name may have commas in it: the longest run of parts
+    that is a name is one. What is the name of a class is that class, even where it looks like the number of another.
+
+    Raises:
+        SettingError: there is no such class; the cure lists them.
+    """
+    numbers = {name: number for number, name in reversed(list(enumerate(names or ())))}
+    parts = text.split(",")
+    found = []
+    while parts:
+        for length in range(len(parts), 0, -1):
+            joined = ",".join(parts[:length])
+            name = joined if joined in numbers else joined.strip()
+            if name in numbers:
+                found.append(numbers[name])
+                break
+        else:
+            length, name = 1, parts[0].strip()
+            if not re.fullmatch(r"\d{1,9}", name, flags=re.ASCII) or int(name) >= num_classes:
+                shown = name if re.fullmatch(r"-?\d+", name) else f"'{name}'"
+                raise SettingError(f"there is no class {shown}", f"classes are {_listed(num_classes, names)}")
+            found.append(int(name))
+        del parts[:length]
+    return tuple(found)
+
+
+def _listed(num_classes: int, names: Sequence[str] | None) -> str:
+    if names is None or all(name == str(number) for number, name in enumerate(names)):
+        return f"0 to {num_classes - 1}"
+    shown = ", ".join(f"{number} {name}" for number, name in list(enumerate(names))[:MANY])
+    return shown if num_classes <= MANY else f"{shown} and so on to {num_classes - 1} {names[-1]}"

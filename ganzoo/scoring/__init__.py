@@ -1,0 +1,1 @@
+"""What a number means: images by number, one scorer, the protocol."""

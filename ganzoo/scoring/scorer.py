@@ -1,0 +1,348 @@
+"""Scoring: images -> features -> numbers, under one protocol, for generators and for image sets."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.config.run_config import Eval, RunConfig, dataset_label
+from ganzoo.data import Images, NoTestSplit, label_law, load_dataset
+from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
+from ganzoo.errors import Unavailable, UserError
+from ganzoo.metrics.evaluate import evaluate
+from ganzoo.metrics.extract import extract_features
+from ganzoo.metrics.memorisation import Memorisation
+from ganzoo.metrics.neighbours import subset_index
+from ganzoo.metrics.reference import Reference, reference_features
+from ganzoo.scoring.generation import SCORE_SEED, generate, generate_at
+from ganzoo.scoring.protocol import Protocol, metric_rules
+from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.source import source_sha256
+from ganzoo.zoo.specs import Features
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """`pairs`: int64 `[p,2]`, positions of generated images and of the reference images they are nearest to."""
+
+    values: dict[str, float]
+    left_out: dict[str, str]  # metric -> why it has no number
+    seconds: float  # sampling, features and metrics together
+    sample_img_per_s: float  # sampling alone, images left on the device
+    pairs: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.int64))
+
+
+def exact_numerics(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """IEEE float32 products and deterministic algorithms on CUDA, so that a score depends neither on torch's defaults
+    (TF32 in convolutions) nor on what the caller has switched on; torch's settings are given back. Elsewhere: nothing.
+    """
+    return numerics(device, Precision(name="fp32", device_type=device.type), penalised=True)
+
+
+def load_images(registry: Registry, config: RunConfig, root: Path, split: str, download: bool = True) -> Images:
+    """The config's dataset; errors as in `ganzoo.data.load_dataset`."""
+    spec = registry.dataset(config.dataset.name)
+    settings: dict[str, Any] = dict(config.dataset.settings)
+    return load_dataset(spec.load(), root=root, split=split, download=download, **settings)
+
+
+class Scorer:
+    """Everything that scores of one protocol share: the feature network and the features of the real images. What would
+    be refused is refused when it is made; features of real images are computed when they are first needed.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        config: RunConfig,
+        train_images: Images,
+        *,
+        root: Path,
+        device: torch.device,
+        generated_count: int | None = None,
+        generated_labels: bool | None = None,
+        announce: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """`generated_count`: None takes `eval.num_images`. `generated_labels`: whether what is scored has labels; None:
+        as the config's variant is conditional. `announce` is told how far a pass of features has come.
+
+        Raises:
+            UserError: weights or data that cannot be had, metrics that need what the feature network does not give.
+        """
+        self.config, self.device, self.registry = config, device, registry
+        self._root, self._announce = root, announce
+        self.spec: Features = registry.features(config.features.name)
+        self.generated_count = generated_count or config.eval.num_images
+        train_images = _at_most(train_images, config.eval.num_reference)
+        self._check_counts(min(self.generated_count, len(train_images)))
+        with preserved_random_state(device):
+            self.extractor = self.spec.load()(device, **config.features.settings)
+        self.weights_sha256 = str(self.spec.weights_sha256 or getattr(self.extractor, "weights_sha256", "unhashed"))
+        if generated_labels is None:
+            generated_labels = registry.variant(config.variant.name).conditional
+        self.labels, law = None, "none"
+        if generated_labels and train_images.labels is not None:
+            self.labels, law = label_law(
+                train_images.labels, self.generated_count, num_classes=train_images.num_classes
+            )
+        # Unconditional variants are ranked beside conditional ones: the protocol names the law the data set gives, and
+        # the result says whether this row used it.
+        self.label_law = law
+        self._train_images = train_images
+
+    @functools.cached_property
+    def _sample(self) -> dict[str, Tensor]:
+        """Features of two real images: what the network gives."""
+        with exact_numerics(self.device):
+            return extract_features(self.extractor, self._train_images.pixels[:2], device=self.device)
+
+    def rehearse(self) -> None:
+        """Find what would be refused whatever the generator, in a moment: to be called before one is trained.
+
+        Raises:
+            UserError: the network gives something else than features, or none of the metrics can have a number.
+        """
+        labelled = self.labels is not None
+        metrics, left_out = self.metrics(labelled)
+        for name, metric in list(metrics.items()):
+            fewest = getattr(metric, "fewest", 1)
+            if self.generated_count < fewest:
+                left_out[name] = f"{name} needs at least {fewest} images, there are {self.generated_count}"
+                del metrics[name]
+        if not metrics and left_out:
+            raise _no_number(left_out)
+
+    @functools.cached_property
+    def test_images(self) -> Images | None:
+        """The dataset's test split; None without one."""
+        try:
+            return load_images(self.registry, self.config, self._root, "test")
+        except NoTestSplit:
+            return None
+
+    @functools.cached_property
+    def reference(self) -> Reference:
+        """Features of the real images: computed on first use, which takes minutes for a large dataset on a CPU."""
+        test = None if self.test_images is None else self._features_of(self.test_images, None, "test images")
+        return self._features_of(self._train_images, test)
+
+    @functools.cached_property
+    def protocol(self) -> Protocol:
+        """What the scores mean; needs no features."""
+        config, train_images = self.config, self._train_images
+        return Protocol(
+            dataset=config.dataset.name,
+            dataset_sha256=train_images.sha256,
+            test_sha256="none" if self.test_images is None else self.test_images.sha256,
+            shape=train_images.shape,
+            split="train",
+            reference_count=len(train_images),
+            generated_count=self.generated_count,
+            features=self.spec.name,
+            features_sha256=self.weights_sha256,
+            resizer=self.spec.resizer,
+            features_settings=tuple(
+                f"{key}={value}" for key, value in sorted(config.features.settings.items()) if key != "weights"
+            ),
+            plugin_code=self._plugin_code(),
+            metric_settings=self._changed_metric_settings(),
+            metric_rules=metric_rules(sorted(set(config.metric_names))),
+            ema=config.train.ema_kimg > 0,
+            label_law=_data_law(train_images),
+        )
+
+    def _check_counts(self, fewest: int) -> None:
+        """Refuse before any features are computed what a metric would refuse after."""
+        for name in self.config.metric_names:
+            told = self.config.metrics.get(f"{name}.allow_rank_deficient", False)
+            if "full-rank" in self.registry.metric(name).needs and not told and fewest <= self.spec.dim:
+                raise UserError(
+                    f"{name} needs more images than the {self.spec.dim} dimensions of {self.spec.name}, real and "
+                    f"generated; there are {fewest}",
+                    f"use at least {self.spec.dim + 1}, ask for other metrics (--set eval.metrics=kid,prdc), or --set "
+                    f"metrics.{name}.allow_rank_deficient=true",
+                )
+
+    def metrics(self, labelled: bool) -> tuple[dict[str, Any], dict[str, str]]:
+        """Fresh metric objects by name; and, of those that need what these data or features do not have, the reason.
+        Metrics of conditional generators are left out without a word where images have no labels, unless someone asked
+        for other metrics than the default ones.
+        """
+        dataset = dataset_label(self.config.dataset.name, self.config.dataset.settings)
+        aligned = self.spec.classes_of == self.config.dataset.name and self._train_images.labels is not None
+        reasons = {
+            "logits": "" if "logits" in self._sample else f"{self.spec.name} gives no logits",
+            "classes": "" if aligned else f"{self.spec.name} does not tell the classes of {dataset}",
+            "test": "" if self.test_images is not None else f"{dataset} has no test split",
+        }
+        asked = self.config.eval.metrics != Eval().metrics
+        metrics, left_out = {}, {}
+        for name in self.config.metric_names:
+            spec = self.registry.metric(name)
+            if "labels" in spec.needs and not labelled:
+                if asked:
+                    left_out[name] = "these images were not asked for by class"
+                continue
+            missing = [reasons[need] for need in spec.needs if reasons.get(need)]
+            if missing:
+                left_out[name] = missing[0]
+            else:
+                settings = {s.name: self.config.metrics[f"{name}.{s.name}"] for s in spec.settings}
+                metrics[name] = spec.load()(**settings)
+        return metrics, left_out
+
+    def _plugin_code(self) -> tuple[str, ...]:
+        """What ganzoo's own version does not tell."""
+        specs = [("features", self.spec), *(("metrics", self.registry.metric(n)) for n in self.config.metric_names)]
+        theirs = [spec for kind, spec in specs if self.registry.owner(kind, spec.name).name != "core"]
+        return tuple(f"{spec.name}={source_sha256(spec)[:8]}" for spec in theirs)
+
+    def _changed_metric_settings(self) -> tuple[str, ...]:
+        defaults = {
+            f"{spec.name}.{setting.name}": setting.default
+            for spec in self.registry.all("metrics")
+            for setting in spec.settings
+        }
+        changed = {key: value for key, value in self.config.metrics.items() if value != defaults[key]}
+        return tuple(f"{key}={value}" for key, value in sorted(changed.items()))
+
+    def _counter(self, what: str, total: int) -> Callable[[int], None]:
+        """To be called with the number of images just done."""
+        done = 0
+
+        def count(images: int) -> None:
+            nonlocal done
+            done += images
+            self._announce(f"{what}: {done}/{total} images")
+
+        return count
+
+    def _features_of(self, images: Images, test: Reference | None, what: str = "real images") -> Reference:
+        key = (
+            f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)} "
+            f"{source_sha256(self.spec)}"
+        )
+        with exact_numerics(self.device):
+            return reference_features(
+                images,
+                self.extractor,
+                cache_dir=self._root / "features",
+                key=key,
+                device=self.device,
+                batch_size=self.config.eval.batch_size,
+                on_batch=self._counter(f"features of {what} by {self.spec.name}", len(images)),
+                test=test,
+            )
+
+    def score_generator(self, generator: nn.Module, z_dim: int, what: str = "scoring") -> Score:
+        """Sample `generated_count` images from `generator` and score them; the model is left as it was. `what` is said
+        while it lasts.
+
+        Raises:
+            UserError: the images or their features are not finite.
+        """
+        sampling = 0.0
+
+        def timed() -> Iterator[tuple[Tensor, Tensor | None]]:
+            nonlocal sampling
+            batches = generate(
+                generator,
+                z_dim,
+                self.generated_count,
+                labels=self.labels,
+                seed=SCORE_SEED,
+                batch_size=self.config.eval.batch_size,
+                device=self.device,
+            )
+            while True:
+                before = time.perf_counter()
+                batch = next(batches, None)
+                synchronize(self.device)  # deliberate: sampling is timed apart from feature extraction
+                sampling += time.perf_counter() - before
+                if batch is None:
+                    return
+                yield batch
+
+        score = self._score(timed(), self.labels is not None, self.generated_count, what)
+        return replace(score, sample_img_per_s=self.generated_count / sampling)
+
+    def score_images(self, images: Images) -> Score:
+        """Score images that are already there; `sample_img_per_s` is 0."""
+        size = self.config.eval.batch_size
+        batches = (
+            (images.pixels[at : at + size], None if images.labels is None else images.labels[at : at + size])
+            for at in range(0, len(images), size)
+        )
+        return self._score(batches, images.labels is not None, len(images))
+
+    def _score(
+        self, batches: Iterator[tuple[Tensor, Tensor | None]], labelled: bool, total: int, what: str = "scoring"
+    ) -> Score:
+        started = time.perf_counter()
+        metrics, left_out = self.metrics(labelled)
+
+        def note(name: str, error: Unavailable) -> None:
+            left_out[name] = error.cause
+
+        with preserved_random_state(self.device), exact_numerics(self.device):
+            values = evaluate(
+                metrics,
+                batches,  # a generator's are made in here, one after the other
+                self.extractor,
+                self.reference,
+                device=self.device,
+                on_batch=self._counter(what, total),
+                on_unavailable=note,
+            )
+        if not values and left_out:  # not one number is no score: said before a run is trained for it
+            raise _no_number(left_out)
+        pairs = [metric.pairs for metric in metrics.values() if isinstance(metric, Memorisation)]
+        score = Score(values=values, left_out=left_out, seconds=time.perf_counter() - started, sample_img_per_s=0.0)
+        return replace(score, pairs=pairs[0]) if pairs else score
+
+    def neighbours(self, generator: nn.Module, z_dim: int, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """The images of a score's `pairs`: generated and real ones, uint8 `[p,C,H,W]` each, on the CPU."""
+        with exact_numerics(self.device):
+            made = generate_at(
+                generator,
+                z_dim,
+                pairs[:, 0],
+                labels=self.labels,
+                seed=SCORE_SEED,
+                device=self.device,
+            )
+        assert self.reference.images is not None  # `_features_of` gives them
+        return made.cpu(), self.reference.images.pixels[pairs[:, 1]]
+
+
+def _no_number(left_out: dict[str, str]) -> UserError:
+    return UserError(
+        "; ".join(dict.fromkeys(left_out.values())), "score more images, or other metrics: --set eval.metrics=..."
+    )
+
+
+def _at_most(images: Images, most: int | None) -> Images:
+    """`most` of the images, always the same ones; all of them for None or where there are no more."""
+    if most is None or len(images) <= most:
+        return images
+    index = subset_index(len(images), most)
+    return replace(
+        images,
+        pixels=images.pixels[index],
+        labels=None if images.labels is None else images.labels[index],
+        sha256=hashlib.sha256(f"{images.sha256} {most}".encode()).hexdigest(),
+        mapped=False,
+    )
+
+
+def _data_law(images: Images) -> str:
+    return "none" if images.labels is None else label_law(images.labels, 1, num_classes=images.num_classes)[1]

@@ -1,0 +1,1 @@
+"""Who is in the zoo: specs, plugins, names. Free of torch."""

@@ -1,0 +1,51 @@
+"""Writes that happen or do not, and the lock on a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganzoo.errors import UserError
+from ganzoo.files.writing import append_jsonl, exclusive, finite, write_atomic, write_json
+from ganzoo.runs.records import stats_lines
+
+
+def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"a": 1})
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        write_atomic(path, fail)
+    assert path.read_text() == '{\n "a": 1\n}\n'
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_numbers_json_cannot_say_become_null(tmp_path: Path) -> None:
+    assert finite({"a": [1.0, float("nan")], "b": float("inf"), "c": "x"}) == {"a": [1.0, None], "b": None, "c": "x"}
+
+
+def test_a_line_cut_short_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    append_jsonl(path, {"images": 1})
+    with path.open("a") as file:
+        file.write('{"a": 2')
+    assert list(stats_lines(path.read_bytes())) == [{"images": 1}]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks on Windows")
+def test_a_run_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    code = "import sys, pathlib, ganzoo.files.writing as f\nwith f.exclusive(pathlib.Path(sys.argv[1])): pass"
+    command = [sys.executable, "-c", code, str(tmp_path / ".lock")]
+    with exclusive(tmp_path / ".lock"):
+        with pytest.raises(UserError, match="another process is at work"), exclusive(tmp_path / ".lock"):
+            pass
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "another process" in done.stderr
+    assert subprocess.run(command, check=False).returncode == 0
