@@ -1,8 +1,8 @@
 """The losses: what discriminator and generator minimise, per sample, on logits.
 
 Every loss here works in float32 whatever the precision of the logits, stays finite for logits of any size a network
-produces and never waits for the device; but for `relativistic_average`, none mixes samples. In the equations x is real, z is noise, D(x) a
-probability, C(x) = logit D(x) the network's output (the critic), and every expression is to be minimised.
+produces and never waits for the device; none but `relativistic_average` mixes samples. In the equations x is real, z is
+noise, D(x) a probability, C(x) = logit D(x) the network's output (the critic), and every expression is to be minimised.
 """
 
 from __future__ import annotations

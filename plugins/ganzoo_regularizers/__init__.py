@@ -57,7 +57,7 @@ GRADIENTS = [
                 name="noise",
                 default=0.5,
                 minimum=0.0,
-                doc="Standard deviation of the normal noise on real images, in standard deviations of the batch's pixels.",
+                doc="Standard deviation of the noise on real images, in standard deviations of the batch's pixels.",
             ),
         ),
         weight=10.0,
@@ -174,7 +174,7 @@ WEIGHTS = [
                 name="shrink",
                 default=2,
                 minimum=1,
-                doc="The term looks at 1 / shrink of the batch, at least one image.",
+                doc="The term looks at 1 / shrink of the batch, at least at one z.",
             ),
         ),
         weight=2.0,
@@ -184,7 +184,8 @@ WEIGHTS = [
         name="orthogonal",
         target="ganzoo_regularizers.weights:orthogonal",
         summary="filters of a layer are drawn to be orthogonal, their norms are free",
-        paper="Brock et al., Large Scale GAN Training for High Fidelity Natural Image Synthesis, 2018, arXiv:1809.11096",
+        paper="Brock et al., Large Scale GAN Training for High Fidelity Natural Image Synthesis, 2018, "
+        "arXiv:1809.11096",
         settings=(
             Setting(
                 name="phases",

@@ -18,7 +18,7 @@ from ganzoo import Batch, Term, Value
 
 
 def cr(config: Mapping[str, Value]) -> Term:
-    """Zhang et al. 2020, equation 2, on the logits: (D(x) - D(T(x)))^2."""
+    """Zhang et al. 2020, algorithm 1, on the logits: (D(x) - D(T(x)))^2."""
     return Term(name="cr", phase="D", loss=_of_real)
 
 

@@ -20,7 +20,7 @@ def gp(config: Mapping[str, Value]) -> Term:
 
 
 def gp_lp(config: Mapping[str, Value]) -> Term:
-    """Petzka et al. 2018, section 5: max(0, ||grad C(x^)|| - 1)^2, x^ between real and generated images."""
+    """Petzka et al. 2018, the one-sided penalty: max(0, ||grad C(x^)|| - 1)^2, x^ between real and generated images."""
     target = cast(float, config["target"])
 
     def loss(batch: Batch) -> Tensor:
@@ -40,7 +40,7 @@ def r2(config: Mapping[str, Value]) -> Term:
 
 
 def dragan(config: Mapping[str, Value]) -> Term:
-    """Kodali et al. 2017, section 2.3: (||grad C(x + delta)|| - k)^2, delta ~ N(0, c I).
+    """Kodali et al. 2017, algorithm 1: (||grad C(x + delta)|| - k)^2, delta ~ N(0, c I).
 
     c depends on the range of pixels: as in the authors' code, it is taken from the batch's own spread, sqrt(c) =
     `noise` times the standard deviation of all its pixels. The gradient is the logit's, not the probability's.

@@ -12,7 +12,7 @@ from ganzoo import Batch, Term, Value
 
 
 class LeCam(nn.Module):
-    """Batch of D's phase -> float32 `[N]`: (C(x) - alpha_F)^2 + (C(G(z)) - alpha_R)^2, Tseng et al. 2021, equation 4.
+    """Batch of D's phase -> float32 `[N]`: (C(x) - alpha_F)^2 + (C(G(z)) - alpha_R)^2, Tseng et al. 2021, section 3.
 
     The anchors alpha_R and alpha_F, moving averages of the logits of real and of generated images, are buffers,
     float32 `[]`, 0 at first. They are moved by the batch before they are compared with it.

@@ -18,8 +18,8 @@ class PathLength(nn.Module):
 
     y ~ N(0, I) in the space of images, divided by the square root of their height times width; J_w the Jacobian of the
     images by G's output "w", `[M, w_dim]` or `[M, layers, w_dim]`, whose squared lengths are averaged over the layers,
-    or by z where G has no such output. M = N / shrink. The moving average of lengths, a, is a buffer, float32 `[]`, 0 at
-    first; it is moved by the batch before it is compared with it. As in the authors' code.
+    or by z where G has no such output. Of the first M = N / shrink z of the batch. The moving average of lengths, a, is
+    a buffer, float32 `[]`, 0 at first; it is moved by the batch before it is compared with it, as in the authors' code.
     """
 
     mean: Tensor
