@@ -170,10 +170,13 @@ class Batch(Protocol):
         """The GAN's further networks, by name."""
         ...
 
-    def judge(self, images: Tensor, *more: Tensor, labels: Tensor | None = None) -> Mapping[str, Tensor]:
+    def judge(
+        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool = True
+    ) -> Mapping[str, Tensor]:
         """One more pass of D, behind the augmentations: `images` `[M,C,H,W]` -> "logits" `[M]`, and its other outputs.
 
-        `labels`: int64 `[M]`; None: the batch's first M. `more`: what D takes after (x, labels).
+        `labels`: int64 `[M]`; None: the batch's first M. `more`: what D takes after (x, labels). `augmented`: False
+        shows D the images as they are.
         """
         ...
 

@@ -113,7 +113,8 @@ def test_every_variant_trains_with_every_objective(name: str, objective: Objecti
     assert loss.shape == (4,)
     loss.mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in gan.discriminator.parameters())
-    losses.g_loss(gan.discriminator(generated, labels), None).mean().backward()
+    real_logits = gan.discriminator(images, labels) if losses.g_uses_real else None
+    losses.g_loss(gan.discriminator(generated, labels), real_logits).mean().backward()
     assert_reached(gan.generator)
 
 
