@@ -129,16 +129,30 @@ class Batch(Protocol):
     precision; what they return here is float32.
     """
 
-    z: Tensor
-    """float32 `[N, z_dim]`, of the prior."""
-    labels: Tensor | None
-    """int64 `[N]`, of the real images and given to the fakes; None where the variant is unconditional."""
-    real: Tensor
-    """float32 `[N,C,H,W]` in [-1, 1], not augmented."""
-    network: nn.Module
-    """What the phase moves, for penalties on weights: G, D, or a list of networks."""
-    progress: Tensor
-    """float32 `[]` on the device, 0 at the start of the run, 1 at the end of its budget. See `Term.progress`."""
+    @property
+    def z(self) -> Tensor:
+        """float32 `[N, z_dim]`, of the prior."""
+        ...
+
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 `[N]`, of the real images and given to the fakes; None where the variant is unconditional."""
+        ...
+
+    @property
+    def real(self) -> Tensor:
+        """float32 `[N,C,H,W]` in [-1, 1], not augmented."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """What the phase moves, for penalties on weights: G, D, or a list of networks."""
+        ...
+
+    @property
+    def progress(self) -> Tensor:
+        """float32 `[]` on the device, 0 at the start of the run, 1 at the end of its budget. See `Term.progress`."""
+        ...
 
     @property
     def fake(self) -> Tensor:

@@ -147,7 +147,7 @@ def _short(split: dict[str, Any]) -> str:
 def outdated(result: dict[str, Any], registry: Registry, config: RunConfig, root: Path) -> str | None:
     """Why a finished run is taken up again, in words; None where its result is what the config asks for."""
     then = {"train.scores": "every"} | {f"train.{k}": v for k, v in result["config"]["train"].items()}
-    if any(then.get(key) != config.budget()[key] for key in ("train.kimg", "train.minutes", "train.until")):
+    if any(then.get(f"train.{key}") != getattr(config.train, key) for key in ("kimg", "minutes", "until")):
         return "continued with another budget"
     if score_interval(config.train.scores, config.eval.every) is None:
         return None

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from ganzoo.config.layers import check_fit, scores_of
+from ganzoo.config.fit import check_fit
+from ganzoo.config.layers import scores_of
 from ganzoo.config.run_config import RunConfig, dataset_label, score_interval
 from ganzoo.config.target import parse_target
 from ganzoo.data import Images
@@ -28,7 +29,7 @@ from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.grid import make_grid, save_png
 from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshot_taker import Scoring, SnapshotTaker
-from ganzoo.runs.snapshots import build_gan, check_gan, snapshot_hashes
+from ganzoo.runs.snapshots import build_extras, build_gan, check_gan, snapshot_hashes
 from ganzoo.scoring.protocol import unscored
 from ganzoo.scoring.scorer import Scorer, load_images
 from ganzoo.zoo.registry import Registry
@@ -108,7 +109,18 @@ def _run(
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
     source = source_sha256(variant, objective)  # before training: files may be edited while it runs
     label = dataset_label(config.dataset.name, config.dataset.settings)
-    check_fit(variant, objective, label, images.shape[1], images.shape[0], images.num_classes)
+    regularizers = [registry.regularizer(choice.name) for choice in config.regularizers]
+    augmentations = [choice.name for choice in config.augmentations]
+    check_fit(
+        variant,
+        objective,
+        label,
+        images.shape[1],
+        images.shape[0],
+        images.num_classes,
+        regularizers,
+        augmentations,
+    )
     if images.shape[1] != images.shape[2]:
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
@@ -126,6 +138,7 @@ def _run(
     check_gan(gan, variant.name, images.shape, images.num_classes, variant.conditional)
     begun = begin(run, registry, config, images, gan)
     losses = objective.load()(config.objective.settings)
+    extras = build_extras(registry, config, images.shape)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*_callbacks(registry, run, config), *observers]
     take_snapshot = SnapshotTaker(
@@ -137,6 +150,7 @@ def _run(
         outcome = train(
             gan=gan,
             losses=losses,
+            extras=extras,
             sampler=sampler,
             config=config.train,
             num_classes=images.num_classes if variant.conditional else 0,

@@ -7,9 +7,9 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ganzoo.config.layers import from_dict
 from ganzoo.config.run_config import RunConfig
+from ganzoo.engine.game import Extras
 from ganzoo.errors import RunError
 from ganzoo.files.reading import (
     RECORD_BYTES,
@@ -30,9 +31,10 @@ from ganzoo.files.reading import (
 )
 from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
-from ganzoo.gan import GAN, VariantConfig
+from ganzoo.gan import GAN, Prior, Term, VariantConfig, named
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.specs import Objective, Regularizer
 
 SNAPSHOT_SCHEMA = 2
 """Version of the header. 1: of earlier versions, without a digest; still read."""
@@ -42,6 +44,7 @@ SNAPSHOT_SCHEMA = 2
 class LoadedSnapshot:
     generator: nn.Module  # eval mode, gradients off
     z_dim: int
+    prior: Prior
     config: RunConfig
     num_classes: int
     class_names: tuple[str, ...] | None  # of the classes, in order; None: they have none, or the file does not say
@@ -57,22 +60,58 @@ def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int]
         RunError: the objective penalises per-sample gradients and the critic still has batch norm.
     """
     variant = registry.variant(config.variant.name)
-    objective = registry.objective(config.objective.name)
-    variant_config = VariantConfig(settings=config.variant.settings, per_sample_critic=objective.per_sample_gradients)
+    wanting = wants_gradients_per_sample(registry, config)
+    variant_config = VariantConfig(settings=config.variant.settings, per_sample_critic=wanting is not None)
     gan = variant.load()(variant_config, shape, num_classes if variant.conditional else 0)
     if not isinstance(gan, GAN):
         raise RunError(
             f"variant '{variant.name}' returned a {type(gan).__name__}, not a ganzoo.gan.GAN", "mend its target"
         )
-    if objective.per_sample_gradients:
+    if wanting is not None:
         for name, module in gan.discriminator.named_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 raise RunError(
-                    f"objective '{objective.name}' penalises per-sample gradients, but the critic of "
-                    f"'{variant.name}' has batch norm ('{name}')",
+                    f"{wanting} penalises per-sample gradients, but the critic of '{variant.name}' has batch norm "
+                    f"('{name}')",
                     "build the critic without it when config.per_sample_critic is true, or use another objective",
                 )
     return dataclasses.replace(gan, batch_dependent=True) if variant.batch_dependent else gan
+
+
+def wants_gradients_per_sample(registry: Registry, config: RunConfig) -> str | None:
+    """Which objective or regularizer differentiates D by its images, in words; None: none does."""
+    pieces: list[tuple[str, Objective | Regularizer]] = [("objective", registry.objective(config.objective.name))]
+    pieces += [("regularizer", registry.regularizer(choice.name)) for choice in config.regularizers]
+    return next((f"{kind} '{spec.name}'" for kind, spec in pieces if spec.per_sample_gradients), None)
+
+
+def build_extras(registry: Registry, config: RunConfig, shape: tuple[int, int, int]) -> Extras:
+    """The terms of the config's regularizers, weighted, and its augmentations.
+
+    Raises:
+        RunError: a target returns something else.
+    """
+    terms: list[Term] = []
+    for choice in config.regularizers:
+        made = registry.regularizer(choice.name).load()(choice.settings)
+        made = [made] if isinstance(made, Term) else made
+        if not isinstance(made, (list, tuple)) or not all(isinstance(term, Term) for term in made):
+            raise RunError(
+                f"regularizer '{choice.name}' returned a {type(made).__name__}, not terms",
+                "return a ganzoo.Term, or some",
+            )
+        weight, every = cast(float, choice.settings["weight"]), cast(int, choice.settings["every"])
+        terms += [replace(term, weight=term.weight * weight, every=term.every * every) for term in made]
+    augmentations: dict[str, nn.Module] = {}
+    for choice in config.augmentations:
+        module = registry.augmentation(choice.name).load()(choice.settings, shape)
+        if not isinstance(module, nn.Module):
+            raise RunError(
+                f"augmentation '{choice.name}' returned a {type(module).__name__}, not a torch.nn.Module",
+                "mend its target",
+            )
+        augmentations[choice.name] = module
+    return Extras(terms=terms, augmentations=augmentations, adversarial=config.train.augment_in == "all")
 
 
 @torch.no_grad()
@@ -85,10 +124,12 @@ def check_gan(gan: GAN, name: str, shape: tuple[int, int, int], num_classes: int
     labels = torch.arange(2) % max(num_classes, 1) if conditional else None
     modes = [(module, module.training) for net in (gan.generator, gan.discriminator) for module in net.modules()]
     try:
-        images = gan.generator.eval()(torch.zeros(2, gan.z_dim), labels)
+        z = gan.prior(torch.zeros(2, gan.z_dim))
+        images = named(gan.generator.eval()(z, labels), "images")["images"]
         if images.shape != (2, *shape):
             raise _contract(name, "generator", images, [2, *shape])
-        logits = gan.discriminator.eval()(torch.zeros(2, *shape), labels)
+        said = named(gan.discriminator.eval()(torch.zeros(2, *shape), labels), "logits")
+        logits = said["logits"]
         if logits.shape != (2,):
             raise _contract(name, "discriminator", logits, [2])
     finally:
@@ -240,6 +281,7 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
     return LoadedSnapshot(
         generator=gan.generator.to(device).eval().requires_grad_(False),
         z_dim=gan.z_dim,
+        prior=gan.prior,
         config=config,
         num_classes=header["num_classes"],
         class_names=None if header.get("class_names") is None else tuple(header["class_names"]),
