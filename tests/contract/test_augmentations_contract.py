@@ -51,12 +51,12 @@ def drawn(module: nn.Module, batch: Tensor, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [8, 9, 28, 48, 128])
 def test_shape_dtype_and_layout(name: str, settings: dict[str, Any], size: int, channels: int) -> None:
-    module, batch = build(name, settings, size, channels), images(5, size, channels)
+    module, batch = build(name, settings, size, channels), images(3, size, channels)
     result = drawn(module, batch)
     assert result.shape == batch.shape
     assert result.dtype == torch.float32
     assert result.isfinite().all()
-    assert torch.equal(batch, images(5, size, channels))
+    assert torch.equal(batch, images(3, size, channels))
     # Sums over an image may be taken in another order.
     torch.testing.assert_close(drawn(module, batch.to(memory_format=torch.channels_last)), result, rtol=1e-5, atol=1e-6)
 
@@ -87,7 +87,7 @@ def test_derivatives_of_both_orders(name: str, settings: dict[str, Any], channel
     batch = images(2, 4, channels).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: drawn(module, x), batch)
     # The sine, because most augmentations are linear, and have no second derivative that could be wrong.
-    assert torch.autograd.gradgradcheck(lambda x: drawn(module, x).sin(), batch)
+    assert torch.autograd.gradgradcheck(lambda x: drawn(module, x).sin(), batch, fast_mode=True)
 
 
 @cases
