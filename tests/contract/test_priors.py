@@ -23,6 +23,11 @@ PRIORS = [
 ]
 
 
+def named(value: object) -> str:
+    """A prior in full, a law of scipy's by its name."""
+    return value.dist.name if hasattr(value, "dist") else repr(value)
+
+
 def normal(n: int, dim: int = 37, seed: int = 0) -> Tensor:
     return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
 
@@ -75,7 +80,7 @@ def test_equal_priors_are_equal(prior: Prior) -> None:
         (Codes(noise=1), stats.norm()),
         (Codes(noise=0, continuous=1, low=-2.0, high=5.0), stats.uniform(-2, 7)),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_laws(prior: Prior, law: stats.rv_continuous) -> None:
     n = 200_000
@@ -95,7 +100,7 @@ def test_laws(prior: Prior, law: stats.rv_continuous) -> None:
         (TruncatedNormal(limit=5.0), stats.truncnorm(-5, 5)),
         (TruncatedNormal(limit=30.0), stats.norm()),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_every_quantile_in_float32_as_far_as_noise_goes(prior: Prior, law: stats.rv_continuous) -> None:
     noise = torch.linspace(-6.34, 6.34, 20_001)[:, None]  # the most that `ganzoo.noise` gives
@@ -116,7 +121,7 @@ def test_every_quantile_in_float32_as_far_as_noise_goes(prior: Prior, law: stats
         (TruncatedNormal(limit=0.7), -0.7, 0.7),
         (TruncatedNormal(limit=10.0), -10.0, 10.0),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_edges(prior: Prior, low: float, high: float) -> None:
     z = prior(torch.tensor([[-math.inf, -100.0, -9.0, 0.0, 9.0, 100.0, math.inf]]))[0]
