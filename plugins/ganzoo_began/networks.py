@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from ganzoo import GAN, Uniform, VariantConfig
@@ -19,8 +20,8 @@ def began(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """BEGAN for images of `shape` (C, H, W). Labels are ignored. Raises UserError for a size it cannot make."""
     z_dim, channels = cast(int, config["z_dim"]), cast(int, config["channels"])
     return GAN(
-        generator=Generator(z_dim, channels, shape),
-        discriminator=Discriminator(z_dim, channels, shape),
+        generator=Generator(z_dim, channels, shape).apply(init_weights),
+        discriminator=Discriminator(z_dim, channels, shape).apply(init_weights),
         z_dim=z_dim,
         prior=Uniform(low=-1.0, high=1.0),
     )
@@ -88,3 +89,15 @@ def decoder(z_dim: int, channels: int, shape: Shape) -> nn.Sequential:
 
 def convolution(before: int, after: int, *, stride: int = 1) -> tuple[nn.Module, nn.Module]:
     return nn.Conv2d(before, after, 3, stride=stride, padding=1), nn.ELU(inplace=True)
+
+
+@torch.no_grad()
+def init_weights(module: nn.Module) -> None:
+    """Set one layer's weights to N(0, 1 / fan_in), biases to 0: near 0 an ELU is the identity, so that the noise is
+    still there behind ten layers. PyTorch's own weights are smaller and its biases are not 0; every image is the same
+    then, and stays so. (The paper keeps it there by residuals that vanish as training goes on.)
+    """
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)

@@ -20,7 +20,7 @@ def bigan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     z_dim, channels, width = (cast(int, config[name]) for name in ("z_dim", "channels", "width"))
     return GAN(
         generator=Generator(z_dim, channels, shape).apply(init_weights),
-        discriminator=Discriminator(z_dim, channels, width, shape).apply(init_weights),
+        discriminator=Discriminator(z_dim, channels, width, shape),
         z_dim=z_dim,
         prior=Uniform(low=-1.0, high=1.0),
         parts={"encoder": Part(module=Encoder(z_dim, channels, shape).apply(init_weights), phase="G")},
@@ -50,15 +50,24 @@ class Discriminator(nn.Module):
         super().__init__()
         self.z_dim = z_dim
         self.body, num_features = convolutions(channels, shape)
-        self.noise = nn.Sequential(nn.Linear(z_dim, width), nn.LeakyReLU(0.2, inplace=True))
-        self.pair = nn.Sequential(nn.Linear(num_features + width, width), nn.LeakyReLU(0.2, inplace=True))
+        self.noise = hidden(z_dim, width)
+        self.pair = hidden(num_features + width, width)
         self.logit = nn.Linear(width, 1)
+        # DCGAN's N(0, 0.02) is for layers behind a batch norm: through it the noise would be a tenth of the image's
+        # features, and the pair judged by its image alone.
+        self.body.apply(init_weights)
 
     def forward(self, x: Tensor, labels: Tensor | None = None, z: Tensor | None = None) -> dict[str, Tensor]:
         if z is None:
             z = x.new_zeros(x.shape[0], self.z_dim)
         features = self.pair(torch.cat([self.body(x), self.noise(z)], 1))
         return {"logits": self.logit(features).flatten(), "features": features}
+
+
+def hidden(before: int, after: int) -> nn.Sequential:
+    linear = nn.Linear(before, after)
+    nn.init.kaiming_normal_(linear.weight, a=0.2)
+    return nn.Sequential(linear, nn.LeakyReLU(0.2, inplace=True))
 
 
 def convolutions(channels: int, shape: Shape) -> tuple[nn.Sequential, int]:

@@ -43,6 +43,6 @@ def register_variants() -> list[Variant]:
             sizes=SIZES,
             gives=("features",),
             defaults={"train.g_lr": 1e-3},
-            presets={"laptop": {"variant.channels": 16}},
+            presets={"laptop": {"variant.channels": 16, "train.g_lr": 1e-3, "train.d_lr": 5e-4}},
         ),
     ]

@@ -54,3 +54,11 @@ def test_energies_reach_every_parameter() -> None:
     assert reached(gan.discriminator) == every(gan.discriminator)
     gan.discriminator(gan.generator(z))["energy"].mean().backward()
     assert reached(gan.generator) == every(gan.generator)
+
+
+def test_images_differ_with_the_noise_from_the_start() -> None:
+    # With PyTorch's own initial weights they differ by less than a hundredth, and G collapses to one image.
+    gan = build("began", 64, channels=16)
+    _, z, _ = inputs(gan, 64, count=16)
+    with torch.no_grad():
+        assert gan.generator(z).std(0).mean() > 0.05

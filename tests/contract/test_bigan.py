@@ -88,3 +88,12 @@ def test_the_discriminator_looks_at_both_of_a_pair() -> None:
     assert judge(images, None, z)["logits"].ne(judge(images.flip(0), None, z)["logits"]).all()
     # Without noise: of the prior's mean.
     torch.testing.assert_close(judge(images)["logits"], judge(images, None, torch.zeros_like(z))["logits"])
+
+
+def test_the_noise_is_not_drowned_by_the_image() -> None:
+    gan = build("bigan", 32, channels=16, width=128)
+    images, z, _ = inputs(gan, 32, count=64)
+    body, noise = gan.discriminator.body(images), gan.discriminator.noise(z)
+    weight = gan.discriminator.pair[0].weight
+    by_image, by_noise = body @ weight[:, : body.shape[1]].T, noise @ weight[:, body.shape[1] :].T
+    assert by_noise.std(0).mean() > 0.1 * by_image.std(0).mean()
