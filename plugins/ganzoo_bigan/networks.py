@@ -89,7 +89,7 @@ def phases(losses: Losses) -> tuple[Phase, Phase]:
     """Discriminator, then generator and encoder together, which share what they want of it."""
 
     def judge(batch: Batch) -> tuple[Tensor, Tensor]:
-        # Real are images with their codes, (x, E(x)), fake is noise with its images, (G(z), z): equation 3.
+        # Real are images with their codes, (x, E(x)), fake is noise with its images, (G(z), z): section 3.
         real = batch.judge(batch.real, batch.parts["encoder"](batch.real))
         fake = batch.judge(batch.fake, batch.z)
         batch.judged(real=real, fake=fake)

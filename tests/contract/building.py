@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from fake_batch import FakeBatch
 from torch import Tensor, nn
 
 import ganzoo_acgan
@@ -32,6 +33,27 @@ def inputs(gan: GAN, size: int = 28, colors: int = 1, count: int = 4) -> tuple[T
     """Images in [-1, 1], noise of the prior, labels."""
     images = torch.rand(count, colors, size, size) * 2 - 1
     return images, gan.prior(torch.randn(count, gan.z_dim)), torch.arange(count) % CLASSES
+
+
+def batch_of(
+    gan: GAN, real: Tensor, z: Tensor, labels: Tensor | None = None, *, phase: str, moves: tuple[str, ...] = ()
+) -> FakeBatch:
+    """One batch in a phase that moves `moves`, or what goes with D or G: nothing else gets gradients."""
+    networks = {"generator": gan.generator, "discriminator": gan.discriminator}
+    networks |= {name: part.module for name, part in gan.parts.items()}
+    own = {"D": "discriminator", "G": "generator"}[phase]
+    moved = set(moves) or {own, *(name for name, part in gan.parts.items() if part.phase == phase)}
+    for name, network in networks.items():
+        network.requires_grad_(name in moved)
+    return FakeBatch(
+        real=real,
+        discriminator=gan.discriminator,
+        generator=gan.generator,
+        z=z,
+        labels=labels,
+        phase=phase,
+        parts={name: part.module for name, part in gan.parts.items()},
+    )
 
 
 def reached(module: nn.Module) -> set[str]:

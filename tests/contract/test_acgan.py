@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-from building import build, every, inputs, reached
-from fake_batch import FakeBatch
+from building import batch_of, build, every, inputs, reached
 from torch import nn
 
 from ganzoo import UserError
@@ -21,7 +20,7 @@ def _seed() -> None:
 def test_class_losses_are_those_worked_out_by_hand() -> None:
     gan = build("acgan", classes=2, class_weight=0.5)
     images, z, _ = inputs(gan, count=2)
-    batch = FakeBatch(gan, images, z, torch.tensor([0, 1]), phase="D")
+    batch = batch_of(gan, images, z, torch.tensor([0, 1]), phase="D")
     batch.of_real = {"classes": torch.tensor([[0.0, 0.0], [0.0, math.log(3)]])}
     batch.of_fake = {"classes": torch.tensor([[math.log(4), 0.0], [2.0, 2.0]])}
     d_class, g_class = gan.terms
@@ -39,7 +38,7 @@ def test_class_losses_reach_their_own_network_and_no_other() -> None:
         (gan.terms[0], gan.discriminator, gan.generator, source),
         (gan.terms[1], gan.generator, gan.discriminator, set()),
     ):
-        term.loss(FakeBatch(gan, images, z, labels, phase=term.phase)).mean().backward()
+        term.loss(batch_of(gan, images, z, labels, phase=term.phase)).mean().backward()
         assert reached(mine) == every(mine) - but
         assert all(parameter.grad is None for parameter in others.parameters())
         mine.zero_grad()

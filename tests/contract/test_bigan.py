@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from building import build, every, inputs, reached
-from fake_batch import FakeBatch
+from building import batch_of, build, every, inputs, reached
 from torch.nn import functional as F
 
 from ganzoo import GAN, Losses, Phase, Value
@@ -37,7 +36,7 @@ def test_what_the_phases_move() -> None:
 def test_images_are_paired_with_their_codes_and_noise_with_its_images(name: str) -> None:
     gan = build("bigan")
     images, z, _ = inputs(gan)
-    batch = FakeBatch(gan, images, z, phase=name)
+    batch = batch_of(gan, images, z, phase=name)
     phases(gan)[name].loss(batch)
     encoder, discriminator = gan.parts["encoder"].module, gan.discriminator
     torch.testing.assert_close(batch.of_real["logits"], discriminator(images, None, encoder(images))["logits"])
@@ -49,7 +48,7 @@ def test_each_phase_reaches_all_that_it_moves_and_nothing_else(name: str) -> Non
     gan = build("bigan")
     images, z, _ = inputs(gan)
     phase = phases(gan)[name]
-    loss = phase.loss(FakeBatch(gan, images, z, phase=name, moves=phase.moves))
+    loss = phase.loss(batch_of(gan, images, z, phase=name, moves=phase.moves))
     assert loss.shape == (4,)
     loss.mean().backward()
     networks = {"generator": gan.generator, "discriminator": gan.discriminator, "encoder": gan.parts["encoder"].module}
@@ -61,7 +60,7 @@ def lost(losses: Losses, phase: str) -> torch.Tensor:
     """The phase's loss where D says LOGITS of real pairs and their reverse of generated ones."""
     gan = build("bigan")
     images, z, _ = inputs(gan)
-    batch = FakeBatch(gan, images, z, phase=phase)
+    batch = batch_of(gan, images, z, phase=phase)
     answers = iter((LOGITS, LOGITS.flip(0)))
     batch.judge = lambda images, *more, labels=None: {"logits": next(answers)}  # type: ignore[method-assign]
     return phases(gan, losses)[phase].loss(batch)
@@ -73,7 +72,7 @@ def test_losses_are_those_of_the_paper() -> None:
     saturating = -real.log() - (1 - fake).log()
     torch.testing.assert_close(lost(non_saturating(config), "D"), saturating)
     torch.testing.assert_close(lost(non_saturating(config), "G"), -fake.log() - (1 - real).log())
-    # Equation 3 itself: generator and encoder minimise what the discriminator maximises.
+    # Section 3, the game itself: generator and encoder minimise what the discriminator maximises.
     torch.testing.assert_close(lost(minimax(config), "D"), saturating)
     torch.testing.assert_close(lost(minimax(config), "G"), -saturating)
     torch.testing.assert_close(lost(hinge({}), "D"), F.relu(1 - LOGITS) + F.relu(1 + LOGITS.flip(0)))

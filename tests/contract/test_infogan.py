@@ -6,8 +6,7 @@ import math
 
 import pytest
 import torch
-from building import build, every, inputs, reached
-from fake_batch import FakeBatch
+from building import batch_of, build, every, inputs, reached
 from torch import Tensor
 
 from ganzoo import Codes, UserError, Value
@@ -30,7 +29,7 @@ def test_information_is_that_worked_out_by_hand() -> None:
     # Noise, (0, 1), (1, 0, 0), and 0.5; then Q says 1/4 : 3/4, 1/2 : 1/4 : 1/4, and N(0, 2^2).
     z = torch.tensor([[9.0, 0, 1, 1, 0, 0, 0.5]])
     said = torch.tensor([[0, math.log(3), math.log(2), 0, 0, 0.0, math.log(2)]])
-    batch = FakeBatch(gan, torch.zeros(1, 1, 28, 28), z, phase="G")
+    batch = batch_of(gan, torch.zeros(1, 1, 28, 28), z, phase="G")
     batch.of_fake = {"features": torch.zeros(1, 1)}
     batch.parts = {"q": lambda features: said}
     categorical, continuous = gan.terms
@@ -38,7 +37,7 @@ def test_information_is_that_worked_out_by_hand() -> None:
     density = math.exp(-0.5 * (0.5 / 2) ** 2) / (2 * math.sqrt(2 * math.pi))
     torch.testing.assert_close(continuous.loss(batch), -torch.tensor([density]).log())
     assert [term.weight for term in gan.terms] == [0.5, 0.25]
-    assert batch.told == {"code-1-accuracy": 1, "code-2-accuracy": 1, "codes-error": 0.25}
+    assert batch.told == {"code-1-accuracy": [1], "code-2-accuracy": [1], "codes-error": [0.25]}
 
 
 def test_gaussian_nll_agrees_with_torch() -> None:
@@ -53,7 +52,7 @@ def test_information_moves_g_and_q_and_leaves_d(index: int) -> None:
     images, z, _ = inputs(gan)
     term, q = gan.terms[index], gan.parts["q"]
     assert term.phase == q.phase == "G"
-    term.loss(FakeBatch(gan, images, z, phase="G")).mean().backward()
+    term.loss(batch_of(gan, images, z, phase="G")).mean().backward()
     assert reached(gan.generator) == every(gan.generator)
     assert reached(q.module) == every(q.module)
     assert all(parameter.grad is None for parameter in gan.discriminator.parameters())
@@ -67,7 +66,7 @@ def test_either_kind_of_code_may_be_left_out(settings: dict[str, Value], terms: 
     gan = build("infogan", **settings)
     images, z, _ = inputs(gan)
     assert [term.name for term in gan.terms] == terms
-    loss: Tensor = gan.terms[0].loss(FakeBatch(gan, images, z, phase="G"))
+    loss: Tensor = gan.terms[0].loss(batch_of(gan, images, z, phase="G"))
     assert loss.shape == (4,)
     assert loss.isfinite().all()
 
