@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganzoo import Setting, Variant, hookimpl
 
-GANZOO_API = 1
+GANZOO_API = 2
 
 SIZES = (16, 28, 32, 48, 64, 96, 128)
 
@@ -25,6 +25,7 @@ def register_variants() -> list[Variant]:
             paper="Radford et al., Unsupervised Representation Learning with DCGANs, 2015, arXiv:1511.06434",
             settings=SETTINGS,
             sizes=SIZES,
+            gives=("features",),
         ),
         Variant(
             name="cdcgan",
@@ -35,5 +36,6 @@ def register_variants() -> list[Variant]:
             settings=SETTINGS,
             conditional=True,
             sizes=SIZES,
+            gives=("features",),
         ),
     ]

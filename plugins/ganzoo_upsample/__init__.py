@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganzoo import Setting, Variant, hookimpl
 
-GANZOO_API = 1
+GANZOO_API = 2
 
 
 @hookimpl
@@ -33,5 +33,6 @@ def register_variants() -> list[Variant]:
                 ),
             ),
             sizes=(28, 32, 48, 64),
+            gives=("features",),
         ),
     ]
