@@ -26,6 +26,7 @@ def register_variants() -> list[Variant]:
             settings=SETTINGS,
             sizes=SIZES,
             presets={"laptop": {"variant.channels": 16}},
+            gives=("features",),
         ),
         Variant(
             name="cdcgan",
@@ -37,5 +38,6 @@ def register_variants() -> list[Variant]:
             conditional=True,
             sizes=SIZES,
             presets={"laptop": {"variant.channels": 16}},
+            gives=("features",),
         ),
     ]

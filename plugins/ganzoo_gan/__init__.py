@@ -31,6 +31,7 @@ def register_variants() -> list[Variant]:
             paper="Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661",
             settings=SETTINGS,
             presets={"laptop": {"variant.width": 128}},
+            gives=("features",),
         ),
         Variant(
             name="cgan",
@@ -39,6 +40,7 @@ def register_variants() -> list[Variant]:
             paper="Mirza & Osindero, Conditional Generative Adversarial Nets, 2014, arXiv:1411.1784",
             settings=SETTINGS,
             presets={"laptop": {"variant.width": 128}},
+            gives=("features",),
             conditional=True,
         ),
     ]

@@ -34,5 +34,6 @@ def register_variants() -> list[Variant]:
             ),
             sizes=(28, 32, 48, 64),
             presets={"laptop": {"variant.channels": 32, "train.g_lr": 1e-3, "train.d_lr": 1e-3}},
+            gives=("features",),
         ),
     ]

@@ -20,6 +20,7 @@ def register_variants() -> list[Variant]:
             settings=SETTINGS,
             sizes=SIZES,
             presets={"laptop": {"variant.channels": 16}},
+            gives=("features",),
             objective="wgan-gp",
         ),
     ]
