@@ -255,6 +255,16 @@ def build_config(
     return config
 
 
+def specs_of(registry: Registry, config: RunConfig) -> list[Spec]:
+    """Whose code a run trains with: variant, objective, regularizers, augmentations."""
+    return [
+        registry.variant(config.variant.name),
+        registry.objective(config.objective.name),
+        *(registry.regularizer(choice.name) for choice in config.regularizers),
+        *(registry.augmentation(choice.name) for choice in config.augmentations),
+    ]
+
+
 def scores_of(registry: Registry, config: RunConfig) -> dict[str, bool]:
     """Every score that the config's metrics compute and of which they say what is better -> higher is better."""
     return {

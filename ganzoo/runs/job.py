@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganzoo.config.fit import check_fit
-from ganzoo.config.layers import scores_of
+from ganzoo.config.layers import scores_of, specs_of
 from ganzoo.config.run_config import RunConfig, dataset_label, score_interval
 from ganzoo.config.target import parse_target
 from ganzoo.data import Images
@@ -107,7 +107,7 @@ def _run(
     write_json(run.env_file, environment)
 
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
-    source = source_sha256(variant, objective)  # before training: files may be edited while it runs
+    source = source_sha256(*specs_of(registry, config))  # before training: files may be edited while it runs
     label = dataset_label(config.dataset.name, config.dataset.settings)
     regularizers = [registry.regularizer(choice.name) for choice in config.regularizers]
     augmentations = [choice.name for choice in config.augmentations]

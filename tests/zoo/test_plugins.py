@@ -17,11 +17,9 @@ GanZoo = Callable[..., subprocess.CompletedProcess[str]]
 
 HEAD = "from ganzoo import Variant, hookimpl\nGANZOO_API = 1\n"
 GOOD = HEAD + "@hookimpl\ndef register_variants():\n    return [Variant(name='NAME', target='nowhere:build')]\n"
-<<<<<<< HEAD
-BUILT_IN = ["core", "acgan", "augment", "began", "bigan", "dcgan", "gan", "infogan", "regularizers", "upsample", "wgan_gp"]
-=======
-BUILT_IN = ["core", "acgan", "began", "bigan", "dcgan", "gan", "infogan", "regularizers", "upsample", "wgan_gp"]
->>>>>>> h-var
+BUILT_IN = [
+    *("core", "acgan", "augment", "began", "bigan", "dcgan", "gan", "infogan", "regularizers", "upsample", "wgan_gp")
+]
 
 
 def load(name: str, **environ: str) -> Plugin:
