@@ -28,6 +28,7 @@ from ganzoo.zoo.specs import (
 )
 
 if TYPE_CHECKING:
+    from ganzoo.doctor.contract import check
     from ganzoo.gan import (
         GAN,
         Batch,
@@ -74,6 +75,7 @@ _LAZY = {
         "ganzoo.gan",
     ),
     **dict.fromkeys(("Losses", "gradient_penalty"), "ganzoo.objectives"),
+    "check": "ganzoo.doctor.contract",
 }
 """Name -> the module that has it."""
 
@@ -109,6 +111,7 @@ __all__ = [
     "Variant",
     "VariantConfig",
     "__version__",
+    "check",
     "gradient_penalty",
     "hookimpl",
 ]

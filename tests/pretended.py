@@ -1,9 +1,8 @@
-"""Graphs without a GPU: a backend that is pretended, and networks to train with it."""
+"""Networks to train with a pretended backend of graphs."""
 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -14,78 +13,14 @@ from torch import Tensor, nn
 from ganzoo.config.run_config import Train
 from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cuda.graphs import Iterations
-from ganzoo.engine.device import Precision, preserved_random_state
-from ganzoo.engine.state import TrainState
-from ganzoo.engine.statistics import Statistics
+from ganzoo.engine.cuda.pretended import Pretended
+from ganzoo.engine.device import Precision
 from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses, gradient_penalty
 
 CPU = torch.device("cpu")
 FP32 = Precision(name="fp32", device_type="cpu")
-
-
-@contextlib.contextmanager
-def no_reading() -> Iterator[None]:
-    """No number is told to the host, as CUDA refuses to while a stream is captured."""
-
-    def refuse(*arguments: Any) -> Any:
-        raise RuntimeError("operation not permitted when stream is capturing")
-
-    with contextlib.ExitStack() as stack:
-        for name in ("item", "tolist", "__bool__", "__int__", "__float__"):
-            stack.enter_context(mock.patch.object(Tensor, name, refuse))
-        yield
-
-
-class Pretended:
-    """Does as CUDA graphs do: a capture runs Python and changes no tensor, a replay changes tensors alone."""
-
-    def __init__(self, *, reading: bool = True) -> None:
-        """`reading`: whether a number may be told to the host meanwhile, as one of the host's own tensors."""
-        self._reading = reading
-        self.events: list[str] = []
-        self.capturing = False
-        self.state: TrainState
-        self.statistics: Statistics
-
-    def tensors(self) -> list[Tensor]:
-        state = self.state
-        modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema]
-        found = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
-        for phase in state.phases:
-            found += [v for values in phase.optimizer.state.values() for v in values.values() if isinstance(v, Tensor)]
-        return found + list(self.statistics._sums.values())
-
-    def warm_up(self, work: Callable[[], None]) -> None:
-        self.events.append("eager")
-        work()
-
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        self.events.append("capture")
-        tensors = self.tensors()
-        before = [tensor.detach().clone() for tensor in tensors]
-        self.capturing = True
-        try:
-            with preserved_random_state(CPU), contextlib.nullcontext() if self._reading else no_reading():
-                work()
-        finally:
-            self.capturing = False
-            with torch.no_grad():
-                for tensor, value in zip(tensors, before, strict=True):
-                    tensor.copy_(value)
-
-        def replay() -> None:
-            self.events.append("replay")
-            counted = Counter(self.statistics.counted)
-            work()
-            self.statistics.counted.clear()
-            self.statistics.counted.update(counted)
-
-        return replay
-
-    def forget(self) -> None:
-        self.events.append("forget")
 
 
 class G(nn.Module):

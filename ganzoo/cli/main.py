@@ -6,6 +6,7 @@ import click
 
 from ganzoo import __version__
 from ganzoo.cli import results, scores, training, zoo
+from ganzoo.cli.check import check
 from ganzoo.cli.doctor import doctor
 from ganzoo.cli.habits import Zoo
 from ganzoo.cli.progress import show_progress
@@ -35,5 +36,6 @@ for _command in (
     results.film,
     report,
     doctor,
+    check,
 ):
     cli.add_command(_command)

@@ -1,0 +1,153 @@
+"""Who is moved by what: of each phase and each term, which parameters get gradients."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganzoo.doctor.contract.case import CPU, Case
+from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, warning
+from ganzoo.engine.cpu.operations import Operations
+from ganzoo.engine.device import Precision
+from ganzoo.engine.game import Game
+from ganzoo.engine.moment import Networks, Shared
+from ganzoo.engine.phases import Phase, differentiate, make_phases, set_gradients
+from ganzoo.engine.statistics import Statistics
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+SHOWN = 3
+"""Parameters that are named in a line."""
+
+
+def check_gradients(case: Case) -> Iterator[Finding]:
+    yield from guarded("gradients", lambda: _gradients(case))
+    yield from guarded("terms", lambda: _terms(case))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Played:
+    """A game about to be differentiated, with weights away from their start, at which whole layers may be zero."""
+
+    game: Game
+    phases: Sequence[Phase]
+    shared: Shared
+    names: dict[int, str]  # of all parameters, by id
+
+
+def _play(case: Case) -> _Played:
+    game = case.game()
+    random = torch.Generator().manual_seed(0)
+    networks, names = game.networks(), dict[int, str]()
+    for module in (*networks.values(), *game.memories().values()):
+        module.train().requires_grad_(False)
+    for network, module in networks.items():
+        for name, parameter in module.named_parameters():
+            names.setdefault(id(parameter), f"{network}.{name}")
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random).to(parameter))
+    precision, operations = Precision(name="fp32", device_type="cpu"), Operations(plain=True)
+    phases = make_phases(game, case.config.train, precision, Statistics(CPU), operations=operations, plain=True)
+    called = Networks(game, precision, operations, "two")
+    torch.manual_seed(2)
+    real, labels = case.real()
+    z = game.gan.prior(torch.randn(len(real), game.gan.z_dim))
+    set_gradients(game.gan.generator.parameters(), on=True)
+    made = called.generate(z, labels)
+    return _Played(game=game, phases=phases, shared=Shared(z=z, real=real, made=made, labels=labels), names=names)
+
+
+def _gradients(case: Case) -> Findings:
+    """Every parameter by a phase that moves it, and none by another."""
+    played = _play(case)
+    parameters = [one for module in played.game.networks().values() for one in module.parameters()]
+    seen: dict[int, bool] = {}  # of those with a gradient, whether any number of it is not 0
+    for phase in played.phases:
+        set_gradients(phase.parameters, on=True)
+        own = {id(parameter) for parameter in phase.parameters}
+        differentiate(phase, phase.see(played.shared), phase.terms)
+        strange = [one for one in parameters if one.grad is not None and id(one) not in own]
+        if strange:
+            yield failed(
+                "gradients",
+                f"phase {phase.name} gives a gradient to {_listed(played, strange)}, which it does not move",
+                "do not switch requires_grad on, and share no layers: the engine says what is trained",
+            )
+            return
+        for parameter in phase.parameters:
+            if parameter.grad is not None:
+                seen[id(parameter)] = seen.get(id(parameter), False) or bool(parameter.grad.ne(0).any())
+        for parameter in parameters:
+            parameter.grad = None
+        set_gradients(phase.parameters, on=False)
+    without = [one for one in parameters if id(one) not in seen]
+    if without:
+        yield failed(
+            "gradients",
+            f"no loss reaches {_listed(played, without)}: never trained",
+            "use it in forward, add the term or the phase that trains it, or make it a buffer",
+        )
+        return
+    zero = [one for one in parameters if not seen[id(one)]]
+    if zero:
+        yield warning(
+            "gradients",
+            f"the gradient is 0 throughout at {_listed(played, zero)}",
+            "look for detach(), a ReLU that is never open, or a layer multiplied by 0",
+        )
+        return
+    moved = [f"{phase.name} moves {len(phase.parameters)} tensors" for phase in played.phases]
+    yield ok("gradients", ", ".join(moved))
+
+
+def _listed(played: _Played, parameters: Sequence[Tensor]) -> str:
+    names = [played.names[id(parameter)] for parameter in parameters]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _terms(case: Case) -> Findings:
+    """Each alone: its name, its loss, whom it moves."""
+    if not case.game().terms:
+        return
+    checked = []
+    for name in [term.name for term in case.game().terms]:
+        played = _play(case)
+        phase, term = next((p, t) for p in played.phases for t in p.terms if t.name == name)
+        if not _NAME.fullmatch(name):
+            yield failed("terms", f"a term is called {name!r}", "small letters, digits, hyphens and underscores")
+            return
+        set_gradients(phase.parameters, on=True)
+        moment = phase.see(played.shared)
+        moment.adversarial = phase.loss(moment, ())
+        loss = term.loss(moment)
+        if not isinstance(loss, Tensor) or loss.ndim > 1 or not loss.is_floating_point():
+            found = f"{loss.dtype} {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            yield failed("terms", f"the term '{name}' returns {found}, expected float32 [N] or []", "mend its loss")
+            return
+        if not bool(loss.isfinite().all()):
+            yield failed("terms", f"the term '{name}' is not finite", "guard roots, logarithms and divisions")
+            return
+        if not loss.requires_grad:
+            yield failed(
+                "terms",
+                f"the term '{name}' moves nothing in phase {phase.name}",
+                "name the phase whose network it differentiates, and do not detach it",
+            )
+            return
+        gradients = torch.autograd.grad(loss.mean(), phase.parameters, allow_unused=True)
+        if all(gradient is None for gradient in gradients):
+            yield failed(
+                "terms",
+                f"the term '{name}' reaches no parameter of phase {phase.name}",
+                "name the phase whose network it differentiates",
+            )
+            return
+        checked.append(f"{name} {_shape(loss)} in {phase.name}")
+    yield ok("terms", ", ".join(checked))
+
+
+def _shape(loss: Tensor) -> str:
+    return "[]" if loss.ndim == 0 else f"[{len(loss)}]"
