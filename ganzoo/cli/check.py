@@ -25,7 +25,7 @@ def check(name: str, data_root: Path | None, plugin_files: tuple[Path, ...], as_
     """Try whether NAME, of a plugin, keeps the contract; exit code 1 where a check fails. Takes seconds, on the CPU.
 
     NAME is a variant, objective, regularizer, augmentation, dataset (NAME:PATH where it takes a path), feature network,
-    metric or callback. Nothing is downloaded or kept.
+    metric or callback. No images are downloaded, and nothing is kept.
     """
     from ganzoo.doctor.contract import Report
     from ganzoo.doctor.contract import check as check_contract

@@ -41,6 +41,7 @@ NETWORKS = [
     ("samples apart", "FAILED", "gradient penalties", (LOGITS, "h = self.layers(x)\n        h = h - h.mean(0)")),
     ("samples apart", "FAILED", "batch norm", ("nn.LeakyReLU(0.2)", "nn.BatchNorm1d(12)")),
     ("samples apart", "FAILED", "nothing says so", (LOGITS, "h = self.layers(x)\n        h = h + h.std(0)"), ("sizes=(8,)", "sizes=(8,), per_sample_critic=False")),  # noqa: E501
+    ("samples apart", "FAILED", "differentiates D", (LOGITS, "h = self.layers(x)\n        h = h + h.std(0)"), ("sizes=(8,)", "sizes=(8,), per_sample_critic=False, batch_dependent=True"), ("z_dim=6", "z_dim=6, terms=[Term(name='t', phase='D', loss=lambda b: b.critic(b.real), per_sample_gradients=True)]")),  # noqa: E501
     ("inputs unchanged", "FAILED", "writes into its images", (LOGITS, "h = self.layers(x.mul_(0.5))")),
     ("inputs unchanged", "FAILED", "writes into its z", (BODY, "h = self.layers(z.mul_(0.5))")),
     ("eval mode", "FAILED", "in eval mode", (BODY, "h = self.layers(z)\n        h = h - h.mean(0)")),

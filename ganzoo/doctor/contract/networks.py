@@ -231,7 +231,15 @@ def _apart(case: Case) -> Findings:
                 "leave the layer out where config.per_sample_critic is true, or register with per_sample_critic=False",
             )
             return
-    gan = case.gan()
+    game = case.game()
+    gan = game.gan
+    if game.penalised and depends_on_others(gan.discriminator, real, labels):
+        yield failed(
+            "samples apart",
+            "a logit depends on other images of the batch, and a penalty or a term differentiates D by its images",
+            "leave the layer out, or that loss",
+        )
+        return
     norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in gan.discriminator.modules())
     if gan.batch_dependent or norm:
         yield ok("samples apart", "batch_dependent" if gan.batch_dependent else "but for batch norm")

@@ -38,7 +38,8 @@ def check(
 
     `plugins`: Python files that are loaded, too. `root`: the folder of datasets; None: that of the command line.
     `registry`: the zoo; None: it is loaded, with `plugins`. `on_report` is told of each kind when it is done. Takes
-    seconds, on the CPU; nothing is downloaded, and torch's random state is left as it was.
+    seconds, on the CPU; no images are downloaded (a feature network may fetch its weights), and torch's random state is
+    left as it was.
 
     Raises:
         UnknownName: nothing is called so.
