@@ -41,11 +41,11 @@ def trained(make: Callable[[list[nn.Parameter]], Any], layout: Layout, of_gradie
 
 
 def plain(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return make_optimizer(parameters, Train(beta1=0.5, beta2=0.9), 0.1, plain=True)
+    return make_optimizer([(parameters, 0.1)], Train(beta1=0.5, beta2=0.9), plain=True)
 
 
 def fused(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return make_optimizer(parameters, Train(beta1=0.5, beta2=0.9), 0.1)
+    return make_optimizer([(parameters, 0.1)], Train(beta1=0.5, beta2=0.9))
 
 
 @pytest.mark.parametrize("of_gradient", [as_is, channels_last, lay_out])
@@ -137,7 +137,7 @@ def test_a_parameter_with_gaps_is_stepped_and_its_neighbours_are_not() -> None:
     for how in (True, False):
         whole = torch.arange(40.0).view(4, 10) / 40
         parameter = nn.Parameter(whole[:, 1:4])
-        optimizer = make_optimizer([parameter, nn.Parameter(torch.ones(3))], Train(), 0.1, plain=how)
+        optimizer = make_optimizer([([parameter, nn.Parameter(torch.ones(3))], 0.1)], Train(), plain=how)
         for step in range(3):
             parameter.grad = torch.linspace(-1, 1, 12).view(4, 3) * (step + 1)
             optimizer.step()
