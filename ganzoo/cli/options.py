@@ -66,9 +66,10 @@ run_options = with_options(
 
 def load_registry(files: Sequence[Path]) -> Registry:
     """The zoo; broken plugins are reported on stderr and left out."""
+    from ganzoo.config.recipes import known_settings
     from ganzoo.zoo.registry import Registry
 
-    registry = Registry.load(list(files))
+    registry = Registry.load(list(files), known=known_settings())
     for plugin in registry.failures():
         click.echo(f"plugin {plugin} is left out: {plugin.error}", err=True)
     return registry

@@ -103,7 +103,8 @@ def build_config(
     if variant is None:
         raise UserError("no variant is named", "name one, for instance `ganzoo train dcgan`; see `ganzoo list`")
     variant_spec = registry.variant(variant)
-    objective_spec = registry.objective(objective or _name(document, "objective") or variant_spec.objective)
+    named = objective or _name(document, "objective")
+    objective_spec = registry.objective(named) if named else registry.objective_of(variant_spec)
     dataset_text = dataset or _name(document, "dataset") or "digits"
     dataset_name, _, path = dataset_text.partition(":")
     if not registry.has("dataset", dataset_name):
@@ -157,8 +158,10 @@ def build_config(
             return
         given[section][rest] = value
 
-    for key, value in {**variant_spec.defaults, **objective_spec.defaults}.items():
-        put(key, value)
+    for kind, spec in (("variants", variant_spec), ("objectives", objective_spec)):
+        with registry.blamed(kind, spec, "defaults"):
+            for key, value in spec.defaults.items():
+                put(key, value)
     for key, value in PRESETS[preset].layer(variant_spec.name, objective_spec.name).items():
         put(key, value, lenient=True)
     for key, value in (*_document_pairs(document, specs), *pairs, *(overrides or {}).items()):
