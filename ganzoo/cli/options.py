@@ -33,7 +33,7 @@ plugin_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Also load plugins from this Python file.",
+    help="Also load plugins from this Python file, or folder with an __init__.py.",
 )
 data_root_option = click.option(
     "--data-root",

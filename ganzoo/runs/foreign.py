@@ -20,7 +20,7 @@ from ganzoo.errors import DataError, SettingError, UserError
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.moments_file import MomentsFile, moments_of_batches, read_moments, write_moments
 from ganzoo.runs.begin import check_places
-from ganzoo.runs.question import Question, any_variant, facts_of, part_of, snapshot_line
+from ganzoo.runs.question import Question, any_variant, check_sets, facts_of, part_of, snapshot_line
 from ganzoo.runs.sampling import snapshot_file
 from ganzoo.runs.snapshots import load_snapshot
 from ganzoo.scoring.generation import SCORE_SEED, generate
@@ -204,6 +204,7 @@ def write_stats(
     """
     if out.suffix != ".npz":
         raise SettingError(f"statistics are written as .npz, not to {out}", "end --out in .npz")
+    check_sets(sets, ("eval.batch_size", "dataset", "features"))
     where = resolve_device(device or "auto")
     overrides = {} if size is None else {"dataset.size": size}
     config = build_config(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc
 import functools
 import math
 import re
@@ -157,13 +156,8 @@ def _words(hint: Any) -> str:
         return f"a tuple of {_PLURALS.get(arguments[0], 'values')}"
     if origin is not None and issubclass(origin, Mapping):
         inner = arguments[1]
-        values = (
-            "dicts"
-            if typing.get_origin(inner) is collections.abc.Mapping
-            else "True or False"
-            if inner is bool
-            else "values"
-        )
+        words = {bool: "True or False"}.get(inner, "values")
+        values = "dicts" if typing.get_origin(inner) is Mapping else words
         return f"a dict of {_PLURALS[arguments[0]]} to {values}"
     return _WORDS.get(hint) or ("a function or class" if origin is Callable else str(hint))
 

@@ -7,12 +7,10 @@ gets a plugin manager of its own, because one shared manager records a plugin be
 from __future__ import annotations
 
 import difflib
-import hashlib
+import functools
 import importlib.metadata
-import importlib.util
 import os
 import re
-import sys
 import time
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +25,7 @@ from ganzoo import GANZOO_API
 from ganzoo.errors import DuplicateName, UserError
 from ganzoo.zoo import hookspecs
 from ganzoo.zoo.fields import BrokenSpec
+from ganzoo.zoo.local import load_local, local_file, module_name, own_name
 from ganzoo.zoo.specs import KINDS, Spec
 from ganzoo.zoo.validation import Known, check_spec, near
 
@@ -38,7 +37,7 @@ class Plugin:
     """One plugin as found: what it brought, or why it was left out."""
 
     name: str
-    origin: str  # "distribution version", or the path of a local file
+    origin: str  # "distribution version", or the path of a local file or folder
     module: str
     specs: dict[str, list[Spec]] = field(default_factory=dict)  # kind -> specs
     error: str | None = None  # one line; None: loaded
@@ -113,26 +112,14 @@ def _load_entry_point(
 
 
 def _load_file(path: Path, known: Known | None) -> Plugin:
-    if not path.is_file():
-        raise UserError(f"--plugin {path}: there is no such file", "give the path of a Python file")
-    path = path.resolve()
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    name = f"ganzoo_local_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}_{digest}"
+    file = local_file(path)
+    plugin = Plugin(name=own_name(file), origin=str(_given(file)), module=module_name(file), local=True)
+    return _guarded(plugin, functools.partial(load_local, file), known)
 
-    def load() -> ModuleType:
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None or spec.loader is None:
-            raise ImportError("not a Python file (its name must end in .py)")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # so that targets given as "module:attribute" and dataclasses resolve
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-        return module
 
-    return _guarded(Plugin(name=path.stem, origin=str(path), module=name, local=True), load, known)
+def _given(file: Path) -> Path:
+    """As --plugin takes it."""
+    return file.parent if file.name == "__init__.py" else file
 
 
 def _guarded(plugin: Plugin, load: Any, known: Known | None) -> Plugin:
