@@ -22,7 +22,15 @@ from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.errors import UserError
 from ganzoo.files.writing import exclusive, write_json
 from ganzoo.gan import GAN
-from ganzoo.runs.begin import begin, check_same_images, check_same_init, data_of, outdated, remember_places
+from ganzoo.runs.begin import (
+    begin,
+    check_same_code,
+    check_same_images,
+    check_same_init,
+    data_of,
+    outdated,
+    remember_places,
+)
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.grid import make_grid, save_png
@@ -72,6 +80,7 @@ def run_job(
         images = load_images(registry, config, root, "train")
     check_same_images(run, images)
     check_same_init(run, config)
+    check_same_code(run, registry, config)
     finished = run.read_result()
     if finished is not None:
         reason = outdated(finished, registry, config, root)

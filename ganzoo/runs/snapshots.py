@@ -32,6 +32,7 @@ from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
 from ganzoo.gan import GAN, VariantConfig
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.plugin_cure import plugins_named
 from ganzoo.zoo.registry import Registry
 
 SNAPSHOT_SCHEMA = 2
@@ -228,10 +229,11 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
     """
     Raises:
         RunError: the file is damaged or was not written by ganzoo.
-        UnknownName: its variant's plugin is not loaded.
+        UnknownName: its variant's plugin is not loaded; RunError, where the run's record says which one it was.
     """
     header, tensors = read_snapshot(path)
-    config = from_dict(registry, header["config"])
+    with plugins_named(registry, [path.parent.parent]):
+        config = from_dict(registry, header["config"])
     channels, height, width = header["shape"]
     build = functools.partial(build_gan, registry, config, (channels, height, width), header["num_classes"])
     _check_fits(build, tensors, f"snapshot {path} does not fit variant '{config.variant.name}'")
