@@ -23,6 +23,7 @@ from ganzoo.runs.begin import check_places
 from ganzoo.runs.question import Question, any_variant, check_sets, facts_of, part_of, snapshot_line
 from ganzoo.runs.sampling import snapshot_file
 from ganzoo.runs.snapshots import load_snapshot
+from ganzoo.scoring.declared import load_features
 from ganzoo.scoring.generation import SCORE_SEED, generate
 from ganzoo.scoring.protocol import RULES
 from ganzoo.scoring.scorer import exact_numerics, load_images
@@ -145,7 +146,7 @@ def evaluate_against_file(
             )
         )
     _check_rank(config, spec, count)
-    extractor, weights = _load(spec, config, device)
+    extractor, weights = _load(registry, spec, config, device)
     if reference.features_sha256 not in ("unknown", weights):
         raise DataError(
             f"{reference.path} was computed by a network with weights {reference.features_sha256[:8]}, "
@@ -214,7 +215,7 @@ def write_stats(
     images = load_images(registry, config, root, split)
     lines = facts_of(images, "images")
     images = part_of(images, num_images)
-    extractor, weights = _load(spec, config, where)
+    extractor, weights = _load(registry, spec, config, where)
     with exact_numerics(where):
         moments = moments_of_batches(
             images.pixels.split(config.eval.batch_size),
@@ -262,10 +263,10 @@ def _check_rank(config: RunConfig, spec: Features, count: int) -> None:
         )
 
 
-def _load(spec: Features, config: RunConfig, device: torch.device) -> tuple[Extractor, str]:
+def _load(registry: Registry, spec: Features, config: RunConfig, device: torch.device) -> tuple[Extractor, str]:
     """The feature network and the hash of its weights."""
     with preserved_random_state(device):
-        extractor: Extractor = spec.load()(device, **config.features.settings)
+        extractor = load_features(registry, spec, device, config.features.settings)
     return extractor, str(spec.weights_sha256 or getattr(extractor, "weights_sha256", "unhashed"))
 
 

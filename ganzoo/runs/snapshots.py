@@ -31,8 +31,10 @@ from ganzoo.files.reading import (
 from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
 from ganzoo.gan import GAN, VariantConfig
+from ganzoo.runs.checks import check_built
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.plugin_cure import plugins_named
+from ganzoo.zoo.calls import call_target
 from ganzoo.zoo.registry import Registry
 
 SNAPSHOT_SCHEMA = 2
@@ -56,15 +58,16 @@ def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int]
 
     Raises:
         RunError: the objective penalises per-sample gradients and the critic still has batch norm.
+        BrokenPlugin: the variant's target breaks the contract.
     """
     variant = registry.variant(config.variant.name)
     objective = registry.objective(config.objective.name)
     variant_config = VariantConfig(settings=config.variant.settings, per_sample_critic=objective.per_sample_gradients)
-    gan = variant.load()(variant_config, shape, num_classes if variant.conditional else 0)
-    if not isinstance(gan, GAN):
-        raise RunError(
-            f"variant '{variant.name}' returned a {type(gan).__name__}, not a ganzoo.gan.GAN", "mend its target"
-        )
+    classes = num_classes if variant.conditional else 0
+    form = "(config, shape, num_classes)"
+    gan = check_built(
+        registry, variant, call_target(registry, "variants", variant, variant_config, shape, classes, form=form)
+    )
     if objective.per_sample_gradients:
         for name, module in gan.discriminator.named_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -74,34 +77,6 @@ def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int]
                     "build the critic without it when config.per_sample_critic is true, or use another objective",
                 )
     return dataclasses.replace(gan, batch_dependent=True) if variant.batch_dependent else gan
-
-
-@torch.no_grad()
-def check_gan(gan: GAN, name: str, shape: tuple[int, int, int], num_classes: int, conditional: bool) -> None:
-    """Run both networks once, on two zeros, in eval mode, which changes nothing in them.
-
-    Raises:
-        RunError: a network returns another shape than the contract says.
-    """
-    labels = torch.arange(2) % max(num_classes, 1) if conditional else None
-    modes = [(module, module.training) for net in (gan.generator, gan.discriminator) for module in net.modules()]
-    try:
-        images = gan.generator.eval()(torch.zeros(2, gan.z_dim), labels)
-        if images.shape != (2, *shape):
-            raise _contract(name, "generator", images, [2, *shape])
-        logits = gan.discriminator.eval()(torch.zeros(2, *shape), labels)
-        if logits.shape != (2,):
-            raise _contract(name, "discriminator", logits, [2])
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def _contract(name: str, network: str, found: Tensor, expected: list[int]) -> RunError:
-    return RunError(
-        f"the {network} of variant '{name}' returns {list(found.shape)} for a batch of 2, expected {expected}",
-        "mend it; the contract is in docs/plugins.md",
-    )
 
 
 def save_snapshot(
