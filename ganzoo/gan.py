@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -57,27 +58,43 @@ class Normal:
 
 @dataclass(frozen=True, kw_only=True)
 class Uniform:
-    """Each component ~ U(low, high), by the normal's distribution function."""
+    """Each component ~ U(low, high), by the normal's distribution function.
+
+    Raises:
+        ValueError: low is not below high, or one of them is not finite.
+    """
 
     low: float = -1.0
     high: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_range("Uniform", self.low, self.high)
+
     def __call__(self, normal: Tensor, /) -> Tensor:
-        return torch.lerp(torch.full_like(normal, self.low), torch.full_like(normal, self.high), _cdf(normal))
+        share = torch.special.ndtr(normal)
+        return torch.lerp(torch.full_like(normal, self.low), torch.full_like(normal, self.high), share)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TruncatedNormal:
-    """Each component ~ N(0, 1) given that it lies within [-limit, limit] (Brock et al. 2018, section 3.1)."""
+    """Each component ~ N(0, 1) given that it lies within [-limit, limit] (Brock et al. 2018, section 3.1).
+
+    Raises:
+        ValueError: limit is not above 0.
+    """
 
     limit: float = 2.0
 
+    def __post_init__(self) -> None:
+        if not self.limit > 0:
+            raise ValueError(f"TruncatedNormal.limit is {self.limit}: give a number above 0")
+
     def __call__(self, normal: Tensor, /) -> Tensor:
-        # In float64: the tails of the distribution function round to 1 in float32. MPS has none.
+        # P(|Z| < |z|) = P(|X| < |x|) P(|Z| < limit), where P(|Z| < a) = erf(a / sqrt(2)): odd in x, and exact near 0.
+        # In float64: in float32 it rounds to 1 from 5.4 on. MPS has none.
         exact = normal if normal.device.type == "mps" else normal.double()
-        edge = _cdf(exact.new_tensor(-self.limit))
-        within = torch.lerp(edge.expand_as(exact), (1 - edge).expand_as(exact), _cdf(exact))
-        return torch.special.ndtri(within).clamp(-self.limit, self.limit).to(normal.dtype)
+        share = torch.erf(exact / math.sqrt(2)) * math.erf(self.limit / math.sqrt(2))
+        return (torch.erfinv(share) * math.sqrt(2)).clamp(-self.limit, self.limit).to(normal.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +102,10 @@ class Codes:
     """Noise and structured codes (Chen et al. 2016, section 7): z is, one after the other, `noise` components
     ~ N(0, 1); for each of `categorical`, so many classes, a one-hot vector, all classes alike; `continuous` components
     ~ U(low, high). Codes are numbered from 1, the categorical ones first, as c_1, c_2, ... in the paper.
+
+    Raises:
+        ValueError: a count is negative, a categorical code has fewer than two classes, there is no component at all,
+            or low is not below high; and where it is called with noise of another width than `dim`.
     """
 
     noise: int
@@ -93,12 +114,26 @@ class Codes:
     low: float = -1.0
     high: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name in ("noise", "continuous"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"Codes.{name} is {getattr(self, name)}: give a number of components, from 0")
+        if not isinstance(self.categorical, tuple) or any(classes < 2 for classes in self.categorical):
+            raise ValueError(
+                f"Codes.categorical is {self.categorical}: give a tuple of numbers of classes, each from 2, as (10,)"
+            )
+        if self.dim == 0:
+            raise ValueError("Codes has no components: give noise, categorical or continuous")
+        _check_range("Codes", self.low, self.high)
+
     @property
     def dim(self) -> int:
         """Of z."""
         return self.noise + sum(self.categorical) + self.continuous
 
     def __call__(self, normal: Tensor, /) -> Tensor:
+        if normal.shape[1] != self.dim:
+            raise ValueError(f"Codes has {self.dim} components, not {normal.shape[1]}: give GAN z_dim={self.dim}")
         parts = [normal[:, : self.noise]]
         at = self.noise
         for classes in self.categorical:
@@ -117,8 +152,9 @@ class Codes:
         return noise, tuple(categorical), continuous
 
 
-def _cdf(normal: Tensor) -> Tensor:
-    return torch.special.ndtr(normal)
+def _check_range(owner: str, low: float, high: float) -> None:
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"{owner}.low is {low} and {owner}.high is {high}: give finite numbers, low below high")
 
 
 class Batch(Protocol):
@@ -129,16 +165,30 @@ class Batch(Protocol):
     precision; what they return here is float32.
     """
 
-    z: Tensor
-    """float32 `[N, z_dim]`, of the prior."""
-    labels: Tensor | None
-    """int64 `[N]`, of the real images and given to the fakes; None where the variant is unconditional."""
-    real: Tensor
-    """float32 `[N,C,H,W]` in [-1, 1], not augmented."""
-    network: nn.Module
-    """What the phase moves, for penalties on weights: G, D, or a list of networks."""
-    progress: Tensor
-    """float32 `[]` on the device, 0 at the start of the run, 1 at the end of its budget. See `Term.progress`."""
+    @property
+    def z(self) -> Tensor:
+        """float32 `[N, z_dim]`, of the prior."""
+        ...
+
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 `[N]`, of the real images and given to the fakes; None where the variant is unconditional."""
+        ...
+
+    @property
+    def real(self) -> Tensor:
+        """float32 `[N,C,H,W]` in [-1, 1], not augmented."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """What the phase moves, for penalties on weights: G, D, or a list of networks."""
+        ...
+
+    @property
+    def progress(self) -> Tensor:
+        """float32 `[]` on the device, 0 at the start of the run, 1 at the end of its budget. See `Term.progress`."""
+        ...
 
     @property
     def fake(self) -> Tensor:
@@ -170,10 +220,13 @@ class Batch(Protocol):
         """The GAN's further networks, by name."""
         ...
 
-    def judge(self, images: Tensor, *more: Tensor, labels: Tensor | None = None) -> Mapping[str, Tensor]:
+    def judge(
+        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool = True
+    ) -> Mapping[str, Tensor]:
         """One more pass of D, behind the augmentations: `images` `[M,C,H,W]` -> "logits" `[M]`, and its other outputs.
 
-        `labels`: int64 `[M]`; None: the batch's first M. `more`: what D takes after (x, labels).
+        `labels`: int64 `[M]`; None: the batch's first M. `more`: what D takes after (x, labels). `augmented`: False
+        shows D the images as they are.
         """
         ...
 

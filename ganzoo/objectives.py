@@ -1,8 +1,8 @@
 """The losses: what discriminator and generator minimise, per sample, on logits.
 
 Every loss here works in float32 whatever the precision of the logits, stays finite for logits of any size a network
-produces, never mixes samples and never waits for the device. In the equations x is real, z is noise, D(x) a
-probability, C(x) = logit D(x) the network's output (the critic), and every expression is to be minimised.
+produces and never waits for the device; none but `relativistic_average` mixes samples. In the equations x is real, z is
+noise, D(x) a probability, C(x) = logit D(x) the network's output (the critic), and every expression is to be minimised.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def hinge(config: Mapping[str, Value]) -> Losses:
 
 
 def wasserstein(config: Mapping[str, Value]) -> Losses:
-    """Arjovsky et al. 2017, algorithm 1. Setting `clip`: the bound on the critic's parameters."""
-    return Losses(d_loss=_critic_difference, g_loss=_minus_critic, weight_clip=cast(float, config["clip"]))
+    """Arjovsky et al. 2017, algorithm 1. Setting `clip`: the bound on the critic's parameters, None for none."""
+    return Losses(d_loss=_critic_difference, g_loss=_minus_critic, weight_clip=cast(float | None, config["clip"]))
 
 
 def wgan_gp(config: Mapping[str, Value]) -> Losses:
@@ -101,6 +101,77 @@ def wgan_gp(config: Mapping[str, Value]) -> Losses:
     return Losses(d_loss=_critic_difference, g_loss=_minus_critic, penalty=penalty)
 
 
+def relativistic_average(config: Mapping[str, Value]) -> Losses:
+    """Jolicoeur-Martineau 2018, section 4, the relativistic average standard GAN (RaSGAN), in which G is given D's
+    task with real and generated images exchanged: it does not saturate. The one objective here whose losses depend on
+    the whole batch, through the mean of the other side's logits.
+    """
+
+    # D:  -log D~(x) - log(1 - D~(G(z))),  D~(x) = sigmoid(C(x) - E C(G(z))),  D~(G(z)) = sigmoid(C(G(z)) - E C(x))
+    def d_loss(real: Tensor, fake: Tensor) -> Tensor:
+        real, fake = real.float(), fake.float()
+        return F.softplus(fake.mean() - real) + F.softplus(fake - real.mean())
+
+    # G:  -log D~(G(z)) - log(1 - D~(x))
+    def g_loss(fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return d_loss(fake, _given(real))
+
+    return Losses(d_loss=d_loss, g_loss=g_loss, g_uses_real=True)
+
+
+def relativistic_pairing(config: Mapping[str, Value]) -> Losses:
+    """Each generated image is compared with one real image: Jolicoeur-Martineau 2018, section 4 (RSGAN), called
+    RpGAN in Huang et al. 2025, section 2, with f(t) = -softplus(-t). The latter adds the regularizers r1 and r2.
+    """
+
+    # D:  -log sigmoid(C(x) - C(G(z))) = softplus(C(G(z)) - C(x))
+    def d_loss(real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(fake.float() - real.float())
+
+    # G:  -log sigmoid(C(G(z)) - C(x))
+    def g_loss(fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return d_loss(fake, _given(real))
+
+    return Losses(d_loss=d_loss, g_loss=g_loss, g_uses_real=True)
+
+
+class Balance(nn.Module):
+    """BEGAN's k, the weight of generated images in D's loss: a buffer, float32 `[]` in [0, 1], 0 at first."""
+
+    k: Tensor
+
+    def __init__(self, gamma: float, speed: float) -> None:
+        super().__init__()
+        self.gamma, self.speed = gamma, speed
+        self.register_buffer("k", torch.zeros(()))
+
+    @torch.no_grad()
+    def move(self, real: Tensor, fake: Tensor) -> None:
+        """`real`, `fake`: the energies L of a batch, float32 `[N]`."""
+        # k <- k + lambda (gamma L(x) - L(G(z))), kept in [0, 1]
+        self.k.add_(self.gamma * real.mean() - fake.mean(), alpha=self.speed).clamp_(0, 1)
+
+
+def began(config: Mapping[str, Value]) -> Losses:
+    """Berthelot et al. 2017, section 3.4, for a D whose logit is minus an energy L >= 0, its reconstruction's error.
+
+    Settings `gamma`, the diversity ratio E L(G(z)) / E L(x) that k keeps, and `speed` (lambda_k). k is moved after
+    each loss of D, by that loss's own batch.
+    """
+    balance = Balance(cast(float, config["gamma"]), cast(float, config["speed"]))
+
+    # D:  L(x) - k L(G(z)),  L = -C
+    def d_loss(real: Tensor, fake: Tensor) -> Tensor:
+        real, fake = -real.float(), -fake.float()
+        # A copy, since the gradient still needs it when k has been moved.
+        loss = real - balance.k.clone() * fake
+        balance.move(real, fake)
+        return loss
+
+    # G:  L(G(z)) = -C(G(z))
+    return Losses(d_loss=d_loss, g_loss=_minus_critic, memory=balance)
+
+
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, target: float = 1.0) -> Tensor:
     """Squared distance of the critic's gradient norm to `target`, between real and generated images, unweighted.
 
@@ -109,17 +180,35 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     (double backward). Draws one random number per sample from the global generator of the images' device. Gulrajani
     et al. 2017, equation 3.
     """
-    # In float32 even where the caller is under autocast: squared gradients underflow and overflow in half precision.
+    with torch.autocast(device_type=real.device.type, enabled=False):
+        # (||grad C(x^)||_2 - k)^2
+        return (gradient_norm(critic, between(real, fake)) - target).square()
+
+
+def between(real: Tensor, fake: Tensor) -> Tensor:
+    """Images on the lines between real and generated ones, `[N, ...]` each -> float32, detached, with one random number
+    per sample from the global generator of the images' device. Gulrajani et al. 2017, algorithm 1, line 6.
+    """
     with torch.autocast(device_type=real.device.type, enabled=False):
         real, fake = real.detach().float(), fake.detach().float()
         # x^ = e x + (1 - e) G(z),  e ~ U[0, 1] per sample
         mix = torch.rand([real.shape[0]] + [1] * (real.ndim - 1), device=real.device)
-        x = torch.lerp(fake, real, mix).requires_grad_()
+        return torch.lerp(fake, real, mix)
+
+
+def gradient_norm(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """||grad C(x)||_2 at each of `images` `[N, ...]` -> float32 `[N]`; conditions as for `gradient_penalty`."""
+    return (squared_gradient(critic, images) + NORM_EPS).sqrt()
+
+
+def squared_gradient(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """||grad C(x)||_2^2 at each of `images` `[N, ...]` -> float32 `[N]`; conditions as for `gradient_penalty`."""
+    # In float32 even where the caller is under autocast: squared gradients underflow and overflow in half precision.
+    with torch.autocast(device_type=images.device.type, enabled=False):
+        x = images.detach().float().requires_grad_()
         # Summing gives each sample's own gradient, because no logit depends on another sample's image.
         (gradient,) = torch.autograd.grad(critic(x).float().sum(), x, create_graph=True)
-        # (||grad C(x^)||_2 - k)^2
-        norm = (gradient.square().flatten(1).sum(1) + NORM_EPS).sqrt()
-        return (norm - target).square()
+        return gradient.square().flatten(1).sum(1)
 
 
 def _cross_entropy(real_label: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -140,3 +229,13 @@ def _critic_difference(real: Tensor, fake: Tensor) -> Tensor:
 def _minus_critic(fake: Tensor, real: Tensor | None = None) -> Tensor:
     # G:  -C(G(z))
     return -fake.float()
+
+
+def _given(real: Tensor | None) -> Tensor:
+    """
+    Raises:
+        ValueError: G's loss was called without the logits of real images, though it `g_uses_real`.
+    """
+    if real is None:
+        raise ValueError("a relativistic loss of G needs the logits of real images")
+    return real

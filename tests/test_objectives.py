@@ -30,8 +30,11 @@ def column(*values: float) -> Tensor:
     return torch.tensor(values)
 
 
-def test_the_six_objectives_are_registered_under_these_names() -> None:
-    assert NAMES == ["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "wgan-gp"]
+def test_the_objectives_are_registered_under_these_names() -> None:
+    assert NAMES == [
+        "minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "wgan-gp", "relativistic-average",
+        "relativistic-pairing", "began",
+    ]  # fmt: skip
     assert all(spec.paper and spec.summary for spec in OBJECTIVES)
 
 
@@ -103,12 +106,12 @@ def test_a_confidently_wrong_discriminator_pays_its_logit() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_losses_do_not_mix_samples(name: str) -> None:
+def test_only_relativistic_average_mixes_samples(name: str) -> None:
     objective = losses(name)
     real, fake = torch.randn(4, requires_grad=True), torch.randn(4, requires_grad=True)
-    for loss in (objective.d_loss(real, fake), objective.g_loss(fake, None)):
+    for loss in (objective.d_loss(real, fake), objective.g_loss(fake, real)):
         (gradient,) = torch.autograd.grad(loss[1], fake)
-        assert gradient[[0, 2, 3]].eq(0).all()
+        assert gradient[[0, 2, 3]].eq(0).all() == (name != "relativistic-average")
 
 
 def test_only_the_minimax_generator_saturates_where_the_discriminator_is_sure() -> None:
@@ -222,6 +225,7 @@ def test_losses_never_wait_for_the_device(name: str) -> None:
         loss = objective.d_loss(linear_critic(weight)(images), linear_critic(weight)(-images))
         if objective.penalty is not None:
             loss = loss + objective.penalty(linear_critic(weight), images, -images)
-        (loss + objective.g_loss(linear_critic(weight)(images), None)).mean().backward()
+        g_loss = objective.g_loss(linear_critic(weight)(images), linear_critic(weight)(-images))
+        (loss + g_loss).mean().backward()
     with NoSync(), pytest.raises(AssertionError, match="waits"):
         weight.sum().item()

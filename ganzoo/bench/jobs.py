@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.config.layers import specs_of
 from ganzoo.config.run_config import RunConfig
 from ganzoo.errors import FitError
 from ganzoo.zoo.registry import Registry
@@ -16,6 +17,16 @@ from ganzoo.zoo.source import source_sha256
 
 if TYPE_CHECKING:
     pass
+
+
+def _beside_the_variant(registry: Registry, config: RunConfig) -> str:
+    """ "+hinge+r1+diffaug": what is not the variant's own choice."""
+    spec = registry.variant(config.variant.name)
+    names = [] if config.objective.name == spec.objective else [config.objective.name]
+    for chosen, own in ((config.regularizers, spec.regularizers), (config.augmentations, spec.augmentations)):
+        if [choice.name for choice in chosen] != sorted(own):
+            names += [choice.name for choice in chosen] or ["plain"]
+    return "".join(f"+{name}" for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +81,10 @@ def plan_jobs(
     for index in range(seeds):
         for config in configs:
             seeded = replace(config, seed=config.seed + index)
-            variant, objective = registry.variant(seeded.variant.name), registry.objective(seeded.objective.name)
-            text = json.dumps(seeded.identity(), sort_keys=True) + source_sha256(variant, objective) + data
+            sources = source_sha256(*specs_of(registry, seeded))
+            text = json.dumps(seeded.identity(), sort_keys=True) + sources + data
             digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-            option = "" if seeded.objective.name == variant.objective else f"+{seeded.objective.name}"
+            option = _beside_the_variant(registry, seeded)
             name = f"{seeded.variant.name}{option}-s{seeded.seed}-{digest}"
             jobs.append(
                 Job(

@@ -20,7 +20,7 @@ from ganzoo.errors import RunError
 from ganzoo.files.reading import RECORD_BYTES, Unreadable, read_named
 from ganzoo.runs.environment import describe_environment
 from ganzoo.runs.records import Speed, read_record
-from ganzoo.runs.snapshots import build_gan
+from ganzoo.runs.snapshots import build_extras, build_gan
 from ganzoo.scoring.generation import generate
 from ganzoo.scoring.scorer import load_images
 from ganzoo.zoo.registry import Registry
@@ -118,6 +118,7 @@ class _Timed:
         self._step = Step(
             gan=self._gan,
             losses=registry.objective(config.objective.name).load()(config.objective.settings),
+            extras=build_extras(registry, config, images.shape),
             sampler=make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed),
             config=config.train,
             num_classes=images.num_classes if conditional else 0,
@@ -160,6 +161,7 @@ class _Timed:
             seed=0,
             batch_size=size,
             device=self._device,
+            prior=self._gan.prior,
         ):
             pass
         synchronize(self._device)  # deliberate: this is a timing

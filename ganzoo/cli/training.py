@@ -155,7 +155,7 @@ def bench(
     from ganzoo.bench.executors import kill_workers, run_jobs
     from ganzoo.bench.jobs import choose_configs, plan_jobs
     from ganzoo.cli.display import TrainingDisplay, print_tables
-    from ganzoo.config.layers import check_fit
+    from ganzoo.config.fit import check_fit
     from ganzoo.engine.device import resolve_device
     from ganzoo.leaderboard.render import to_json
     from ganzoo.leaderboard.table import make_tables

@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ganzoo.cli.options import json_option, load_registry, plugin_option, print_json, with_options
+
+if TYPE_CHECKING:
+    from ganzoo.zoo.registry import Registry
 
 
 @click.command("list")
@@ -44,18 +48,21 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
     metavar="DIR",
     help="Where to look for runs of a PROTOCOL.",
 )
+@click.option(
+    "--dataset", default="digits", show_default=True, metavar="NAME[:PATH]", help="Say a variant's recipe there."
+)
 @with_options(plugin_option, json_option)
-def show(name: str, runs: Path, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
     the id of a PROTOCOL, as leaderboards print it, stands for.
     """
-    from ganzoo.config.layers import dataset_settings
+    from ganzoo.config.layers import settings_of_spec
     from ganzoo.config.presets import PRESETS
     from ganzoo.config.run_config import Eval, Train
     from ganzoo.config.settings import settings_of
     from ganzoo.scoring.protocol import looks_like_id
     from ganzoo.zoo.describe import facts, setting_json, spec_json, text
-    from ganzoo.zoo.specs import Dataset, Setting
+    from ganzoo.zoo.specs import Setting
 
     def table(section: str, settings: Sequence[Setting]) -> None:
         for setting in settings:
@@ -75,10 +82,13 @@ def show(name: str, runs: Path, plugin_files: tuple[Path, ...], as_json: bool) -
         click.echo(f"{name}: preset; {PRESETS[name].summary}")
         for key, value in PRESETS[name].values.items():
             click.echo(f"  {key}={text(value)}")
-        preset = PRESETS[name]
-        for kind, names in (("variant", preset.by_variant), ("objective", preset.by_objective)):
-            for one, values in names.items():
-                click.echo(f"  {kind} {one}: {', '.join(f'{key}={text(value)}' for key, value in values.items())}")
+        registry = load_registry(plugin_files)
+        for kind in ("variants", "objectives"):
+            for spec in registry.all(kind):
+                values = getattr(spec, "presets", {}).get(name, {})
+                if values:
+                    told = ", ".join(f"{key}={text(value)}" for key, value in values.items())
+                    click.echo(f"  {kind[:-1]} {spec.name}: {told}")
         return
     if looks_like_id(name):
         _show_protocol(name, runs, as_json)
@@ -96,7 +106,31 @@ def show(name: str, runs: Path, plugin_files: tuple[Path, ...], as_json: bool) -
         for key, value in facts(spec).items():
             click.echo(f"  {key}: {value}")
         section = {"features": "features", "metrics": f"metrics.{spec.name}"}.get(kind, kind[:-1])
-        table(section, dataset_settings(spec) if isinstance(spec, Dataset) else spec.settings)
+        table(section, settings_of_spec(spec))
+        if kind == "variants":
+            _show_recipe(registry, spec.name, dataset)
+
+
+def _show_recipe(registry: Registry, variant: str, dataset: str) -> None:
+    """What a run on a dataset would be trained with, all layers counted."""
+    from ganzoo.config.layers import build_config
+    from ganzoo.config.run_config import Train
+    from ganzoo.config.settings import settings_of
+    from ganzoo.errors import FitError
+    from ganzoo.zoo.describe import text
+
+    try:
+        config = build_config(registry, variant=variant, dataset=dataset)
+    except FitError as error:
+        click.echo(f"  on {dataset}: {error.cause}")
+        return
+    values = {f"variant.{key}": value for key, value in config.variant.settings.items()}
+    values |= {
+        f"train.{setting.name}": getattr(config.train, setting.name)
+        for setting in settings_of(Train)
+        if getattr(config.train, setting.name) != setting.default or setting.name in ("g_lr", "d_lr", "batch_size")
+    }
+    click.echo(f"  on {dataset}: {', '.join(f'{key}={text(value)}' for key, value in values.items())}")
 
 
 def _show_protocol(name: str, runs: Path, as_json: bool) -> None:

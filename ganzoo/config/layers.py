@@ -1,6 +1,7 @@
 """From layers of text to one complete config.
 
-Layers, later ones win: defaults < the variant's paper < the objective's paper < preset < TOML or JSON file < `--set`.
+Layers, later ones win: defaults < preset < the variant's paper < the objective's paper < what their authors chose for
+the preset < TOML or JSON file < `--set`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ganzoo.config.fit import check_fit
+from ganzoo.config.places import check_no_path, dataset_path
 from ganzoo.config.presets import PRESETS
-from ganzoo.config.run_config import ENGINES, PRECISIONS, SCHEMA, Choice, Eval, RunConfig, Train, score_interval
+from ganzoo.config.run_config import ENGINES, PRECISIONS, SCHEMA, Choice, Eval, RunConfig, Train, moves, score_interval
 from ganzoo.config.settings import check, resolve, settings_of
 from ganzoo.config.target import parse_target
-from ganzoo.errors import FitError, SettingError, UnknownName, UserError
+from ganzoo.errors import SettingError, UnknownName, UserError
 from ganzoo.files.reading import RECORD_BYTES, Unreadable, decode_json, decode_toml, read_named
 from ganzoo.files.text import clean
 from ganzoo.zoo.registry import Registry
-from ganzoo.zoo.specs import Dataset, Objective, Setting, Spec, Variant
+from ganzoo.zoo.specs import Dataset, Regularizer, Setting, Spec, Value
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -46,8 +49,18 @@ def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
     return build_config(registry, document={key: value for key, value in document.items() if key != "schema"})
 
 
-_SECTIONS = ("variant", "objective", "dataset", "features", "train", "eval", "metrics")
-_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init")
+_SECTIONS = (
+    "variant",
+    "objective",
+    "dataset",
+    "features",
+    "train",
+    "eval",
+    "metrics",
+    "regularizer",
+    "augmentation",
+)
+_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init", "regularizers", "augmentations")
 
 _GENERIC_DATASET = (
     Setting(
@@ -84,6 +97,8 @@ def build_config(
     dataset: str | None = None,
     objective: str | None = None,
     features: str | None = None,
+    regularize: str | None = None,
+    augment: str | None = None,
     preset: str | None = None,
     document: Mapping[str, Any] | None = None,
     sets: Sequence[str] = (),
@@ -91,7 +106,8 @@ def build_config(
 ) -> RunConfig:
     """All layers into one complete config.
 
-    `dataset` may be "NAME" or, where the dataset takes a path, "NAME:PATH". `sets` are "section.key=value" or
+    `dataset` may be "NAME" or, where the dataset takes a path, "NAME:PATH". `regularize` and `augment` are names,
+    comma separated, or "none"; None: the document's, or the variant's own. `sets` are "section.key=value" or
     "section.NAME.key=value", which counts only where NAME is the one in use. `overrides` are the command line's own
     options, such as {"train.kimg": 10}; they win over everything.
 
@@ -108,7 +124,7 @@ def build_config(
     dataset_text = dataset or _name(document, "dataset") or "digits"
     dataset_name, _, path = dataset_text.partition(":")
     if not registry.has("dataset", dataset_name):
-        _check_no_path(dataset_text)
+        check_no_path(dataset_text)
         dataset_name = clean(dataset_name, 200)
     dataset_spec = registry.dataset(dataset_name)
     if path and not dataset_spec.takes_path:
@@ -132,7 +148,9 @@ def build_config(
         "features": features_spec.settings,
         "train": settings_of(Train),
         "eval": settings_of(Eval),
-        "metrics": _metric_settings(registry),
+        "metrics": _settings_of_kind(registry, "metrics"),
+        "regularizer": _settings_of_kind(registry, "regularizers"),
+        "augmentation": _settings_of_kind(registry, "augmentations"),
     }
     given: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     top: dict[str, Any] = {}
@@ -158,12 +176,18 @@ def build_config(
             return
         given[section][rest] = value
 
-    for kind, spec in (("variants", variant_spec), ("objectives", objective_spec)):
-        with registry.blamed(kind, spec, "defaults"):
-            for key, value in spec.defaults.items():
-                put(key, value)
-    for key, value in PRESETS[preset].layer(variant_spec.name, objective_spec.name).items():
+    for key, value in PRESETS[preset].values.items():
         put(key, value, lenient=True)
+    recipes = (("variants", variant_spec), ("objectives", objective_spec))
+    papers = [(kind, spec, "defaults", spec.defaults) for kind, spec in recipes]
+    authors = [(kind, spec, "presets", spec.presets.get(preset, {})) for kind, spec in recipes]
+    for kind, spec, field, layer in (*papers, *authors):
+        with registry.blamed(kind, spec, field):
+            for key, value in layer.items():
+                put(key, value)
+                section, _, rest = key.partition(".")
+                if rest in given.get(section, {}):  # refused here, where it is known whose it is
+                    resolve(known[section], {rest: value}, section)
     for key, value in (*_document_pairs(document, specs), *pairs, *(overrides or {}).items()):
         put(key, value)
 
@@ -171,8 +195,15 @@ def build_config(
         path = str(path or given["dataset"].get("path", ""))
         if not path:
             raise UserError(f"dataset '{dataset_name}' needs a path", f"say --dataset {dataset_name}:PATH")
-        given["dataset"]["path"] = _dataset_path(path)
+        given["dataset"]["path"] = dataset_path(path)
     values = {section: resolve(known[section], given[section], section) for section in _SECTIONS}
+    chosen = {
+        kind: _chosen(registry, kind, named if named is not None else top.get(kind, own), values[kind[:-1]])
+        for kind, named, own in (
+            ("regularizers", regularize, variant_spec.regularizers),
+            ("augmentations", augment, variant_spec.augmentations),
+        )
+    }
     train = Train(**values["train"])  # type: ignore[arg-type]
     if train.kimg is None and train.minutes is None:
         raise SettingError("the run has no end: train.kimg and train.minutes are both none", "set one of them")
@@ -184,8 +215,21 @@ def build_config(
         train=train,
         eval=Eval(**values["eval"]),  # type: ignore[arg-type]
         metrics={},
+        regularizers=chosen["regularizers"],
+        augmentations=chosen["augmentations"],
         **_top_values(top),
     )
+    regularizers = [registry.regularizer(choice.name) for choice in config.regularizers]
+    config = dataclasses.replace(
+        config,
+        fixed_length=moves(train)
+        or (variant_spec.progress or objective_spec.progress or any(spec.progress for spec in regularizers)),
+    )
+    if config.fixed_length and (train.kimg is None or train.minutes is not None):
+        raise SettingError(
+            "learning rates or losses go by how far the run has come, which minutes cannot say exactly",
+            "give its length as --kimg alone",
+        )
     if not config.metric_names:
         names = ", ".join(spec.name for spec in registry.all("metrics"))
         raise SettingError("eval.metrics is empty", f"name at least one of: {names}")
@@ -204,8 +248,27 @@ def build_config(
         registry.callback(name)
     size = config.dataset.settings["size"] or dataset_spec.size
     classes = dataset_spec.num_classes if dataset_spec.labelled else (0 if dataset_spec.labelled is False else None)
-    check_fit(variant_spec, objective_spec, dataset_spec.name, size if isinstance(size, int) else None, None, classes)
+    check_fit(
+        variant_spec,
+        objective_spec,
+        dataset_spec.name,
+        size if isinstance(size, int) else None,
+        None,
+        classes,
+        regularizers,
+        [choice.name for choice in config.augmentations],
+    )
     return config
+
+
+def specs_of(registry: Registry, config: RunConfig) -> list[Spec]:
+    """Whose code a run trains with: variant, objective, regularizers, augmentations."""
+    return [
+        registry.variant(config.variant.name),
+        registry.objective(config.objective.name),
+        *(registry.regularizer(choice.name) for choice in config.regularizers),
+        *(registry.augmentation(choice.name) for choice in config.augmentations),
+    ]
 
 
 def scores_of(registry: Registry, config: RunConfig) -> dict[str, bool]:
@@ -215,86 +278,57 @@ def scores_of(registry: Registry, config: RunConfig) -> dict[str, bool]:
     }
 
 
-def _metric_settings(registry: Registry) -> tuple[Setting, ...]:
-    """The settings of every metric, as "NAME.SETTING"."""
+def _settings_of_kind(registry: Registry, kind: str) -> tuple[Setting, ...]:
+    """The settings of everything of a kind, as "NAME.SETTING"."""
     return tuple(
         dataclasses.replace(setting, name=f"{spec.name}.{setting.name}")
-        for spec in registry.all("metrics")
-        for setting in spec.settings
+        for spec in registry.all(kind)
+        for setting in settings_of_spec(spec)
     )
 
 
-_LABELS = {
-    "folder": "put the images into two or more class folders, side by side, and leave dataset.labels at true",
-    "npz": "add an array 'labels' of class numbers to the file, of two or more classes",
-}
-_OTHER_LABELS = "a dataset with labels, see `ganzoo list datasets`"
+def settings_of_spec(spec: Spec) -> tuple[Setting, ...]:
+    """The spec's own, and those that all of its kind have."""
+    if isinstance(spec, Dataset):
+        return dataset_settings(spec)
+    if not isinstance(spec, Regularizer):
+        return spec.settings
+    return (
+        Setting(name="weight", default=float(spec.weight), minimum=0.0, doc="factor of the loss"),
+        Setting(
+            name="every",
+            default=spec.every,
+            minimum=1,
+            maximum=1024,
+            doc="part of each every-th update alone, and then times this number (lazy regularisation)",
+        ),
+        *spec.settings,
+    )
 
 
-def check_fit(
-    variant: Variant,
-    objective: Objective,
-    dataset: str,
-    size: int | None,
-    channels: int | None,
-    num_classes: int | None,
-) -> None:
-    """Whether the parts can work together. None: not known yet, so not checked.
-
-    Raises:
-        FitError: a conditional variant on unlabelled data, a size or channel count the variant cannot make, or a
-            gradient penalty on a critic that cannot do without batch norm.
-    """
-    if variant.conditional and num_classes == 0:
-        raise FitError(
-            f"variant '{variant.name}' is conditional, but dataset '{dataset}' has no labels",
-            f"use an unconditional variant, or {_LABELS.get(dataset.partition(':')[0], _OTHER_LABELS)}",
-        )
-    if size is not None and variant.sizes is not None and size not in variant.sizes:
-        sizes = ", ".join(map(str, variant.sizes))
-        raise FitError(f"variant '{variant.name}' cannot make {size}x{size} images", f"use --size with one of {sizes}")
-    if channels is not None and channels not in variant.channels:
-        raise FitError(
-            f"variant '{variant.name}' cannot make images of {channels} channels", "use --set dataset.color=gray or rgb"
-        )
-    if objective.per_sample_gradients and not variant.per_sample_critic:
-        raise FitError(
-            f"objective '{objective.name}' penalises per-sample gradients, which the batch norm in the critic of "
-            f"'{variant.name}' rules out",
-            "use an objective without gradient penalty, such as hinge",
-        )
-
-
-def _check_no_path(text: str) -> None:
-    """Raise UserError if what was given as the name of a dataset is a path."""
-    shown = clean(text, 200)
-    like_a_path = "/" in text or "\\" in text or text.startswith((".", "~")) or text.lower().endswith(".npz")
-    try:
-        exists = Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # no path at all
-        exists = False
-    if like_a_path or exists:
-        kind = "npz" if text.lower().endswith(".npz") else "folder"
-        raise UserError(f"unknown dataset '{shown}'", f"for images of your own say --dataset {kind}:{shown}")
-
-
-def _dataset_path(text: str) -> str:
-    """The path from the root, without links.
+def _chosen(registry: Registry, kind: str, named: Any, values: Mapping[str, Value]) -> tuple[Choice, ...]:
+    """The named regularizers or augmentations in order, with their settings out of `values`.
 
     Raises:
-        UserError: a text that no path can be, or that a configuration file cannot hold.
+        SettingError: no list of names, or one of them twice.
+        UnknownName: nothing is called so.
     """
-    cure = "rename it, or give a link to it that has a plain name"
-    try:
-        path = str(Path(text).expanduser().resolve())
-        path.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"the path {clean(text, 200)} is not valid UTF-8", cure) from None
-    except ValueError:
-        raise UserError(f"the path {clean(text, 200)} holds a NUL", "give the path of the images") from None
-    except (OSError, RuntimeError) as error:  # links in a circle; no such user
-        raise UserError(f"{clean(text, 200)}: {clean(str(error), 200)}", "give the path of the images") from None
-    return path
+    if isinstance(named, str):
+        named = [] if named.strip().lower() in ("", "none") else [name.strip() for name in named.split(",")]
+    if isinstance(named, Mapping):
+        named = list(named)
+    if not isinstance(named, (list, tuple)) or not all(isinstance(name, str) for name in named):
+        raise SettingError(f"{kind} is {named!r}, not a list of names", f'write {kind} = ["NAME", ...]')
+    twice = next((name for name in named if list(named).count(name) > 1), None)
+    if twice is not None:
+        raise SettingError(f"'{twice}' is named twice in {kind}", "name it once")
+    choices = []
+    for name in sorted(named):
+        registry.find_spec(kind[:-1], name)
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+        choices.append(Choice(name=name, settings=own))
+    return tuple(choices)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -310,6 +344,13 @@ def _document_pairs(document: Mapping[str, Any], specs: Mapping[str, Spec]) -> I
     ... than the one in use, become `section.NAME.key`, which counts only where NAME is in use.
     """
     for section, table in document.items():
+        if section in ("regularizers", "augmentations"):
+            yield section, table
+            for name, settings in table.items() if isinstance(table, Mapping) else ():
+                if not isinstance(settings, Mapping):
+                    raise SettingError(f"{section}.{name} is {settings!r}, no table", f"write [{section}.{name}]")
+                yield from ((f"{section[:-1]}.{name}.{key}", value) for key, value in settings.items())
+            continue
         if not isinstance(table, Mapping):
             if section not in specs:
                 yield section, table
@@ -325,7 +366,7 @@ def _document_pairs(document: Mapping[str, Any], specs: Mapping[str, Spec]) -> I
 
 def _check_named(section: str, owner: Spec, name: str, value: Any, key: str) -> None:
     """`variant.dcgan.channels=8` while another variant is in use: still has to be right."""
-    settings = dataset_settings(owner) if isinstance(owner, Dataset) else owner.settings
+    settings = settings_of_spec(owner)
     for setting in settings:
         if setting.name == name:
             check(setting, value, key)

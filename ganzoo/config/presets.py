@@ -1,12 +1,13 @@
-"""Named bundles of settings, between the papers' recipes and the user's file.
+"""Named bundles of settings: how long and how large, for what kind of machine and data.
 
-A key whose setting the chosen variant does not have is passed over, so one preset fits the whole zoo.
+They stand below what a variant's or an objective's paper states. What authors chose for a preset is in their specs, see
+`Variant.presets`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ganzoo.zoo.specs import Value
 
@@ -15,12 +16,6 @@ from ganzoo.zoo.specs import Value
 class Preset:
     summary: str
     values: Mapping[str, Value]  # setting -> value, as `--set` takes them
-    by_variant: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)  # win over `values`
-    by_objective: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)  # win over `by_variant`
-
-    def layer(self, variant: str, objective: str) -> dict[str, Value]:
-        """What the preset sets for a run of this variant with this objective."""
-        return {**self.values, **self.by_variant.get(variant, {}), **self.by_objective.get(objective, {})}
 
 
 PRESETS: dict[str, Preset] = {
@@ -34,15 +29,5 @@ PRESETS: dict[str, Preset] = {
             "train.d_lr": 5e-4,
             "eval.num_images": 2000,
         },
-        by_variant={
-            "gan": {"variant.width": 128},
-            "cgan": {"variant.width": 128},
-            "dcgan": {"variant.channels": 16},
-            "cdcgan": {"variant.channels": 16},
-            "upsample-dcgan": {"variant.channels": 32, "train.g_lr": 1e-3, "train.d_lr": 1e-3},
-            "wgan-gp": {"variant.channels": 16},
-        },
-        # Five critic steps leave the generator too few of its own in so short a run.
-        by_objective={"wgan-gp": {"train.d_steps": 2, "train.g_lr": 1e-3, "train.d_lr": 1e-3}},
     ),
 }

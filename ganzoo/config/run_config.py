@@ -18,6 +18,7 @@ SCHEMA = 1
 
 PRECISIONS = ("auto", "fp32", "bf16")
 ENGINES = ("fast", "plain")
+SCHEDULES = ("constant", "linear", "cosine")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +45,31 @@ class Train:
     )
     batch_size: int = knob(64, "real images per step", minimum=2)
     d_steps: int = knob(1, "discriminator steps per generator step, each with a fresh batch", minimum=1)
-    optimizer: str = knob("adam", "adam or rmsprop, for both networks", choices=("adam", "rmsprop"))
+    optimizer: str = knob(
+        "adam", "adam, adamw, rmsprop or sgd, for all networks", choices=("adam", "adamw", "rmsprop", "sgd")
+    )
     g_lr: float = knob(2e-4, "learning rate of G", minimum=0.0)
     d_lr: float = knob(2e-4, "learning rate of D", minimum=0.0)
     beta1: float = knob(0.5, "Adam's first moment decay", minimum=0.0, maximum=0.9999)
     beta2: float = knob(0.999, "Adam's second moment decay (RMSprop's alpha)", minimum=0.0, maximum=0.999999)
+    eps: float = knob(1e-8, "added to the root of the second moment (Adam, RMSprop)", minimum=1e-16)
+    momentum: float = knob(0.0, "momentum of SGD and RMSprop", minimum=0.0, maximum=0.9999)
+    weight_decay: float = knob(0.0, "weight decay: decoupled in AdamW, else added to the gradient", minimum=0.0)
+    schedule: str = knob(
+        "constant", "learning rates over the run: constant, linear (to 0) or cosine (to 0)", choices=SCHEDULES
+    )
+    g_schedule: str | None = knob(None, "G's schedule; none: train.schedule", type=str, choices=(*SCHEDULES, None))
+    d_schedule: str | None = knob(None, "D's schedule; none: train.schedule", type=str, choices=(*SCHEDULES, None))
+    decay_from: float = knob(
+        0.0, "share of the budget after which a linear or cosine schedule begins to fall", minimum=0.0, maximum=1.0
+    )
+    warmup_kimg: float = knob(0.0, "kimg over which learning rates rise from 0; 0: none", minimum=0.0)
+    augment_in: str = knob(
+        "all",
+        "where D sees augmented images: all (every call), or terms (only where a regularizer asks for it, as in the "
+        "papers on consistency regularisation)",
+        choices=("all", "terms"),
+    )
     ema_kimg: float = knob(10.0, "half-life of the averaged G in kimg; 0: score the raw G", minimum=0.0)
     ema_rampup: float = knob(
         0.05, "the half-life is at most this share of the images seen so far", minimum=0.0, maximum=1.0
@@ -97,12 +118,16 @@ class RunConfig:
     train: Train
     eval: Eval
     metrics: Mapping[str, Value]  # "NAME.SETTING" of the metrics in eval.metrics
+    regularizers: tuple[Choice, ...] = ()  # in order of their names, each once
+    augmentations: tuple[Choice, ...] = ()  # likewise, which is the order in which they are applied
     seed: int = 0
     precision: str = "auto"  # of PRECISIONS; env.json says what auto became
     engine: str = "fast"  # "plain": eager, torch's own convolutions and layout; what the fast paths are tested against
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
     callbacks: tuple[str, ...] = ()
     init: str | None = None  # run directory or snapshot whose weights training starts from; None: fresh ones
+    # Whether something goes by how far the run has come: then its length is part of what it is. Known from the rest.
+    fixed_length: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, and accepted by `--config`."""
@@ -114,6 +139,11 @@ class RunConfig:
         return {
             "schema": SCHEMA,
             **choices,
+            **{
+                kind: {choice.name: dict(choice.settings) for choice in chosen}
+                for kind, chosen in (("regularizers", self.regularizers), ("augmentations", self.augmentations))
+                if chosen
+            },
             "train": dataclasses.asdict(self.train),
             "eval": dataclasses.asdict(self.eval),
             "metrics": dict(self.metrics),
@@ -141,11 +171,13 @@ class RunConfig:
         """
         other = ("schema", "eval.", "features.", "metrics.")
         flat = flatten(self.to_dict())
-        return {k: v for k, v in flat.items() if k not in PLACES and k not in BUDGET and not k.startswith(other)}
+        free = (*PLACES, *self.budget())
+        return {k: v for k, v in flat.items() if k not in free and not k.startswith(other)}
 
     def budget(self) -> dict[str, Any]:
         """How long the run is, and what is kept and scored of it: what may be another when a run is continued."""
-        return {key: getattr(self.train, key.removeprefix("train.")) for key in BUDGET}
+        keys = (key for key in BUDGET if not (self.fixed_length and key in ("train.kimg", "train.minutes")))
+        return {key: getattr(self.train, key.removeprefix("train.")) for key in keys}
 
     def is_scored(self, index: int, last: bool) -> bool:
         """Whether snapshot number `index` (0: untrained) is scored; `last`: it ends the run."""
@@ -172,8 +204,23 @@ LATER = {
     "dataset.fit": "crop",
     "dataset.background": "black",
     "dataset.white": None,
+    "train.eps": 1e-8,
+    "train.momentum": 0.0,
+    "train.weight_decay": 0.0,
+    "train.schedule": "constant",
+    "train.g_schedule": None,
+    "train.d_schedule": None,
+    "train.decay_from": 0.0,
+    "train.warmup_kimg": 0.0,
+    "train.augment_in": "all",
 }
 """Settings that earlier versions did not have, with what they did: runs of before go on."""
+
+
+def moves(train: Train) -> bool:
+    """Whether learning rates change in the course of a run."""
+    schedules = (train.schedule, train.g_schedule, train.d_schedule)
+    return train.warmup_kimg > 0 or any(one not in (None, "constant") for one in schedules)
 
 
 def score_interval(scores: str, every: int) -> int | None:

@@ -17,11 +17,12 @@ from ganzoo.data.sampler import Sampler
 from ganzoo.engine.cuda.concurrent import ALONE, Turn
 from ganzoo.engine.device import Precision, preserved_random_state, synchronize
 from ganzoo.engine.energy import EnergyMeter
+from ganzoo.engine.game import Extras
 from ganzoo.engine.journal import Journal
 from ganzoo.engine.ledger import Ledger
 from ganzoo.engine.pace import Pace, marks
 from ganzoo.engine.schedule import Budget, Schedule
-from ganzoo.engine.step import Answers, Step
+from ganzoo.engine.step import NO_EXTRAS, Answers, Step
 from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
@@ -96,6 +97,7 @@ def train(
     *,
     gan: GAN,
     losses: Losses,
+    extras: Extras = NO_EXTRAS,
     sampler: Sampler,
     config: Train,
     num_classes: int,  # 0: the networks get no labels
@@ -124,6 +126,7 @@ def train(
     step = Step(
         gan=gan,
         losses=losses,
+        extras=extras,
         sampler=sampler,
         config=config,
         num_classes=num_classes,

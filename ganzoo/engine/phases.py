@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +16,14 @@ from ganzoo.engine.cpu.draws import backward
 from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.cpu.optimizers import make_optimizer
 from ganzoo.engine.device import Precision
+from ganzoo.engine.game import Game
+from ganzoo.engine.moment import Moment, Networks, Shared
 from ganzoo.engine.probes.joint import Passes
+from ganzoo.engine.rates import Rate, rate_of
 from ganzoo.engine.statistics import Statistics
-from ganzoo.gan import GAN
-from ganzoo.objectives import Losses
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """What all phases of a step see. Fakes carry the labels of the real images, so that labels follow the data's own
-    law in every phase; they are made once per step and serve D and G alike, as in PyTorch's DCGAN tutorial.
-    """
-
-    real: Tensor  # [N,C,H,W] float32 in [-1, 1]
-    fake: Tensor  # [N,C,H,W] float32 in [-1, 1]; with G's graph in steps that train G
-    labels: Tensor | None  # [N] int64, or None where the variant is unconditional
+from ganzoo.errors import RunError
+from ganzoo.gan import GAN, Batch, Term
+from ganzoo.gan import Phase as OwnPhase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,120 +31,261 @@ class Phase:
     """Every `interval` steps: `loss` [N] is averaged, differentiated, and `optimizer` moves `module`."""
 
     name: str
-    module: nn.Module
+    module: nn.Module  # what is moved: a network, or a list of them
     optimizer: torch.optim.Optimizer
     interval: int
-    loss: Callable[[Batch], Tensor]
-    weight_clip: float | None = None  # after the step, every parameter is clamped to [-c, c]
+    loss: Callable[[Moment, Sequence[Term]], Tensor]  # with the terms that are due
+    see: Callable[[Shared], Moment]
+    terms: Sequence[Term] = ()
+    made_of: tuple[Any, ...] = ()  # the objects behind `loss`: what Python keeps in them is watched
+    generates: bool = False  # whether it moves G, and its batch carries G's graph
+    rate: Rate | None = None  # of the learning rates; None: they stay
+    clipped: list[Tensor] = field(default_factory=list)  # after the step, these are clamped to [-c, c]
+    weight_clip: float | None = None  # c
+    finish: Callable[[Moment], None] | None = None  # after the step
 
     @functools.cached_property
     def parameters(self) -> list[Tensor]:
         """The module's, looked up once, which takes as long as a small layer: they must not be replaced."""
         return list(self.module.parameters())
 
+    @property
+    def period(self) -> int:
+        """Steps after which the same terms are due again."""
+        return self.interval * math.lcm(*(term.every for term in self.terms))
+
+    def due(self, step: int) -> tuple[Term, ...] | None:
+        """The terms that are part of it after `step` steps, or None: it is not due itself."""
+        if step % self.interval:
+            return None
+        update = step // self.interval
+        return tuple(term for term in self.terms if update % term.every == 0)
+
+
+Due = tuple[Phase, tuple[Term, ...]]
+"""A phase, and its terms that are due."""
+
+
+def due_at(phases: Sequence[Phase], step: int) -> list[Due]:
+    found = [(phase, phase.due(step)) for phase in phases]
+    return [(phase, terms) for phase, terms in found if terms is not None]
+
 
 def make_phases(
-    gan: GAN,
-    losses: Losses,
+    game: Game,
     train: Train,
     precision: Precision,
     statistics: Statistics,
     *,
     passes: Passes = "two",  # in which D judges real and fake images; changes only the speed
-    operations: Operations | None = None,  # entered for each call of a network or penalty
+    operations: Operations | None = None,  # entered for each call of a network, penalty or term
     plain: bool = False,  # optimizers parameter by parameter
     capturable: bool = False,  # optimizers whose steps a CUDA graph may hold
 ) -> list[Phase]:
-    """D at every step, G at every `train.d_steps`th."""
-    generator, discriminator = gan.generator, gan.discriminator
-    operations = operations or Operations(plain=True)
+    """D at every step, the parts with phases of their own, G at every `train.d_steps`th; or what the variant brings.
 
-    def judge(images: Tensor, labels: Tensor | None, *, halves: bool = False) -> Tensor:
-        with operations.by_halves if halves else operations.usual, precision.autocast():
-            logits: Tensor = discriminator(images, labels)
-        return logits.float()
+    Raises:
+        RunError: a term of a phase that is none, or a phase that moves what is none.
+    """
+    networks = Networks(game, precision, operations or Operations(plain=True), passes)
+    gan, losses = game.gan, game.losses
+    makers = _Losses(game, networks, statistics)
+    own = makers.usual() if gan.phases is None else list(gan.phases(losses))
+    names = [phase.name for phase in own]
+    for term in game.terms:
+        if term.phase not in names:
+            raise RunError(
+                f"the term '{term.name}' is of a phase '{term.phase}', which there is not",
+                f"mend its phase: the phases of this variant are {', '.join(names)}",
+            )
+    modules = game.networks()
+    phases = []
+    for phase in own:
+        unknown = next((name for name in phase.moves if name not in modules), None)
+        if unknown is not None or not phase.moves:
+            raise RunError(
+                f"the phase '{phase.name}' moves '{unknown}', which is no network of the variant",
+                f"mend its `moves`: the networks are {', '.join(modules)}",
+            )
+        is_d = phase.name == "D"
+        base = (train.d_lr if is_d else train.g_lr) if phase.lr is None else phase.lr
+        of_parts = [gan.parts[name].lr if name in gan.parts else None for name in phase.moves]
+        rates = [base if rate is None else rate for rate in of_parts]
+        moved = [modules[name] for name in phase.moves]
+        module = moved[0] if len(moved) == 1 else nn.ModuleList(moved)
+        rate = rate_of(train, "D" if is_d else "G")
+        phases.append(
+            Phase(
+                name=phase.name,
+                module=module,
+                optimizer=make_optimizer(
+                    [(list(one.parameters()), lr) for one, lr in zip(moved, rates, strict=True)],
+                    train,
+                    plain=plain,
+                    capturable=capturable,
+                    moving=rate is not None,
+                ),
+                interval=phase.every * (train.d_steps if phase.name == "G" else 1),
+                loss=makers.with_terms(phase),
+                see=functools.partial(
+                    Moment,
+                    networks=networks,
+                    network=module,
+                    generates="generator" in phase.moves,
+                    tell=statistics.add,
+                ),
+                terms=tuple(term for term in game.terms if term.phase == phase.name),
+                made_of=(losses, phase.loss, *(term.loss for term in game.terms if term.phase == phase.name)),
+                generates="generator" in phase.moves,
+                rate=rate,
+                clipped=list(gan.discriminator.parameters()) if is_d and losses.weight_clip is not None else [],
+                weight_clip=losses.weight_clip if is_d else None,
+                finish=makers.adapt if is_d and makers.adapting else None,
+            )
+        )
+    return phases
 
-    def judge_both(real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        if passes == "two":
-            return judge(real, labels), judge(fake, labels)
-        both = torch.cat([real, fake])
-        both_labels = None if labels is None else torch.cat([labels, labels])
-        logits = judge(both, both_labels, halves=passes == "one by halves")
-        real_logits, fake_logits = logits.chunk(2)
-        return real_logits, fake_logits
 
-    def d_loss(batch: Batch) -> Tensor:
-        fake = batch.fake.detach()
-        real_logits, fake_logits = judge_both(batch.real, fake, batch.labels)
-        loss = losses.d_loss(real_logits, fake_logits)
-        statistics.add("d_loss", loss)
-        statistics.add("d_accuracy", torch.cat([real_logits > 0, fake_logits <= 0]))
-        # Standard deviations by moments: `std` over the first dimension takes ten times as long on a CPU.
-        deviations = (fake.square().mean(0) - fake.mean(0).square()).clamp_min(0).sqrt()
-        statistics.add("diversity", deviations)
+def _moved_by(gan: GAN, phase: str) -> tuple[str, ...]:
+    for name, part in gan.parts.items():
+        if part.phase not in ("D", "G", "own"):
+            raise RunError(f"the part '{name}' is moved by a phase '{part.phase}'", "say D, G or own")
+    return tuple(name for name, part in gan.parts.items() if part.phase == phase)
+
+
+class _Losses:
+    """The losses of a game's phases, `[N]`, and what they tell the statistics."""
+
+    def __init__(self, game: Game, networks: Networks, statistics: Statistics) -> None:
+        self._game, self._networks, self._tell = game, networks, statistics.add
+        augmentations = game.extras.augmentations.values()
+        updates = (getattr(one, "update", None) for one in augmentations)
+        self.adapting: list[Callable[[Tensor], None]] = [update for update in updates if callable(update)]
+
+    def usual(self) -> list[OwnPhase]:
+        """D, the parts with phases of their own, G."""
+        gan = self._game.gan
+        alone = _moved_by(gan, "own")
+        return [
+            OwnPhase(name="D", moves=("discriminator", *_moved_by(gan, "D")), loss=self.of_d),
+            *(OwnPhase(name=name, moves=(name,), loss=self.of_part) for name in alone),
+            OwnPhase(name="G", moves=("generator", *_moved_by(gan, "G")), loss=self.of_g),
+        ]
+
+    def of_d(self, moment: Batch) -> Tensor:
+        assert isinstance(moment, Moment)
+        moment.judge_both()
+        losses = self._game.losses
+        real, fake = moment.of_real["logits"], moment.of_fake["logits"]
+        loss = losses.d_loss(real, fake)
+        self._checked("d_loss", loss, real)
+        self._tell("d_loss", loss)
+        self._say_of_d(moment)
         if losses.penalty is not None:
-            with operations.usual:  # of what a penalty does with channels-last images, too
-                penalty = losses.penalty(lambda images: discriminator(images, batch.labels), batch.real, fake)
-            statistics.add("penalty", penalty)
+            with self._networks.entered():
+                labels = moment.labels
+                penalty = losses.penalty(lambda images: self._networks.critic(images, labels), moment.real, moment.fake)
+            self._checked("penalty", penalty, real)
+            self._tell("penalty", penalty)
             loss = loss + penalty
         return loss
 
-    def g_loss(batch: Batch) -> Tensor:
+    def of_g(self, moment: Batch) -> Tensor:
+        assert isinstance(moment, Moment)
+        losses = self._game.losses
         if losses.g_uses_real:
-            real_logits, fake_logits = judge_both(batch.real, batch.fake, batch.labels)
-            loss = losses.g_loss(fake_logits, real_logits)
+            moment.judge_both()
+            loss = losses.g_loss(moment.of_fake["logits"], moment.of_real["logits"])
         else:
-            loss = losses.g_loss(judge(batch.fake, batch.labels), None)
-        statistics.add("g_loss", loss)
+            loss = losses.g_loss(moment.of_fake["logits"], None)
+        self._checked("g_loss", loss, moment.of_fake["logits"])
+        self._tell("g_loss", loss)
         return loss
 
-    def optimizer(module: nn.Module, lr: float) -> torch.optim.Optimizer:
-        return make_optimizer(module.parameters(), train, lr, plain=plain, capturable=capturable)
+    def of_part(self, moment: Batch) -> Tensor:
+        """Its terms are all that moves it."""
+        return moment.real.new_zeros(len(moment.real))
 
-    return [
-        Phase(
-            name="D",
-            module=discriminator,
-            optimizer=optimizer(discriminator, train.d_lr),
-            interval=1,
-            loss=d_loss,
-            weight_clip=losses.weight_clip,
-        ),
-        Phase(
-            name="G", module=generator, optimizer=optimizer(generator, train.g_lr), interval=train.d_steps, loss=g_loss
-        ),
-    ]
+    def with_terms(self, phase: OwnPhase) -> Callable[[Moment, Sequence[Term]], Tensor]:
+        known = phase.loss in (self.of_d, self.of_g, self.of_part)
+
+        def loss(moment: Moment, terms: Sequence[Term]) -> Tensor:
+            value = phase.loss(moment)
+            if not known:
+                self._checked(f"loss of the phase {phase.name}", value, moment.z[:, 0])
+                self._tell(f"{phase.name.lower()}_loss", value)
+                if phase.name == "D":
+                    self._say_of_d(moment)
+            moment.adversarial = value
+            for term in terms:
+                value = value + self._of_term(term, moment, value)
+            return value
+
+        return loss
+
+    def _of_term(self, term: Term, moment: Moment, like: Tensor) -> Tensor:
+        with self._networks.entered():
+            value = term.loss(moment)
+        if not isinstance(value, Tensor) or value.ndim > 1:
+            found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise RunError(f"the term '{term.name}' returns {found}, expected [N] or []", "mend its loss")
+        value = value.float()
+        if term.weight != 1:
+            value = term.weight * value
+        self._tell(term.name, value)
+        if term.every != 1:
+            value = term.every * value
+        return value if value.shape == like.shape else value.mean()
+
+    def _say_of_d(self, moment: Moment) -> None:
+        if moment.has_judged:
+            real, fake = moment.of_real["logits"], moment.of_fake["logits"]
+            self._tell("d_accuracy", torch.cat([real > 0, fake <= 0]))
+        # Standard deviations by moments: `std` over the first dimension takes ten times as long on a CPU.
+        images = moment.fake.detach()
+        deviations = (images.square().mean(0) - images.mean(0).square()).clamp_min(0).sqrt()
+        self._tell("diversity", deviations)
+
+    def adapt(self, moment: Moment) -> None:
+        """Augmentations that adapt hear what D said of real images."""
+        with torch.no_grad():
+            for update in self.adapting:
+                update(moment.of_real["logits"].detach())
+
+    @staticmethod
+    def _checked(name: str, loss: Tensor, logits: Tensor) -> None:
+        """A loss `[N, 1]` or `[N, N]` would be averaged without a word.
+
+        Raises:
+            RunError: it is no tensor `[N]`, nor `[]`.
+        """
+        if not isinstance(loss, Tensor) or (loss.ndim and loss.shape != logits.shape):
+            found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+            raise RunError(
+                f"the objective's {name} is {found} for logits {list(logits.shape)}",
+                f"return one value per sample, {list(logits.shape)}",
+            )
 
 
-def generate(
-    generator: nn.Module,
-    z: Tensor,
-    labels: Tensor | None,
-    precision: Precision,
-    operations: Operations,
-) -> Tensor:
-    """z float32 `[N, z_dim]`, labels int64 `[N]` or None -> float32 `[N,C,H,W]`."""
-    with operations.usual, precision.autocast():
-        images: Tensor = generator(z, labels)
-    return images.float()
-
-
-def run_phase(phase: Phase, batch: Batch) -> None:
-    """One update. Only the module being trained has its gradients on."""
+def run_phase(phase: Phase, shared: Shared, terms: Sequence[Term] = ()) -> None:
+    """One update. Only what is being trained has its gradients on."""
     set_gradients(phase.parameters, on=True)
-    differentiate(phase, batch)
+    moment = phase.see(shared)
+    differentiate(phase, moment, terms)
     phase.optimizer.step()
     phase.optimizer.zero_grad(set_to_none=True)
     set_gradients(phase.parameters, on=False)
     if phase.weight_clip is not None:
         with torch.no_grad():
-            torch._foreach_clamp_min_(phase.parameters, -phase.weight_clip)
-            torch._foreach_clamp_max_(phase.parameters, phase.weight_clip)
+            torch._foreach_clamp_min_(phase.clipped, -phase.weight_clip)
+            torch._foreach_clamp_max_(phase.clipped, phase.weight_clip)
+    if phase.finish is not None:
+        phase.finish(moment)
 
 
-def differentiate(phase: Phase, batch: Batch) -> Tensor:
+def differentiate(phase: Phase, moment: Moment, terms: Sequence[Term]) -> Tensor:
     """Add to the gradients of what has them on. Returns the loss, `[N]`."""
-    loss = phase.loss(batch)
+    loss = phase.loss(moment, terms)
     backward(loss.mean())
     return loss
 

@@ -33,6 +33,7 @@ class TrainState:
     ema: nn.Module  # the averaged generator
     phases: list[Phase]  # their optimizers
     device: torch.device  # its random generators
+    kept: dict[str, nn.Module] = field(default_factory=dict)  # further networks, memories: see Game.kept
     identity: dict[str, Any] = field(default_factory=dict)  # flat: the run's settings, digests of images and init
     step: int = 0  # counts batches of real images, and is the position in the data
     seconds: float = 0.0  # of training, scoring and saving not counted
@@ -54,6 +55,7 @@ class TrainState:
             "generator": self.gan.generator.state_dict(),
             "discriminator": self.gan.discriminator.state_dict(),
             "ema": self.ema.state_dict(),
+            **({"kept": {name: one.state_dict() for name, one in self.kept.items()}} if self.kept else {}),
             "optimizers": {phase.name: phase.optimizer.state_dict() for phase in self.phases},
             "random": random_state(self.device),
             "step": self.step,
@@ -128,6 +130,11 @@ class TrainState:
         self.gan.generator.load_state_dict(document["generator"])
         self.gan.discriminator.load_state_dict(document["discriminator"])
         self.ema.load_state_dict(document["ema"])
+        theirs = document.get("kept", {})
+        if theirs.keys() != self.kept.keys():
+            raise ValueError(f"it holds {', '.join(theirs) or 'nothing'} beside G and D")
+        for name, module in self.kept.items():
+            module.load_state_dict(theirs[name])
         for phase in self.phases:
             _restore_optimizer(phase.optimizer, document["optimizers"][phase.name])
         self.step, self.seconds = document["step"], document["seconds"]
@@ -152,15 +159,21 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) 
             if isinstance(value, torch.Tensor) and value.ndim and value.shape != parameters[number].shape:
                 raise ValueError(f"{name} of parameter {number} is {list(value.shape)}")
     groups = [
-        {**theirs, **{name: ours[name] for name in ("foreach", "fused", "capturable") if name in ours}}
+        {
+            **theirs,
+            **{name: ours[name] for name in ("lr", "initial_lr", "foreach", "fused", "capturable") if name in ours},
+        }
         for theirs, ours in zip(saved["param_groups"], optimizer.param_groups, strict=True)
     ]
     optimizer.load_state_dict({**saved, "param_groups": groups})
 
 
 def state_limit(gan: GAN) -> int:
-    """The most bytes that a state of these networks has: 4 times G and 3 times D with Adam's moments, and some more."""
-    tensors = (*gan.generator.state_dict().values(), *gan.discriminator.state_dict().values())
+    """The most bytes that a state of these networks has: 4 times G and 3 times the others with Adam's moments, and some
+    more.
+    """
+    modules = (gan.generator, gan.discriminator, *(part.module for part in gan.parts.values()))
+    tensors = [tensor for module in modules for tensor in module.state_dict().values()]
     return 64 * MIB + 8 * sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
@@ -204,6 +217,7 @@ def _wrong_within(document: dict[str, Any]) -> list[str]:
     sound = {
         "run": all(isinstance(value, plain) for value in document.get("run", {}).values()),
         **{name: _are_tensors(document[name]) for name in ("generator", "discriminator", "ema", "random")},
+        "kept": all(isinstance(key, str) and _are_tensors(value) for key, value in document.get("kept", {}).items()),
         "seconds": all(type(value) in (int, float) and 0 <= value < 1e12 for value in numbers),
         "spent": spent.keys() <= set(PARTS) - {"train", "rest"},
         "step": all(type(value) is int and 0 <= value < 10**15 for value in counts),
@@ -234,6 +248,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "generator": dict,
     "discriminator": dict,
     "ema": dict,
+    "kept": dict,
     "optimizers": dict,
     "random": dict,
     "step": int,
@@ -245,5 +260,5 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "tick": dict,
 }
 
-_EARLIER: dict[str, Any] = {"run": {}, "wall_seconds": 0.0, "spent": {}, "tick": {}}
+_EARLIER: dict[str, Any] = {"run": {}, "kept": {}, "wall_seconds": 0.0, "spent": {}, "tick": {}}
 """What states of earlier versions lack."""

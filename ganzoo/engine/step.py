@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganzoo.config.run_config import Train
 from ganzoo.data import to_float
@@ -16,17 +17,22 @@ from ganzoo.data.sampler import Sampler
 from ganzoo.engine.cpu.allocator import keep_freed_memory
 from ganzoo.engine.cpu.convolutions import lay_out_weights
 from ganzoo.engine.cpu.operations import Operations
+from ganzoo.engine.cpu.optimizers import set_rates
 from ganzoo.engine.cuda.capture import cuda_graphs
-from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY, Backend, Iteration, Iterations
+from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY, Backend, Inputs, Iteration, Iterations
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
-from ganzoo.engine.phases import Batch, Phase, generate, make_phases, run_phase, set_gradients
+from ganzoo.engine.game import Extras, Game
+from ganzoo.engine.moment import Networks, Shared
+from ganzoo.engine.phases import due_at, make_phases, run_phase, set_gradients
 from ganzoo.engine.probes.joint import Passes, passes_of
 from ganzoo.engine.probes.trial import Trial
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
-from ganzoo.gan import GAN
+from ganzoo.gan import GAN, Normal
 from ganzoo.objectives import Losses
+
+NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +44,7 @@ class Answers:
 
 
 def _ask(
-    gan: GAN,
-    losses: Losses,
+    game: Game,
     config: Train,
     sampler: Sampler,
     num_classes: int,
@@ -48,10 +53,10 @@ def _ask(
 ) -> Answers:
     pixels, labels = sampler.batch(0)
     labels = labels if num_classes else None
+    gan = game.gan
     passes: Passes = "two" if gan.batch_dependent else passes_of(gan.discriminator, to_float(pixels), labels)
     trial = Trial(
-        gan=gan,
-        losses=losses,
+        game=game,
         config=config,
         shape=sampler.shape,
         num_classes=num_classes,
@@ -72,6 +77,7 @@ class Step:
         *,
         gan: GAN,
         losses: Losses,
+        extras: Extras = NO_EXTRAS,
         sampler: Sampler,
         config: Train,
         num_classes: int,  # 0: the networks get no labels
@@ -86,9 +92,10 @@ class Step:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
         if not plain and device.type == "cpu":
             keep_freed_memory()
-        for module in (gan.generator, gan.discriminator):
+        game = Game(gan=gan, losses=losses, extras=extras)
+        for module in (*game.networks().values(), *game.memories().values()):
             module.to(device).train().requires_grad_(False)
-        self.answers = answers or _ask(gan, losses, config, sampler, num_classes, device, plain)
+        self.answers = answers or _ask(game, config, sampler, num_classes, device, plain)
         different = None if plain else self.answers.different
         if different is not None:
             report(f"trained by torch's own convolutions in torch's own layout, which is slower: {different}")
@@ -96,7 +103,7 @@ class Step:
         natural = plain or different is not None
         self._layout = torch.contiguous_format if natural else torch.channels_last
         self._laid_out = False
-        for module in (gan.generator, gan.discriminator):
+        for module in game.networks().values():
             module.to(memory_format=self._layout)
             if not natural and device.type == "cpu" and precision.name == "fp32":
                 self._laid_out |= lay_out_weights(module)
@@ -105,8 +112,7 @@ class Step:
         self._operations = Operations(plain=natural)
         self._operations.lost_is_fatal = not natural
         phases = make_phases(
-            gan,
-            losses,
+            game,
             config,
             precision,
             self.statistics,
@@ -116,11 +122,20 @@ class Step:
             capturable=device.type == "cuda" and not plain,
         )
         self.state = TrainState(
-            gan=gan, ema=ema_copy(gan.generator), phases=phases, device=device, statistics=self.statistics
+            gan=gan,
+            ema=ema_copy(gan.generator),
+            phases=phases,
+            device=device,
+            kept=game.kept(),
+            statistics=self.statistics,
         )
+        self._networks = Networks(game, precision, self._operations, self.answers.passes)
+        self._g_parameters = list(gan.generator.parameters())
+        self._prior = None if isinstance(gan.prior, Normal) else gan.prior
+        self._goes_by_progress = any(term.progress for term in game.terms)
         self._sampler, self._config, self._conditional = sampler, config, num_classes > 0
         self._precision = precision
-        self._penalised = losses.penalty is not None
+        self._penalised = game.penalised
         backend = cuda_graphs(device) if graphs == "auto" and not plain else None if graphs == "auto" else graphs
         self._iterations: Iterations | None = None
         if backend is not None or (device.type == "cuda" and not plain):
@@ -166,7 +181,7 @@ class Step:
             with numerics(self.state.device, self._precision, penalised=self._penalised):
                 if self._iterations is None:
                     iteration = self._next()
-                    self._iterate(iteration.pixels, iteration.labels, iteration.due, iteration.decay)
+                    self._iterate(iteration)
                 else:
                     count = self._iterations.reach(self.state.step, room)
                     self._iterations.run([self._next() for _ in range(count)])
@@ -179,27 +194,47 @@ class Step:
         state, config = self.state, self._config
         pixels, labels = self._sampler.batch(state.step)
         state.step += 1
-        due = [phase for phase in state.phases if state.step % phase.interval == 0]
+        due = due_at(state.phases, state.step)
+        rates = [1.0 if phase.rate is None else phase.rate(state.step) for phase, _ in due]
         images, seen = config.batch_size * config.d_steps, state.step * config.batch_size
         decay = ema_decay(images, seen, config.ema_kimg * 1000, config.ema_rampup)
-        return Iteration(pixels=pixels, labels=labels, due=due, decay=decay)
+        return Iteration(
+            pixels=pixels,
+            labels=labels,
+            due=due,
+            decay=decay,
+            rates=rates,
+            progress=self._progress() if self._goes_by_progress else 0.0,
+        )
 
-    def _iterate(self, pixels: Tensor, labels: Tensor | None, due: Sequence[Phase], decay: float | Tensor) -> None:
-        """The work on the device. pixels uint8 `[B,C,H,W]`, labels int64 `[B]` or None. `decay`: of the EMA, which
-        follows each update of G.
-        """
+    def _progress(self) -> float:
+        """0 in the first step of the budget, 1 in its last."""
+        steps = math.ceil((self._config.kimg or 0.0) * 1000 / self._config.batch_size)
+        return min(1.0, (self.state.step - 1) / max(steps - 1, 1))
+
+    def _iterate(self, given: Inputs) -> None:
+        """The work on the device."""
         state = self.state
-        gan = state.gan
-        labels = labels if self._conditional else None
-        of_generator = [phase for phase in due if phase.module is gan.generator]
-        trains_g = bool(of_generator)
-        for phase in of_generator:
-            set_gradients(phase.parameters, on=True)
-        z = torch.randn(len(pixels), gan.z_dim, device=state.device)
-        with torch.set_grad_enabled(trains_g):
-            fake = generate(gan.generator, z, labels, self._precision, self._operations)
-        batch = Batch(real=to_float(pixels).contiguous(memory_format=self._layout), fake=fake, labels=labels)
-        for phase in due:
-            run_phase(phase, batch)
+        gan, pixels = state.gan, given.pixels
+        labels = given.labels if self._conditional else None
+        trains_g = any(phase.generates for phase, _ in given.due)
         if trains_g:
-            ema_update(state.ema, gan.generator, decay)
+            set_gradients(self._g_parameters, on=True)
+        z = torch.randn(len(pixels), gan.z_dim, device=state.device)
+        if self._prior is not None:
+            z = self._prior(z)
+        with torch.set_grad_enabled(trains_g):
+            made = self._networks.generate(z, labels)
+        shared = Shared(
+            z=z,
+            real=to_float(pixels).contiguous(memory_format=self._layout),
+            made=made,
+            labels=labels,
+            progress=given.progress,
+        )
+        for (phase, terms), rate in zip(given.due, given.rates, strict=True):
+            if phase.rate is not None:
+                set_rates(phase.optimizer, rate)
+            run_phase(phase, shared, terms)
+        if trains_g:
+            ema_update(state.ema, gan.generator, given.decay)

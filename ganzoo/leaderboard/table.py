@@ -175,7 +175,8 @@ def _elsewhere(key: str) -> bool:
 
 
 def _row(config: dict[str, Any]) -> Row:
-    return Row(variant=config["variant"]["name"], objective=config["objective"]["name"])
+    extras = [name for kind in ("regularizers", "augmentations") for name in config.get(kind) or {}]
+    return Row(variant=config["variant"]["name"], objective=" + ".join([config["objective"]["name"], *extras]))
 
 
 def _conditions(config: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganzoo.config.layers import specs_of
 from ganzoo.config.run_config import RunConfig, difference, flatten, score_interval
 from ganzoo.data import Images, NoTestSplit
 from ganzoo.engine.schedule import Budget
@@ -25,7 +26,7 @@ from ganzoo.scoring.protocol import is_unscored
 from ganzoo.scoring.scorer import load_images
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
-from ganzoo.zoo.specs import Spec
+from ganzoo.zoo.specs import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +97,9 @@ def sources_of(registry: Registry, config: RunConfig) -> dict[str, str]:
     """Whose code decides what a run computes -> the digest of that code, such as {"variant 'mine'": "3f2a..."}. Not of
     ganzoo's own modules: which version it was is in env.json.
     """
-    specs: list[tuple[str, Spec]] = [
-        ("variants", registry.variant(config.variant.name)),
-        ("objectives", registry.objective(config.objective.name)),
-    ]
-    theirs = [(kind, spec) for kind, spec in specs if registry.owner(kind, spec.name).name != "core"]
+    specs = specs_of(registry, config)
+    named = [(kind, spec) for spec in specs for kind, spec_type in KINDS.items() if isinstance(spec, spec_type)]
+    theirs = [(kind, spec) for kind, spec in named if registry.owner(kind, spec.name).name != "core"]
     return {f"{kind[:-1]} '{spec.name}'": source_sha256(spec) for kind, spec in theirs}
 
 
@@ -178,7 +177,7 @@ def _short(split: dict[str, Any]) -> str:
 def outdated(result: dict[str, Any], registry: Registry, config: RunConfig, root: Path) -> str | None:
     """Why a finished run is taken up again, in words; None where its result is what the config asks for."""
     then = {"train.scores": "every"} | {f"train.{k}": v for k, v in result["config"]["train"].items()}
-    if any(then.get(key) != config.budget()[key] for key in ("train.kimg", "train.minutes", "train.until")):
+    if any(then.get(f"train.{key}") != getattr(config.train, key) for key in ("kimg", "minutes", "until")):
         return "continued with another budget"
     if score_interval(config.train.scores, config.eval.every) is None:
         return None

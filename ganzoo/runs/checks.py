@@ -114,12 +114,12 @@ def check_networks(
         gan.generator.eval()
         gan.discriminator.eval()
         with torch.no_grad():
-            z = torch.zeros(2, gan.z_dim)
+            z = _drawn(gan, torch.zeros(2, gan.z_dim), wrong)
             made = _called(gan.generator, "generator", "z", z, labels, wrong)
             images = _main_output(made, "generator", "images", [2, *shape], wrong)
             if not bool(images.isfinite().all()):
                 with preserved_random_state(torch.device("cpu")):  # zeros alone may be what it cannot normalise
-                    again = gan.generator(torch.randn(2, gan.z_dim), labels)
+                    again = gan.generator(gan.prior(torch.randn(2, gan.z_dim)), labels)
                     images = _main_output(again, "generator", "images", [2, *shape], wrong)
                 if not bool(images.isfinite().all()):
                     raise wrong(
@@ -134,6 +134,16 @@ def check_networks(
             module.training = training
 
 
+def _drawn(gan: GAN, normal: Tensor, wrong: Blame) -> Tensor:
+    """z of the GAN's prior."""
+    dim = getattr(gan.prior, "dim", gan.z_dim)  # of a structured code
+    z = gan.prior(normal) if dim == gan.z_dim else normal.new_empty(len(normal), dim)
+    if not isinstance(z, Tensor) or z.shape != normal.shape:
+        found = f"{list(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
+        raise wrong(f"GAN.prior gives z of {found}, though z_dim is {gan.z_dim}", "give both the same dimension")
+    return z
+
+
 def _called(network: nn.Module, name: str, first: str, given: Tensor, labels: Tensor | None, wrong: Blame) -> Any:
     """The network's output, where it can be called so and leaves what it is given alone."""
     problem = misfit(network.forward, given, labels)
@@ -142,6 +152,7 @@ def _called(network: nn.Module, name: str, first: str, given: Tensor, labels: Te
             f"the {name} is called as ({first}, labels), its forward {problem}",
             f"write forward(self, {first}, labels); labels are None where the variant is unconditional",
         )
+    versions = {first: given._version, "labels": 0 if labels is None else labels._version}
     try:
         output = network(given, labels)
     except Exception as error:
@@ -158,7 +169,7 @@ def _called(network: nn.Module, name: str, first: str, given: Tensor, labels: Te
             ) from error
         raise
     for what, tensor in ((first, given), ("labels", labels)):
-        if tensor is not None and tensor._version:
+        if tensor is not None and tensor._version != versions[what]:
             raise wrong(
                 f"the {name} writes into its {what}, which others read after it",
                 f"start from a copy, {what} = {what}.clone(), or leave out inplace=True and functions ending in _",

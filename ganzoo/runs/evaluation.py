@@ -83,7 +83,7 @@ def _evaluate(
             )
         _check_trained_on(loaded, train, question)
         scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
-        score = scorer.score_generator(loaded.generator, loaded.z_dim)
+        score = scorer.score_generator(loaded.generator, loaded.z_dim, prior=loaded.prior)
     return {
         "source": str(path),
         "snapshot": None if snapshot is None else snapshot_line(snapshot, loaded),

@@ -143,6 +143,7 @@ def evaluate_against_file(
                 seed=SCORE_SEED,
                 batch_size=config.eval.batch_size,
                 device=device,
+                prior=loaded.prior,
             )
         )
     _check_rank(config, spec, count)

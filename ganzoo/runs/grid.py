@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ganzoo.files.reading import Unreadable, read_picture, refused
 from ganzoo.files.writing import write_bytes
+from ganzoo.gan import Prior
 from ganzoo.runs.directory import RunDirectory
-from ganzoo.scoring.generation import Inputs, inputs_of
+from ganzoo.scoring.generation import NORMAL, Inputs, inputs_of
 from ganzoo.scoring.noise import noise
 
 SAMPLE_SEED = 0
@@ -53,18 +54,21 @@ def save_png(path: Path, grid: Tensor) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def grid_inputs(z_dim: int, num_classes: int, conditional: bool, rows: int = 8) -> tuple[Inputs, int, int]:
+def grid_inputs(
+    z_dim: int, num_classes: int, conditional: bool, rows: int = 8, prior: Prior = NORMAL
+) -> tuple[Inputs, int, int]:
     """What a run's grids ask for, how many images they have, and in how many columns. Unconditional: `rows` x 10, image
     i of SAMPLE_SEED. Conditional: one class per column, at most 20 classes, and noise r of the seed all along row r.
     """
     if not conditional:
-        return inputs_of(SAMPLE_SEED, z_dim, None), rows * 10, 10
+        return inputs_of(SAMPLE_SEED, z_dim, None, prior), rows * 10, 10
     columns = min(num_classes, 20)
 
     def inputs(numbers: Tensor) -> tuple[Tensor, Tensor]:
         row = numbers // columns
         first = int(row[0])
-        return noise(SAMPLE_SEED, first, int(row[-1]) - first + 1, z_dim)[row - first], numbers % columns
+        z = prior(noise(SAMPLE_SEED, first, int(row[-1]) - first + 1, z_dim))
+        return z[row - first], numbers % columns
 
     return inputs, rows * columns, columns
 

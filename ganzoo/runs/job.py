@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from ganzoo.config.layers import check_fit, scores_of
+from ganzoo.config.fit import check_fit
+from ganzoo.config.layers import scores_of, specs_of
 from ganzoo.config.run_config import RunConfig, dataset_label, score_interval
 from ganzoo.config.target import parse_target
 from ganzoo.data import Images
@@ -37,7 +38,7 @@ from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.grid import make_grid, save_png
 from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshot_taker import Scoring, SnapshotTaker
-from ganzoo.runs.snapshots import build_gan, snapshot_hashes
+from ganzoo.runs.snapshots import build_extras, build_gan, snapshot_hashes
 from ganzoo.scoring.protocol import unscored
 from ganzoo.scoring.scorer import Scorer, load_images
 from ganzoo.zoo.registry import Registry
@@ -116,9 +117,20 @@ def _run(
     write_json(run.env_file, environment)
 
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
-    source = source_sha256(variant, objective)  # before training: files may be edited while it runs
+    source = source_sha256(*specs_of(registry, config))  # before training: files may be edited while it runs
     label = dataset_label(config.dataset.name, config.dataset.settings)
-    check_fit(variant, objective, label, images.shape[1], images.shape[0], images.num_classes)
+    regularizers = [registry.regularizer(choice.name) for choice in config.regularizers]
+    augmentations = [choice.name for choice in config.augmentations]
+    check_fit(
+        variant,
+        objective,
+        label,
+        images.shape[1],
+        images.shape[0],
+        images.num_classes,
+        regularizers,
+        augmentations,
+    )
     if images.shape[1] != images.shape[2]:
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
@@ -136,6 +148,7 @@ def _run(
     check_networks(registry, variant, gan, images.shape, images.num_classes)
     begun = begin(run, registry, config, images, gan)
     losses = make_losses(registry, objective, config.objective.settings)
+    extras = build_extras(registry, config, images.shape)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*make_callbacks(registry, run, config), *observers]
     take_snapshot = SnapshotTaker(
@@ -147,6 +160,7 @@ def _run(
         outcome = train(
             gan=gan,
             losses=losses,
+            extras=extras,
             sampler=sampler,
             config=config.train,
             num_classes=images.num_classes if variant.conditional else 0,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ganzoo.engine.device import resolve_device
 from ganzoo.errors import RunError, SettingError
+from ganzoo.gan import Prior
 from ganzoo.runs.directory import RunDirectory, find_run, kimg_of
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
 from ganzoo.scoring.generation import Inputs, generate_blocks, inputs_of
@@ -132,12 +133,12 @@ def plan_samples(
     in_turn = torch.tensor(classes) if classes else None
     if interpolate is not None:
         rows, columns = count or 8, steps
-        inputs = _interpolation(interpolate, snapshot.z_dim, steps, in_turn)
+        inputs = _interpolation(interpolate, snapshot.z_dim, steps, in_turn, snapshot.prior)
         count = rows * steps
     else:
         count = count or (8 * len(classes) if classes else 64)
         columns = len(classes) or min(count, 10 if count > 64 else 8)
-        inputs = inputs_of(seed, snapshot.z_dim, in_turn)
+        inputs = inputs_of(seed, snapshot.z_dim, in_turn, snapshot.prior)
     return Samples(
         snapshot=snapshot,
         file=file,
@@ -150,14 +151,14 @@ def plan_samples(
     )
 
 
-def _interpolation(seeds: tuple[int, int], z_dim: int, steps: int, classes: Tensor | None) -> Inputs:
+def _interpolation(seeds: tuple[int, int], z_dim: int, steps: int, classes: Tensor | None, prior: Prior) -> Inputs:
     """Image i is step i % steps of row i // steps; `classes` take turns with the rows."""
 
     def inputs(numbers: Tensor) -> tuple[Tensor, Tensor | None]:
         row = numbers // steps
         first = int(row[0])
         from_, to = (noise(seed, first, int(row[-1]) - first + 1, z_dim) for seed in seeds)
-        z = slerp(from_, to, steps)[row - first, numbers % steps]
+        z = prior(slerp(from_, to, steps)[row - first, numbers % steps])  # between two of its values is one, too
         return z, None if classes is None else classes[row % len(classes)]
 
     return inputs

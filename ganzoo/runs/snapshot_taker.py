@@ -71,7 +71,9 @@ class SnapshotTaker:
         self._run, self._config, self._gan, self._images = run, config, gan, images
         self._scoring, self._observers, self._device, self._stop = scoring, observers, device, stop
         self._memory, self._ledger, self._report = memory, ledger, report
-        self._inputs, self._count, self._columns = grid_inputs(gan.z_dim, images.num_classes, conditional)
+        self._inputs, self._count, self._columns = grid_inputs(
+            gan.z_dim, images.num_classes, conditional, prior=gan.prior
+        )
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
@@ -144,7 +146,7 @@ class SnapshotTaker:
             if known is not None:
                 return known
             what = "scoring" if images else "scoring the untrained generator"
-            score = scorer.score_generator(generator, self._gan.z_dim, what)
+            score = scorer.score_generator(generator, self._gan.z_dim, what, prior=self._gan.prior)
             if images and len(score.pairs):
                 self._save_neighbours(scorer, images, generator, score.pairs)
         record = {
@@ -162,7 +164,7 @@ class SnapshotTaker:
 
     def _save_neighbours(self, scorer: Scorer, images: int, generator: nn.Module, pairs: torch.Tensor) -> None:
         """Rows of ten generated images, each above a row of the training images they are nearest to; nearest first."""
-        made, real = scorer.neighbours(generator, self._gan.z_dim, pairs)
+        made, real = scorer.neighbours(generator, self._gan.z_dim, pairs, prior=self._gan.prior)
         columns = min(10, len(made))
         whole = len(made) // columns * columns
         rows = zip(made[:whole].split(columns), real[:whole].split(columns), strict=True)

@@ -7,9 +7,9 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ganzoo.config.layers import from_dict
 from ganzoo.config.run_config import RunConfig
+from ganzoo.engine.game import Extras
 from ganzoo.errors import RunError
 from ganzoo.files.reading import (
     RECORD_BYTES,
@@ -30,12 +31,13 @@ from ganzoo.files.reading import (
 )
 from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
-from ganzoo.gan import GAN, VariantConfig
+from ganzoo.gan import GAN, Prior, Term, VariantConfig
 from ganzoo.runs.checks import check_built
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.plugin_cure import plugins_named
-from ganzoo.zoo.calls import call_target
+from ganzoo.zoo.calls import blame, call_target
 from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.specs import Objective, Regularizer
 
 SNAPSHOT_SCHEMA = 2
 """Version of the header. 1: of earlier versions, without a digest; still read."""
@@ -45,6 +47,7 @@ SNAPSHOT_SCHEMA = 2
 class LoadedSnapshot:
     generator: nn.Module  # eval mode, gradients off
     z_dim: int
+    prior: Prior
     config: RunConfig
     num_classes: int
     class_names: tuple[str, ...] | None  # of the classes, in order; None: they have none, or the file does not say
@@ -61,22 +64,56 @@ def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int]
         BrokenPlugin: the variant's target breaks the contract.
     """
     variant = registry.variant(config.variant.name)
-    objective = registry.objective(config.objective.name)
-    variant_config = VariantConfig(settings=config.variant.settings, per_sample_critic=objective.per_sample_gradients)
+    wanting = wants_gradients_per_sample(registry, config)
+    variant_config = VariantConfig(settings=config.variant.settings, per_sample_critic=wanting is not None)
     classes = num_classes if variant.conditional else 0
     form = "(config, shape, num_classes)"
     gan = check_built(
         registry, variant, call_target(registry, "variants", variant, variant_config, shape, classes, form=form)
     )
-    if objective.per_sample_gradients:
+    if wanting is not None:
         for name, module in gan.discriminator.named_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 raise RunError(
-                    f"objective '{objective.name}' penalises per-sample gradients, but the critic of "
-                    f"'{variant.name}' has batch norm ('{name}')",
+                    f"{wanting} penalises per-sample gradients, but the critic of '{variant.name}' has batch norm "
+                    f"('{name}')",
                     "build the critic without it when config.per_sample_critic is true, or use another objective",
                 )
     return dataclasses.replace(gan, batch_dependent=True) if variant.batch_dependent else gan
+
+
+def wants_gradients_per_sample(registry: Registry, config: RunConfig) -> str | None:
+    """Which objective or regularizer differentiates D by its images, in words; None: none does."""
+    pieces: list[tuple[str, Objective | Regularizer]] = [("objective", registry.objective(config.objective.name))]
+    pieces += [("regularizer", registry.regularizer(choice.name)) for choice in config.regularizers]
+    return next((f"{kind} '{spec.name}'" for kind, spec in pieces if spec.per_sample_gradients), None)
+
+
+def build_extras(registry: Registry, config: RunConfig, shape: tuple[int, int, int]) -> Extras:
+    """The terms of the config's regularizers, weighted, and its augmentations.
+
+    Raises:
+        BrokenPlugin: a target returns something else.
+    """
+    terms: list[Term] = []
+    for choice in config.regularizers:
+        spec = registry.regularizer(choice.name)
+        made = call_target(registry, "regularizers", spec, choice.settings, form="(settings)")
+        made = [made] if isinstance(made, Term) else made
+        if not isinstance(made, (list, tuple)) or not all(isinstance(term, Term) for term in made):
+            cause = f"its target returned a {type(made).__name__}, not terms"
+            raise blame(registry, "regularizers", spec, cause, "return a ganzoo.Term, or a list of them")
+        weight, every = cast(float, choice.settings["weight"]), cast(int, choice.settings["every"])
+        terms += [replace(term, weight=term.weight * weight, every=term.every * every) for term in made]
+    augmentations: dict[str, nn.Module] = {}
+    for choice in config.augmentations:
+        kind = registry.augmentation(choice.name)
+        module = call_target(registry, "augmentations", kind, choice.settings, shape, form="(settings, shape)")
+        if not isinstance(module, nn.Module):
+            cause = f"its target returned a {type(module).__name__}, not an nn.Module"
+            raise blame(registry, "augmentations", kind, cause, "derive what it returns from nn.Module")
+        augmentations[choice.name] = module
+    return Extras(terms=terms, augmentations=augmentations, adversarial=config.train.augment_in == "all")
 
 
 def save_snapshot(
@@ -217,6 +254,7 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
     return LoadedSnapshot(
         generator=gan.generator.to(device).eval().requires_grad_(False),
         z_dim=gan.z_dim,
+        prior=gan.prior,
         config=config,
         num_classes=header["num_classes"],
         class_names=None if header.get("class_names") is None else tuple(header["class_names"]),

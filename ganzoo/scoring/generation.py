@@ -12,11 +12,14 @@ from torch import Tensor, nn
 from ganzoo.data import to_uint8
 from ganzoo.engine.cpu.operations import any_layout
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
+from ganzoo.gan import Normal, Prior, named
 from ganzoo.metrics.statistics import require_finite
 from ganzoo.scoring.noise import noise
 
 SCORE_SEED = 20_140_610
 """Seed of the noise and labels that are scored: the same for every generator."""
+
+NORMAL = Normal()
 
 BLOCK = 250
 """Images per call of a generator, always: matrix products of another size are computed in another order, and differ in
@@ -30,18 +33,26 @@ Inputs = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 """
 
 
-def inputs_of(seed: int, z_dim: int, labels: Tensor | None) -> Inputs:
-    """Image i: noise i of `seed`, and `labels[i]`, which are repeated where there are more images than labels."""
+def inputs_of(seed: int, z_dim: int, labels: Tensor | None, prior: Prior = NORMAL) -> Inputs:
+    """Image i: noise i of `seed`, by the `prior`, and `labels[i]`; labels are repeated where there are too few."""
 
     def inputs(numbers: Tensor) -> tuple[Tensor, Tensor | None]:
-        z = noise(seed, int(numbers[0]), len(numbers), z_dim)
+        z = prior(noise(seed, int(numbers[0]), len(numbers), z_dim))
         return z, None if labels is None else labels[numbers % len(labels)]
 
     return inputs
 
 
 def generate(
-    generator: nn.Module, z_dim: int, n: int, *, labels: Tensor | None, seed: int, batch_size: int, device: torch.device
+    generator: nn.Module,
+    z_dim: int,
+    n: int,
+    *,
+    labels: Tensor | None,
+    seed: int,
+    batch_size: int,
+    device: torch.device,
+    prior: Prior = NORMAL,
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield (uint8 `[B,C,H,W]` on the device, int64 `[B]` on the device or None) until `n` images are made.
 
@@ -53,7 +64,7 @@ def generate(
     """
     made: list[tuple[Tensor, Tensor | None]] = []
     waiting = 0
-    for part in generate_blocks(generator, inputs_of(seed, z_dim, labels), n, device=device):
+    for part in generate_blocks(generator, inputs_of(seed, z_dim, labels, prior), n, device=device):
         made.append(part)
         waiting += len(part[0])
         while waiting >= batch_size:
@@ -79,10 +90,17 @@ def generate_blocks(
 
 @torch.no_grad()
 def generate_at(
-    generator: nn.Module, z_dim: int, index: Tensor, *, labels: Tensor | None, seed: int, device: torch.device
+    generator: nn.Module,
+    z_dim: int,
+    index: Tensor,
+    *,
+    labels: Tensor | None,
+    seed: int,
+    device: torch.device,
+    prior: Prior = NORMAL,
 ) -> Tensor:
     """Of the images that `generate` makes, those at `index` (int64 `[k]`): uint8 `[k,C,H,W]` on the device."""
-    inputs = inputs_of(seed, z_dim, labels)
+    inputs = inputs_of(seed, z_dim, labels, prior)
     generator = _laid_out(generator, inputs, device)
     blocks, place = (index // BLOCK).unique(return_inverse=True)
     found: list[Tensor] = [torch.empty(0)] * len(index)
@@ -111,7 +129,7 @@ def _called(
     labels = None if labels is None else labels.to(device)
     exact = numerics(device, Precision(name="fp32", device_type=device.type), penalised=True)
     with exact, any_layout(on_lost):
-        return generator(z.to(device), labels), labels
+        return named(generator(z.to(device), labels), "images")["images"], labels
 
 
 def _laid_out(generator: nn.Module, inputs: Inputs, device: torch.device) -> nn.Module:

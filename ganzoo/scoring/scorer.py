@@ -18,13 +18,14 @@ from ganzoo.config.run_config import Eval, RunConfig, dataset_label
 from ganzoo.data import Images, NoTestSplit, label_law
 from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
 from ganzoo.errors import Unavailable, UserError
+from ganzoo.gan import Prior
 from ganzoo.metrics.evaluate import evaluate
 from ganzoo.metrics.extract import extract_features
 from ganzoo.metrics.memorisation import Memorisation
 from ganzoo.metrics.neighbours import subset_index
 from ganzoo.metrics.reference import Reference, reference_features
 from ganzoo.scoring.declared import check_features, load_declared, load_features, make_metric
-from ganzoo.scoring.generation import SCORE_SEED, generate, generate_at
+from ganzoo.scoring.generation import NORMAL, SCORE_SEED, generate, generate_at
 from ganzoo.scoring.protocol import Protocol, metric_rules
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
@@ -249,7 +250,9 @@ class Scorer:
                 test=test,
             )
 
-    def score_generator(self, generator: nn.Module, z_dim: int, what: str = "scoring") -> Score:
+    def score_generator(
+        self, generator: nn.Module, z_dim: int, what: str = "scoring", *, prior: Prior = NORMAL
+    ) -> Score:
         """Sample `generated_count` images from `generator` and score them; the model is left as it was. `what` is said
         while it lasts.
 
@@ -268,6 +271,7 @@ class Scorer:
                 seed=SCORE_SEED,
                 batch_size=self.config.eval.batch_size,
                 device=self.device,
+                prior=prior,
             )
             while True:
                 before = time.perf_counter()
@@ -316,7 +320,9 @@ class Scorer:
         score = Score(values=values, left_out=left_out, seconds=time.perf_counter() - started, sample_img_per_s=0.0)
         return replace(score, pairs=pairs[0]) if pairs else score
 
-    def neighbours(self, generator: nn.Module, z_dim: int, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    def neighbours(
+        self, generator: nn.Module, z_dim: int, pairs: Tensor, *, prior: Prior = NORMAL
+    ) -> tuple[Tensor, Tensor]:
         """The images of a score's `pairs`: generated and real ones, uint8 `[p,C,H,W]` each, on the CPU."""
         with exact_numerics(self.device):
             made = generate_at(
@@ -326,6 +332,7 @@ class Scorer:
                 labels=self.labels,
                 seed=SCORE_SEED,
                 device=self.device,
+                prior=prior,
             )
         assert self.reference.images is not None  # `_features_of` gives them
         return made.cpu(), self.reference.images.pixels[pairs[:, 1]]

@@ -49,10 +49,13 @@ OBJECTIVES: list[Objective] = [
                 name="clip",
                 default=0.01,
                 minimum=1e-6,
-                doc="Every parameter of the critic is clamped to [-clip, clip] after its step.",
+                optional=True,
+                doc="Every parameter of the critic is clamped to [-clip, clip] after its step; none: it is not.",
             ),
         ),
         defaults={"train.d_steps": 5, "train.optimizer": "rmsprop", "train.g_lr": 5e-5, "train.d_lr": 5e-5},
+        # At the paper's rate so short a run hardly moves.
+        presets={"laptop": {"train.g_lr": 5e-4, "train.d_lr": 5e-4}},
     ),
     Objective(
         name="wgan-gp",
@@ -72,5 +75,42 @@ OBJECTIVES: list[Objective] = [
             "train.beta1": 0.0,
             "train.beta2": 0.9,
         },
+        # Five critic steps leave the generator too few of its own in so short a run.
+        presets={"laptop": {"train.d_steps": 2, "train.g_lr": 1e-3, "train.d_lr": 1e-3}},
+    ),
+    Objective(
+        name="relativistic-average",
+        target="ganzoo.objectives:relativistic_average",
+        summary="cross-entropy of each image's logit less the mean of the other side's",
+        paper="Jolicoeur-Martineau, The relativistic discriminator, 2018, arXiv:1807.00734",
+    ),
+    Objective(
+        name="relativistic-pairing",
+        target="ganzoo.objectives:relativistic_pairing",
+        summary="cross-entropy of the difference between a real and a generated image's logits",
+        paper="Jolicoeur-Martineau, 2018, arXiv:1807.00734; Huang et al., The GAN is dead; long live the GAN!, 2025, "
+        "arXiv:2501.05441",
+    ),
+    Objective(
+        name="began",
+        target="ganzoo.objectives:began",
+        summary="energies of real and generated images, kept in a ratio by a weight that moves",
+        paper="Berthelot et al., BEGAN: Boundary Equilibrium Generative Adversarial Networks, 2017, arXiv:1703.10717",
+        settings=(
+            Setting(
+                name="gamma",
+                default=0.5,
+                minimum=0.0,
+                maximum=1.0,
+                doc="Diversity ratio: the energy of generated images, as a part of that of real ones.",
+            ),
+            Setting(
+                name="speed",
+                default=1e-3,
+                minimum=0.0,
+                doc="Gain of k, the weight of generated images in D's loss, per update of D (lambda_k).",
+            ),
+        ),
+        needs=("energy",),
     ),
 ]

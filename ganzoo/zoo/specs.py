@@ -67,6 +67,7 @@ class Variant(Spec):
     gives: tuple[str, ...] = ()  # what D returns beside "logits": "features", "classes", "energy", ...
     regularizers: tuple[str, ...] = ()  # of its paper, unless the user names others
     augmentations: tuple[str, ...] = ()
+    progress: bool = False  # True: a term of its reads batch.progress, so the length of a run is part of what it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,7 @@ class Objective(Spec):
     defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.d_steps": 5}
     presets: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)  # as a variant's, and over them
     needs: tuple[str, ...] = ()  # "labels", "augmentation", or what D has to return beside "logits"
+    progress: bool = False  # as a variant's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ class Regularizer(Spec):
     every: int = 1  # default of the setting: in each every-th update, and then times `every`
     needs: tuple[str, ...] = ()  # as an objective's
     per_sample_gradients: bool = False  # as an objective's
+    progress: bool = False  # as a variant's
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganzoo import Setting, Variant, hookimpl
 
-GANZOO_API = 1
+GANZOO_API = 2
 
 SIZES = (16, 28, 32, 48, 64, 96, 128)
 
@@ -25,6 +25,8 @@ def register_variants() -> list[Variant]:
             paper="Radford et al., Unsupervised Representation Learning with DCGANs, 2015, arXiv:1511.06434",
             settings=SETTINGS,
             sizes=SIZES,
+            presets={"laptop": {"variant.channels": 16}},
+            gives=("features",),
         ),
         Variant(
             name="cdcgan",
@@ -35,5 +37,7 @@ def register_variants() -> list[Variant]:
             settings=SETTINGS,
             conditional=True,
             sizes=SIZES,
+            presets={"laptop": {"variant.channels": 16}},
+            gives=("features",),
         ),
     ]

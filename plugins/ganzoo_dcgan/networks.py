@@ -77,7 +77,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images to logits by strided convolutions: x `[N,C,H,W]`, labels int64 `[N]` or None -> `[N]`.
+    """Images to logits by strided convolutions: x `[N,C,H,W]`, labels int64 `[N]` or None -> "logits" `[N]`, and
+    "features" `[N, F]`, the last map, flattened.
 
     A class, if there is one, is compared with the last features by an inner product (Miyato & Koyama 2018, equation
     3), where the features are the whole last map: DCGAN has no pooling.
@@ -101,14 +102,14 @@ class Discriminator(nn.Module):
         self.logit = nn.Conv2d(width, 1, start)
         self.class_logits = nn.Conv2d(width, num_classes, start, bias=False) if num_classes else None
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         features = self.features(x)  # [N, width, start, start]
         logit = self.logit(features).flatten()
         if self.class_logits is not None:
             # psi(phi(x)) + <V_y, phi(x)>: all classes' products are formed, and the label's is kept.
             by_class = self.class_logits(features).flatten(1)  # [N, num_classes]
             logit = logit + (by_class * one_hot(labels, self.num_classes, by_class)).sum(1)
-        return logit
+        return {"logits": logit, "features": features.flatten(1)}
 
 
 def plan(shape: Shape) -> tuple[int, int]:

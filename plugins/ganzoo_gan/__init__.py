@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganzoo import Setting, Variant, hookimpl
 
-GANZOO_API = 1
+GANZOO_API = 2
 
 SETTINGS = (
     Setting(name="z_dim", default=100, minimum=1, doc="Length of the noise vector."),
@@ -30,6 +30,8 @@ def register_variants() -> list[Variant]:
             summary="two multilayer perceptrons",
             paper="Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661",
             settings=SETTINGS,
+            presets={"laptop": {"variant.width": 128}},
+            gives=("features",),
         ),
         Variant(
             name="cgan",
@@ -37,6 +39,8 @@ def register_variants() -> list[Variant]:
             summary="two multilayer perceptrons that are given the class",
             paper="Mirza & Osindero, Conditional Generative Adversarial Nets, 2014, arXiv:1411.1784",
             settings=SETTINGS,
+            presets={"laptop": {"variant.width": 128}},
+            gives=("features",),
             conditional=True,
         ),
     ]

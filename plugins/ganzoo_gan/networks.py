@@ -64,7 +64,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x `[N,C,H,W]`, labels int64 `[N]` or None -> logits `[N]`. A class joins the pixels as one-hot vector."""
+    """x `[N,C,H,W]`, labels int64 `[N]` or None -> "logits" `[N]`, "features" `[N, width]`, of the last hidden layer.
+    A class joins the pixels as one-hot vector.
+    """
 
     def __init__(self, width: int, shape: Shape, num_classes: int = 0, *, dropout: float) -> None:
         super().__init__()
@@ -80,8 +82,12 @@ class Discriminator(nn.Module):
         )
         _raise_classes(self.layers[0], num_classes, std=1.0)
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.layers(_join(x.flatten(1), labels, self.num_classes)).flatten()
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        *hidden, last = self.layers
+        features = _join(x.flatten(1), labels, self.num_classes)
+        for layer in hidden:
+            features = layer(features)
+        return {"logits": last(features).flatten(), "features": features}
 
 
 def _join(vectors: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:

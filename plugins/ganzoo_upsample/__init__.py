@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ganzoo import Setting, Variant, hookimpl
 
-GANZOO_API = 1
+GANZOO_API = 2
 
 
 @hookimpl
@@ -33,5 +33,7 @@ def register_variants() -> list[Variant]:
                 ),
             ),
             sizes=(28, 32, 48, 64),
+            presets={"laptop": {"variant.channels": 32, "train.g_lr": 1e-3, "train.d_lr": 1e-3}},
+            gives=("features",),
         ),
     ]

@@ -65,7 +65,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x `[N,C,H,W]` -> logits `[N]`: three strided convolutions and a plain one, each with LeakyReLU and dropout."""
+    """x `[N,C,H,W]` -> "logits" `[N]`, and "features" `[N, F]`, the last map, flattened: three strided convolutions and
+    a plain one, each with LeakyReLU and dropout.
+    """
 
     def __init__(self, channels: int, shape: Shape, *, dropout: float, batch_norm: bool) -> None:
         super().__init__()
@@ -84,5 +86,6 @@ class Discriminator(nn.Module):
         side = -(-height // 8) * -(-width // 8)  # each strided convolution rounds up
         self.logit = nn.Linear(widths[-1] * side, 1)
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.logit(self.features(x)).flatten()
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        features = self.features(x)
+        return {"logits": self.logit(features).flatten(), "features": features}

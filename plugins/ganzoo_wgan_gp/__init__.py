@@ -5,7 +5,7 @@ from __future__ import annotations
 from ganzoo import Variant, hookimpl
 from ganzoo_dcgan import SETTINGS, SIZES
 
-GANZOO_API = 1
+GANZOO_API = 2
 
 
 # The training defaults (five critic steps, Adam 1e-4 with betas 0 and 0.9) come with the objective.
@@ -19,6 +19,8 @@ def register_variants() -> list[Variant]:
             paper="Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028",
             settings=SETTINGS,
             sizes=SIZES,
+            presets={"laptop": {"variant.channels": 16}},
+            gives=("features",),
             objective="wgan-gp",
         ),
     ]

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganzoo.config.layers import build_config, check_fit
+from ganzoo.config.fit import check_fit
+from ganzoo.config.layers import build_config
 from ganzoo.data.folder import load_folder
 from ganzoo.data.npz import load_npz
 from ganzoo.errors import DataError, FitError, UnknownName, UserError

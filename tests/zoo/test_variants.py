@@ -48,6 +48,12 @@ def inputs(gan: GAN, size: int = 28, colors: int = 1, count: int = 4) -> tuple[T
     return images, torch.randn(count, gan.z_dim), torch.arange(count) % CLASSES
 
 
+def judge(gan: GAN, images: Tensor, labels: Tensor | None) -> Tensor:
+    """Logits `[N]`."""
+    logits: Tensor = gan.discriminator(images, labels)["logits"]
+    return logits
+
+
 def assert_reached(module: nn.Module) -> None:
     for name, parameter in module.named_parameters():
         assert parameter.grad is not None, name
@@ -66,6 +72,22 @@ def test_the_zoo() -> None:
         assert spec.summary
         assert spec.per_sample_critic
         assert isinstance(spec.target, str)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_discriminators_give_what_their_last_layer_is_given(name: str) -> None:
+    assert SPECS[name].gives == ("features",)
+    gan = build(name)
+    images, _, labels = inputs(gan)
+    last = [m for m in gan.discriminator.modules() if isinstance(m, nn.Linear | nn.Conv2d)][
+        -2 if name == "cdcgan" else -1
+    ]
+    given: list[Tensor] = []
+    last.register_forward_pre_hook(lambda module, arguments: given.append(arguments[0]))
+    said = gan.discriminator(images, labels)
+    assert set(said) == {"logits", "features"}
+    torch.testing.assert_close(said["features"], given[0].flatten(1), rtol=0, atol=0)
+    assert last.weight[0].numel() == said["features"].shape[1]
 
 
 def test_headers_do_not_import_torch() -> None:
@@ -87,13 +109,13 @@ def test_shapes_range_and_gradients(name: str, size: int, colors: int) -> None:
     assert generated.abs().max() <= 1
 
     gan.discriminator.requires_grad_(False)
-    logits = gan.discriminator(generated, labels)
+    logits = judge(gan, generated, labels)
     assert logits.shape == (4,)
     nn.functional.softplus(-logits).mean().backward()
     assert_reached(gan.generator)
 
     gan.discriminator.requires_grad_(True)
-    logits = gan.discriminator(images, labels)
+    logits = judge(gan, images, labels)
     assert logits.shape == (4,)
     nn.functional.softplus(-logits).mean().backward()
     assert_reached(gan.discriminator)
@@ -107,13 +129,14 @@ def test_every_variant_trains_with_every_objective(name: str, objective: Objecti
     gan = build(name, size, per_sample=objective.per_sample_gradients)
     images, z, labels = inputs(gan, size)
     generated = gan.generator(z, labels)
-    loss = losses.d_loss(gan.discriminator(images, labels), gan.discriminator(generated.detach(), labels))
+    loss = losses.d_loss(judge(gan, images, labels), judge(gan, generated.detach(), labels))
     if losses.penalty is not None:
-        loss = loss + losses.penalty(lambda x: gan.discriminator(x, labels), images, generated)
+        loss = loss + losses.penalty(lambda x: judge(gan, x, labels), images, generated)
     assert loss.shape == (4,)
     loss.mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in gan.discriminator.parameters())
-    losses.g_loss(gan.discriminator(generated, labels), None).mean().backward()
+    real_logits = judge(gan, images, labels) if losses.g_uses_real else None
+    losses.g_loss(judge(gan, generated, labels), real_logits).mean().backward()
     assert_reached(gan.generator)
 
 
@@ -122,7 +145,7 @@ def mixing(name: str, *, per_sample: bool) -> float:
     gan = build(name, per_sample=per_sample)
     images, _, labels = inputs(gan)
     images.requires_grad_()
-    (gradient,) = torch.autograd.grad(gan.discriminator(images, labels)[0], images)
+    (gradient,) = torch.autograd.grad(judge(gan, images, labels)[0], images)
     assert gradient[0].ne(0).any()
     return float(gradient[1:].abs().max())
 
@@ -146,7 +169,7 @@ def test_conditional_networks_react_to_labels(name: str) -> None:
     gan.discriminator.eval()
     zeros, ones = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
     assert gan.generator(z, zeros).ne(gan.generator(z, ones)).any(dim=(1, 2, 3)).all()
-    assert gan.discriminator(images, zeros).ne(gan.discriminator(images, ones)).all()
+    assert judge(gan, images, zeros).ne(judge(gan, images, ones)).all()
 
 
 def test_the_class_of_cgan_is_neither_drowned_nor_drowns_the_noise() -> None:
@@ -168,7 +191,7 @@ def test_conditional_networks_refuse_what_has_no_labels(name: str) -> None:
     with pytest.raises(ValueError, match="without labels"):
         gan.generator(z, None)
     with pytest.raises(ValueError, match="without labels"):
-        gan.discriminator(images, None)
+        judge(gan, images, None)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in CONDITIONAL])
@@ -178,7 +201,7 @@ def test_unconditional_networks_ignore_labels(name: str) -> None:
     gan.generator.eval()
     gan.discriminator.eval()
     torch.testing.assert_close(gan.generator(z, labels), gan.generator(z, None), rtol=0, atol=0)
-    torch.testing.assert_close(gan.discriminator(images, labels), gan.discriminator(images, None), rtol=0, atol=0)
+    torch.testing.assert_close(judge(gan, images, labels), judge(gan, images, None), rtol=0, atol=0)
     build(name, classes=0)
 
 
@@ -188,8 +211,8 @@ def test_networks_never_wait_for_the_device(name: str) -> None:
     with torch.device("meta"):
         gan = build(name)
         images, z, labels = inputs(gan)
-        gan.discriminator(gan.generator(z, labels), labels).sum().backward()
-        gan.discriminator(images, labels).sum().backward()
+        judge(gan, gan.generator(z, labels), labels).sum().backward()
+        judge(gan, images, labels).sum().backward()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -199,13 +222,13 @@ def test_networks_run_under_bf16_autocast_and_in_channels_last(name: str) -> Non
     gan.generator.eval()
     gan.discriminator.eval()
     with torch.no_grad():
-        plain = gan.generator(z, labels), gan.discriminator(images, labels)
+        plain = gan.generator(z, labels), judge(gan, images, labels)
         gan.generator.to(memory_format=torch.channels_last)
         gan.discriminator.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
-        torch.testing.assert_close((gan.generator(z, labels), gan.discriminator(images, labels)), plain)
+        torch.testing.assert_close((gan.generator(z, labels), judge(gan, images, labels)), plain)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            generated, logits = gan.generator(z, labels), gan.discriminator(images, labels)
+            generated, logits = gan.generator(z, labels), judge(gan, images, labels)
     torch.testing.assert_close(generated.float(), plain[0], rtol=0, atol=0.1)
     torch.testing.assert_close(logits.float(), plain[1], rtol=0.1, atol=0.1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,22 +10,64 @@ from torch import Tensor, nn
 
 from ganzoo.config.run_config import Train
 
+Moved = Sequence[tuple[Sequence[nn.Parameter], float]]
+"""Parameters, and their learning rates."""
+
 
 def make_optimizer(
-    parameters: Iterable[nn.Parameter], train: Train, lr: float, *, plain: bool = False, capturable: bool = False
+    moved: Moved, train: Train, *, plain: bool = False, capturable: bool = False, moving: bool = False
 ) -> torch.optim.Optimizer:
-    """Adam is fused: one kernel for all parameters, on CPU and GPU alike. `plain`: one parameter after another, and so
-    it is where one of them is a view with gaps, such as `nn.Parameter(big[:, 1:4])`: torch's fused kernel takes what
-    lies in the gaps for the parameter's numbers, and writes there.
+    """Adam and AdamW are fused: one kernel for all parameters, on CPU and GPU alike. `plain`: one parameter after
+    another, and so it is where one of them is a view with gaps, such as `nn.Parameter(big[:, 1:4])`: torch's fused
+    kernel takes what lies in the gaps for the parameter's numbers, and writes there. `moving`: learning rates change
+    from step to step, see `set_rates`; they are tensors where a graph holds the steps.
     """
-    parameters = list(parameters)
-    plain = plain or not all(is_dense(parameter) for parameter in parameters)
+    groups: list[dict[str, Any]] = []
+    for rate in dict.fromkeys(lr for _, lr in moved):  # one group for each rate, in order
+        parameters = [parameter for group, lr in moved if lr == rate for parameter in group]
+        lr = torch.tensor(rate, device=parameters[0].device) if moving and capturable and parameters else rate
+        groups.append({"params": parameters, "lr": lr, "initial_lr": rate})
+    everything = [parameter for group in groups for parameter in group["params"]]
+    plain = plain or not all(is_dense(parameter) for parameter in everything)
+    lr, decay = groups[0]["lr"], train.weight_decay
     if train.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=lr, alpha=train.beta2, foreach=not plain, capturable=capturable)
-    betas = (train.beta1, train.beta2)
-    if plain:
-        return torch.optim.Adam(parameters, lr=lr, betas=betas, foreach=False, fused=False, capturable=capturable)
-    return FusedAdam(parameters, lr=lr, betas=betas, fused=True, capturable=capturable)
+        return torch.optim.RMSprop(
+            groups,
+            lr=lr,
+            alpha=train.beta2,
+            eps=train.eps,
+            weight_decay=decay,
+            momentum=train.momentum,
+            foreach=not plain,
+            capturable=capturable,
+        )
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=lr, momentum=train.momentum, weight_decay=decay, foreach=not plain)
+    kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam if plain else FusedAdam
+    return kind(
+        groups,
+        lr=lr,
+        betas=(train.beta1, train.beta2),
+        eps=train.eps,
+        weight_decay=decay,
+        foreach=False if plain else None,
+        fused=not plain,
+        capturable=capturable,
+    )
+
+
+def set_rates(optimizer: torch.optim.Optimizer, factor: float | Tensor) -> None:
+    """Multiply the learning rates that it was made with. `factor`: a number, or float32 `[]` on the device, from which
+    a graph that is replayed reads the value of the moment.
+    """
+    for group in optimizer.param_groups:
+        rate = group["initial_lr"] * factor
+        if not isinstance(group["lr"], Tensor):
+            group["lr"] = rate
+        elif isinstance(rate, Tensor):
+            group["lr"].copy_(rate)
+        else:
+            group["lr"].fill_(rate)
 
 
 MOMENTS = {"exp_avg", "exp_avg_sq"}

@@ -33,7 +33,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ganzoo.engine.phases import Phase
+from ganzoo.engine.phases import Due, due_at
 from ganzoo.engine.probes.calls import Call, Calls, difference
 from ganzoo.engine.probes.host_state import HostState
 from ganzoo.engine.state import TrainState
@@ -54,7 +54,7 @@ LONGEST_ROUND = 32
 round would be slow to capture, and hold as many batches.
 """
 
-Pattern = tuple[str, ...]  # names of the phases of an iteration
+Pattern = tuple[str, ...]  # names of the phases of an iteration, and of the terms that are due in each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,18 +63,43 @@ class Iteration:
 
     pixels: Tensor  # uint8 [B,C,H,W]
     labels: Tensor | None  # int64 [B]
-    due: Sequence[Phase]
+    due: Sequence[Due]
     decay: float  # of the EMA
+    rates: Sequence[float]  # factor of the learning rates of each phase that is due
+    progress: float = 0.0  # of the run
 
     @property
     def pattern(self) -> Pattern:
-        return tuple(phase.name for phase in self.due)
+        return _pattern(self.due)
 
 
-class Work(Protocol):
-    """The device work of one iteration, with `decay` float32 `[]` on the device."""
+def _pattern(due: Sequence[Due]) -> Pattern:
+    return tuple("+".join((phase.name, *(term.name for term in terms))) for phase, terms in due)
 
-    def __call__(self, pixels: Tensor, labels: Tensor | None, due: Sequence[Phase], decay: Tensor, /) -> None: ...
+
+class Inputs(Protocol):
+    """What the device work of an iteration reads; in a graph, numbers are float32 `[]` on the device."""
+
+    @property
+    def pixels(self) -> Tensor: ...
+
+    @property
+    def labels(self) -> Tensor | None: ...
+
+    @property
+    def due(self) -> Sequence[Due]: ...
+
+    @property
+    def decay(self) -> float | Tensor: ...
+
+    @property
+    def rates(self) -> Sequence[float | Tensor]: ...
+
+    @property
+    def progress(self) -> float | Tensor: ...
+
+
+Work = Callable[[Inputs], None]
 
 
 class Backend(Protocol):
@@ -116,7 +141,7 @@ class Iterations:
         self._work, self._state, self._statistics, self._report = work, state, statistics, report
         self._backend = backend
         self.failure: str | None = None
-        self._period = math.lcm(*(phase.interval for phase in state.phases))
+        self._period = math.lcm(*(phase.period for phase in state.phases))
         several = per_replay > 1 and self._period <= LONGEST_ROUND
         self._per_replay = -(-per_replay // self._period) * self._period if several else 1
         self._buffers: list[_Buffers] = []
@@ -144,7 +169,7 @@ class Iterations:
         return self.longest if all(self._warm.get(pattern, 0) >= WARM_UP for pattern in ahead) else 1
 
     def _pattern(self, step: int) -> Pattern:
-        return tuple(phase.name for phase in self._state.phases if step % phase.interval == 0)
+        return _pattern(due_at(self._state.phases, step))
 
     def run(self, iterations: Sequence[Iteration]) -> None:
         """Do them, one after the other."""
@@ -181,13 +206,13 @@ class Iterations:
             self._calls.setdefault(pattern, []).append(calls[0].made)
 
     def _watched(self, index: int, iteration: Iteration) -> Calls:
-        with Calls(self._state.device, [phase.optimizer for phase in iteration.due]) as calls:
+        with Calls(self._state.device, [phase.optimizer for phase, _ in iteration.due]) as calls:
             self._do(index, iteration)
         return calls
 
     def _do(self, index: int, iteration: Iteration) -> None:
         buffers = self._buffers[index]
-        self._work(buffers.pixels, buffers.labels, iteration.due, buffers.decay)
+        self._work(buffers.inputs(iteration.due))
 
     def _fill(self, iterations: Sequence[Iteration]) -> None:
         """Copies on the current stream: after the replay before, which reads the buffers, and before the next."""
@@ -246,21 +271,49 @@ class _Buffers:
     def __init__(self, like: Iteration) -> None:
         self.pixels = torch.empty_like(like.pixels)
         self.labels = None if like.labels is None else torch.empty_like(like.labels)
-        self.decay = torch.zeros((), dtype=torch.float32, device=like.pixels.device)
-        self._decay = 0.0  # what `decay` holds: most of the time it need not be written
+        self._device = like.pixels.device
+        self._numbers: dict[str, Tensor] = {}
+        self._held: dict[str, float] = {}  # what they hold: most of the time they need not be written
 
     def fill(self, iteration: Iteration) -> None:
         self.pixels.copy_(iteration.pixels)
         if self.labels is not None and iteration.labels is not None:
             self.labels.copy_(iteration.labels)
-        if iteration.decay != self._decay:
-            self.decay.fill_(iteration.decay)
-            self._decay = iteration.decay
+        numbers = {"decay": iteration.decay, "progress": iteration.progress}
+        numbers |= {phase.name: rate for (phase, _), rate in zip(iteration.due, iteration.rates, strict=True)}
+        for name, number in numbers.items():
+            if name not in self._numbers:
+                self._numbers[name] = torch.zeros((), dtype=torch.float32, device=self._device)
+                self._held[name] = 0.0
+            if number != self._held[name]:
+                self._numbers[name].fill_(number)
+                self._held[name] = number
+
+    def inputs(self, due: Sequence[Due]) -> _Given:
+        numbers = self._numbers
+        return _Given(
+            pixels=self.pixels,
+            labels=self.labels,
+            due=due,
+            decay=numbers["decay"],
+            rates=[numbers[phase.name] for phase, _ in due],
+            progress=numbers["progress"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    pixels: Tensor
+    labels: Tensor | None
+    due: Sequence[Due]
+    decay: Tensor
+    rates: Sequence[Tensor]
+    progress: Tensor
 
 
 def _addresses(state: TrainState) -> list[int]:
     """Where the networks and the optimizers' states lie."""
-    modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema]
+    modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema, *state.kept.values()]
     tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
     for phase in state.phases:
         for values in phase.optimizer.state.values():

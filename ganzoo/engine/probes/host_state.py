@@ -27,7 +27,12 @@ class HostState:
     def __init__(self, state: TrainState, statistics: Statistics) -> None:
         self._statistics, self._device_type = statistics, state.device.type
         self.counted = Counter(statistics.counted)
-        self._networks = {"generator": state.gan.generator, "discriminator": state.gan.discriminator, "ema": state.ema}
+        self._networks = {
+            "generator": state.gan.generator,
+            "discriminator": state.gan.discriminator,
+            "ema": state.ema,
+            **state.kept,
+        }
         self._parameters = [p for module in self._networks.values() for p in module.parameters()]
         self._required = [parameter.requires_grad for parameter in self._parameters]
         self._held: list[tuple[dict[str, Any], str, str, Tensor | None]] = [
@@ -44,7 +49,7 @@ class HostState:
             for name, value in values.items()
             if isinstance(value, Tensor)
         ]
-        self._roots: dict[str, Any] = {**self._networks, **{f"{p.name}'s loss": p.loss for p in state.phases}}
+        self._roots: dict[str, Any] = {**self._networks, **{f"{p.name}'s loss": p.made_of for p in state.phases}}
         self._found = Reached(self._roots, self._device_type)
         self._generators = global_generators(self._device_type)
 

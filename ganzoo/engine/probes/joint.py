@@ -16,6 +16,7 @@ from ganzoo.engine.cpu.operations import any_layout
 from ganzoo.engine.cpu.substitution import Substitution
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
 from ganzoo.engine.probes.reached import Reached, global_generators, put_back, same
+from ganzoo.gan import named
 
 TOLERANCES = {torch.float32: 3e-5, torch.float64: 1e-6}
 """Difference of a logit, relative to the spread of all, from which one pass is not two. The order of additions makes
@@ -92,7 +93,7 @@ class _Asked:
         self._put_back = put_back
         try:
             network = self._copy()
-            self._logits = [self._judged(network, index, "two") for index in range(len(pairs))]
+            self._said = [self._judged(network, index, "two") for index in range(len(pairs))]
             self._held = _held(network)
         finally:
             put_back()
@@ -102,11 +103,13 @@ class _Asked:
         tolerance = TOLERANCES[self._kind]
         try:
             network = self._copy()
-            for index, wanted in enumerate(self._logits):
-                rounding = 4 * torch.finfo(self._kind).eps * wanted.abs().max()  # of logits that are all alike
-                allowed = torch.maximum(tolerance * (wanted - wanted.mean()).abs().max(), rounding)
-                if not bool(((self._judged(network, index, passes) - wanted).abs() <= allowed).all()):
-                    return False
+            for index, said in enumerate(self._said):
+                found = self._judged(network, index, passes)
+                for name, wanted in said.items():
+                    rounding = 4 * torch.finfo(self._kind).eps * wanted.abs().max()  # of logits that are all alike
+                    allowed = torch.maximum(tolerance * (wanted - wanted.mean()).abs().max(), rounding)
+                    if not bool(((found[name] - wanted).abs() <= allowed).all()):
+                        return False
             held = _held(network)
         finally:
             self._put_back()
@@ -119,8 +122,8 @@ class _Asked:
                 module.eval()
         return network
 
-    def _judged(self, network: nn.Module, index: int, passes: Passes) -> Tensor:
-        """Logits of the pair, in one order: of its first half, then of its second."""
+    def _judged(self, network: nn.Module, index: int, passes: Passes) -> dict[str, Tensor]:
+        """What is said of the pair, in one order: of its first half, then of its second."""
         if index:
             random = torch.Generator().manual_seed(index)
             for parameter in network.parameters():
@@ -129,11 +132,12 @@ class _Asked:
         labels = self._labels
         with any_layout():
             if passes == "two":
-                return torch.cat([network(a, labels), network(b, labels)]).to(self._kind)
+                halves = named(network(a, labels), "logits"), named(network(b, labels), "logits")
+                return {name: torch.cat([half[name] for half in halves]).to(self._kind) for name in halves[0]}
             both = None if labels is None else torch.cat([labels, labels])
             with BatchNormByHalves() if passes == "one by halves" else contextlib.nullcontext():
-                logits: Tensor = network(torch.cat([a, b]), both)
-        return logits.to(self._kind)
+                said = named(network(torch.cat([a, b]), both), "logits")
+        return {name: values.to(self._kind) for name, values in said.items()}
 
 
 def _others(real: Tensor, random: torch.Generator) -> Tensor:

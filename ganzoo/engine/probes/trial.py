@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,12 +24,12 @@ from ganzoo.engine.cpu.convolutions import lay_out_weights
 from ganzoo.engine.cpu.draws import everywhere
 from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
-from ganzoo.engine.phases import Batch, differentiate, generate, make_phases, set_gradients
+from ganzoo.engine.game import Game
+from ganzoo.engine.moment import Networks, Shared
+from ganzoo.engine.phases import differentiate, make_phases, set_gradients
 from ganzoo.engine.probes.joint import Passes
 from ganzoo.engine.probes.reached import Reached, global_generators, put_back
 from ganzoo.engine.statistics import Statistics
-from ganzoo.gan import GAN
-from ganzoo.objectives import Losses
 
 TOLERANCE, OF_GRADIENTS = 1e-3, 2e-2
 """Differences, relative to the spread of a loss over the batch or to the length of anything else, from which the two
@@ -46,8 +47,7 @@ SAMPLES = 8
 class Trial:
     """What is tried. `num_classes` 0: the networks get no labels."""
 
-    gan: GAN
-    losses: Losses
+    game: Game
     config: Train
     shape: tuple[int, int, int]
     num_classes: int
@@ -97,11 +97,17 @@ class Trial:
         """Whatever is drawn inside, or counted in what copies share, goes on as if it had not been. Yields what puts it
         back before.
         """
-        roots = {"generator": self.gan.generator, "discriminator": self.gan.discriminator, "losses": self.losses}
+        roots = {**self.game.networks(), "losses": self.game.losses, "terms": [term.loss for term in self.game.terms]}
         held, generators = Reached(roots, self.device.type), global_generators(self.device.type)
+        kept = [
+            (buffer, buffer.clone()) for memory in self.game.memories().values() for buffer in memory.buffers()
+        ]  # closures know them: copies would not be the ones that are written to
 
         def put_back_shared() -> None:
             put_back((*held.undo, *(undo for _, undo in generators.values())))
+            with torch.no_grad():
+                for buffer, before in kept:
+                    buffer.copy_(before)
 
         with preserved_random_state(self.device), everywhere():
             try:
@@ -109,57 +115,51 @@ class Trial:
             finally:
                 put_back_shared()
 
-    def _moved(self) -> list[nn.Module]:
-        """Copies of G and D, away from their start, at which whole layers may be zero."""
+    def _moved(self) -> dict[str, nn.Module]:
+        """Copies of the networks, away from their start, at which whole layers may be zero."""
         random = torch.Generator().manual_seed(0)
-        networks = copy.deepcopy([self.gan.generator, self.gan.discriminator])
-        for network in networks:
+        networks = copy.deepcopy(self.game.networks())
+        for network in networks.values():
             for parameter in network.parameters():
                 noise = torch.randn(parameter.shape, generator=random).to(parameter)
                 size = parameter.detach().square().mean().sqrt()
                 parameter.data += 0.1 * noise * torch.where(size > 0, size, torch.ones_like(size))
         return networks
 
-    def _computed(self, networks: list[nn.Module], samples: int, operations: Operations) -> dict[str, Tensor]:
+    def _computed(self, networks: dict[str, nn.Module], samples: int, operations: Operations) -> dict[str, Tensor]:
         """Of an iteration on random images, from always the same random numbers: generated images, losses `[N]`,
         gradients, buffers.
         """
-        generator, discriminator = networks
         device, plain = self.device, operations.plain
         layout = torch.contiguous_format if plain else torch.channels_last
-        for network in networks:
+        for network in networks.values():
             network.to(memory_format=layout)
             if not plain and device.type == "cpu":
                 lay_out_weights(network)
         precision = Precision(name="fp32", device_type=device.type)
-        gan = GAN(generator=generator, discriminator=discriminator, z_dim=self.gan.z_dim)
+        game = self._game_of(networks)
+        gan = game.gan
         phases = make_phases(
-            gan,
-            self.losses,
-            self.config,
-            precision,
-            Statistics(device),
-            passes=self.passes,
-            operations=operations,
-            plain=True,
+            game, self.config, precision, Statistics(device), passes=self.passes, operations=operations, plain=True
         )
+        called = Networks(game, precision, operations, self.passes)
         random.seed(0)
         np.random.seed(0)
         torch.manual_seed(0)
-        z = torch.randn(samples, gan.z_dim).to(device)
+        z = gan.prior(torch.randn(samples, gan.z_dim)).to(device)
         real = torch.rand(samples, *self.shape).mul_(2).sub_(1).to(device).contiguous(memory_format=layout)
         labels = torch.randint(self.num_classes, (samples,)).to(device) if self.num_classes else None
         found: dict[str, Tensor] = {}
         with numerics(device, precision, penalised=True):
             with torch.no_grad():  # as in steps that do not train G
-                found["images without gradients"] = generate(generator, z, labels, precision, operations)
-            set_gradients(generator.parameters(), on=True)
-            fake = generate(generator, z, labels, precision, operations)
-            found["generated images"] = fake.detach()
-            batch = Batch(real=real, fake=fake, labels=labels)
+                found["images without gradients"] = called.generate(z, labels)["images"]
+            set_gradients(gan.generator.parameters(), on=True)
+            made = called.generate(z, labels)
+            found["generated images"] = made["images"].detach()
+            shared = Shared(z=z, real=real, made=made, labels=labels)
             for phase in phases:
                 set_gradients(phase.parameters, on=True)
-                found[f"the loss of {phase.name}"] = differentiate(phase, batch).detach()
+                found[f"the loss of {phase.name}"] = differentiate(phase, phase.see(shared), phase.terms).detach()
                 gradients = [parameter.grad for parameter in phase.parameters]
                 found[f"the gradient of {phase.name}"] = _flat(
                     torch.zeros_like(parameter) if gradient is None else gradient
@@ -170,10 +170,19 @@ class Trial:
                 found[f"the buffers of {phase.name}"] = _flat(phase.module.buffers())
         return {name: value.cpu().double() for name, value in found.items()}  # MPS has no float64
 
+    def _game_of(self, networks: dict[str, nn.Module]) -> Game:
+        """The game with copies of its networks; all else is what it is."""
+        gan = self.game.gan
+        parts = {name: dataclasses.replace(part, module=networks[name]) for name, part in gan.parts.items()}
+        copies = dataclasses.replace(
+            gan, generator=networks["generator"], discriminator=networks["discriminator"], parts=parts
+        )
+        return dataclasses.replace(self.game, gan=copies)
+
     def _first_difference(self, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> str | None:
         for name, value in wanted.items():
             # A penalty is made of gradients.
-            of_gradients = "gradient of" in name or ("loss of D" in name and self.losses.penalty is not None)
+            of_gradients = "gradient of" in name or ("loss of" in name and self.game.penalised)
             spread = value - value.mean() if "loss" in name else value
             difference, size = (found[name] - value).norm(), spread.norm().clamp_min(1e-30)
             apart, rounding = float(difference / size), float(ROUNDING * value.norm() / size)

@@ -11,9 +11,9 @@ GANZOO_API = 1
 def register_objectives() -> list[Objective]:
     return [
         Objective(
-            name="relativistic-average",
-            target="ganzoo_relativistic.losses:relativistic_average",
-            summary="is it more real than the other kind on average?",
+            name="relativistic-hinge",
+            target="ganzoo_relativistic.losses:relativistic_hinge",
+            summary="is it more real than the other kind on average, by a margin?",
             paper="Jolicoeur-Martineau, The relativistic discriminator, 2018, arXiv:1807.00734",
         )
     ]
@@ -32,7 +32,7 @@ def register_variants() -> list[Variant]:
                 Setting(name="channels", default=128, minimum=1, doc="Feature maps of every block."),
             ),
             sizes=(16, 32, 64, 128),
-            objective="relativistic-average",
+            objective="relativistic-hinge",
             defaults={"train.beta1": 0.5, "train.beta2": 0.9},
         )
     ]

@@ -1,4 +1,4 @@
-"""The relativistic average objective with cross-entropy, RaSGAN (Jolicoeur-Martineau 2018, arXiv:1807.00734)."""
+"""The relativistic average objective with hinges, RaHingeGAN (Jolicoeur-Martineau 2018, arXiv:1807.00734)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ganzoo.objectives import Losses
 from ganzoo.zoo.specs import Value
 
 
-def relativistic_average(config: Mapping[str, Value]) -> Losses:
-    """Section 4.4. Logits `[N]` are compared with the mean of the other kind, so the batch is the comparison group."""
+def relativistic_hinge(config: Mapping[str, Value]) -> Losses:
+    """Logits `[N]` are compared with the mean of the other kind, so the batch is the comparison group."""
 
-    # D:  -log sigmoid(C(x) - E C(G(z))) - log(1 - sigmoid(C(G(z)) - E C(x)));  -log sigmoid(t) = softplus(-t)
+    # D:  max(0, 1 - (C(x) - E C(G(z)))) + max(0, 1 + C(G(z)) - E C(x))
     def d_loss(real: Tensor, fake: Tensor) -> Tensor:
-        return F.softplus(fake.mean() - real) + F.softplus(fake - real.mean())
+        return F.relu(1 + fake.mean() - real) + F.relu(1 + fake - real.mean())
 
     # G: the same with the roles exchanged, so it learns from real images too
     def g_loss(fake: Tensor, real: Tensor | None) -> Tensor:

@@ -1,0 +1,188 @@
+"""How a run's networks are called, and what a loss sees of a phase."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganzoo.engine.cpu.operations import Operations
+from ganzoo.engine.device import Precision
+from ganzoo.engine.game import Game
+from ganzoo.engine.probes.joint import Passes
+from ganzoo.gan import named
+
+Judged = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all phases of a step see. Fakes carry the labels of the real images, so that labels follow the data's own
+    law in every phase; they are made once per step and serve D and G alike, as in PyTorch's DCGAN tutorial.
+    """
+
+    z: Tensor  # [N, z_dim] float32
+    real: Tensor  # [N,C,H,W] float32 in [-1, 1]
+    made: Mapping[str, Tensor]  # "images" [N,C,H,W] float32 in [-1, 1]; with G's graph in steps that train G
+    labels: Tensor | None  # [N] int64, or None where the variant is unconditional
+    progress: Tensor | float = 0.0  # of the run: float32 [] on the device, or a number
+
+
+class Networks:
+    """G, D and the parts of a game, called with the engine's operations and precision; what they return is float32."""
+
+    def __init__(self, game: Game, precision: Precision, operations: Operations, passes: Passes) -> None:
+        self.game, self.passes = game, passes
+        self._precision, self._operations = precision, operations
+        self._within = False  # the operations have been entered
+        self._augmentations = list(game.extras.augmentations.values())
+        self.parts = {name: functools.partial(self._part, part.module) for name, part in game.gan.parts.items()}
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Around a penalty or a term: what it does with channels-last images is done with the operations, too."""
+        with self._operations.usual:
+            self._within = True
+            try:
+                yield
+            finally:
+                self._within = False
+
+    def _around(self) -> contextlib.AbstractContextManager[object]:
+        return contextlib.nullcontext() if self._within else self._operations.usual
+
+    def generate(self, z: Tensor, labels: Tensor | None) -> Judged:
+        """z float32 `[N, z_dim]`, labels int64 `[N]` or None -> "images" float32 `[N,C,H,W]`, and what G adds."""
+        with self._around(), self._precision.autocast():
+            made = self.game.gan.generator(z, labels)
+        return _in_float32(named(made, "images"))
+
+    def augment(self, images: Tensor) -> Tensor:
+        if self._augmentations:
+            with self._around():
+                for augmentation in self._augmentations:
+                    images = augmentation(images)
+        return images
+
+    def judge(
+        self, images: Tensor, labels: Tensor | None, *more: Tensor, halves: bool = False, augmented: bool = True
+    ) -> Judged:
+        if augmented:
+            images = self.augment(images)
+        around = self._operations.by_halves if halves else self._around()
+        with around, self._precision.autocast():
+            said = self.game.gan.discriminator(images, labels, *more)
+        return _in_float32(named(said, "logits"))
+
+    def judge_both(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Judged, Judged]:
+        """In the adversarial loss."""
+        augmented = self.game.extras.adversarial
+        if self.passes == "two":
+            return self.judge(real, labels, augmented=augmented), self.judge(fake, labels, augmented=augmented)
+        both = torch.cat([real, fake])
+        both_labels = None if labels is None else torch.cat([labels, labels])
+        said = self.judge(both, both_labels, halves=self.passes == "one by halves", augmented=augmented)
+        halves = {name: values.chunk(2) for name, values in said.items()}
+        return {name: half[0] for name, half in halves.items()}, {name: half[1] for name, half in halves.items()}
+
+    def critic(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Logits, outside of autocast, for gradients with respect to `images`."""
+        return named(self.game.gan.discriminator(self.augment(images), labels), "logits")["logits"]
+
+    def _part(self, module: nn.Module, *arguments: Tensor) -> Tensor:
+        with self._around(), self._precision.autocast():
+            found: Tensor = module(*arguments)
+        return found.float() if isinstance(found, Tensor) else found
+
+
+def _in_float32(outputs: Judged) -> Judged:
+    return {name: values.float() if values.is_floating_point() else values for name, values in outputs.items()}
+
+
+class Moment:
+    """A phase of a step, as its losses see it: `ganzoo.gan.Batch`."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        networks: Networks,
+        *,
+        network: nn.Module,
+        generates: bool,  # whether the phase moves G
+        tell: Callable[[str, Tensor], None],
+    ) -> None:
+        self.z, self.labels, self.real = shared.z, shared.labels, shared.real
+        self.network = network
+        self._shared, self._networks, self._generates = shared, networks, generates
+        self.made: Judged = (
+            shared.made if generates else {name: values.detach() for name, values in shared.made.items()}
+        )
+        self.fake = self.made["images"]
+        self._of_real: Judged | None = None
+        self._of_fake: Judged | None = None
+        self.adversarial: Tensor = torch.empty(0)  # until the objective has spoken
+        self.parts = networks.parts
+        self.tell = tell
+
+    @property
+    def progress(self) -> Tensor:
+        progress = self._shared.progress
+        if isinstance(progress, Tensor):
+            return progress
+        return torch.full((), progress, dtype=torch.float32, device=self.real.device)
+
+    @property
+    def of_real(self) -> Judged:
+        if self._of_real is None:
+            augmented = self._networks.game.extras.adversarial
+            self._of_real = self._networks.judge(self.real, self.labels, augmented=augmented)
+        return self._of_real
+
+    @property
+    def of_fake(self) -> Judged:
+        if self._of_fake is None:
+            augmented = self._networks.game.extras.adversarial
+            self._of_fake = self._networks.judge(self.fake, self.labels, augmented=augmented)
+        return self._of_fake
+
+    def judged(self, *, real: Judged, fake: Judged) -> None:
+        self._of_real, self._of_fake = named(real, "logits"), named(fake, "logits")
+
+    def judge_both(self) -> None:
+        """Real and generated images, in one pass where that is the same."""
+        self._of_real, self._of_fake = self._networks.judge_both(self.real, self.fake, self.labels)
+
+    @property
+    def has_judged(self) -> bool:
+        """Whether D has said something of both."""
+        return self._of_real is not None and self._of_fake is not None
+
+    def _labels_of(self, images: Tensor, labels: Tensor | None) -> Tensor | None:
+        return self.labels[: len(images)] if labels is None and self.labels is not None else labels
+
+    def judge(self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool = True) -> Judged:
+        return self._networks.judge(images, self._labels_of(images, labels), *more, augmented=augmented)
+
+    def critic(self, images: Tensor) -> Tensor:
+        return self._networks.critic(images, self._labels_of(images, None)).float()
+
+    def generate(self, z: Tensor, *, labels: Tensor | None = None) -> Judged:
+        labels = self._labels_of(z, labels)
+        if self._generates:
+            return self._networks.generate(z, labels)
+        # G's gradients are on in steps that train it, and this phase does not.
+        weights = [weight for weight in self._networks.game.gan.generator.parameters() if weight.requires_grad]
+        for weight in weights:
+            weight.requires_grad_(False)
+        try:
+            return self._networks.generate(z, labels)
+        finally:
+            for weight in weights:
+                weight.requires_grad_(True)
+
+    def augment(self, images: Tensor) -> Tensor:
+        return self._networks.augment(images)
