@@ -96,7 +96,16 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
     registry = load_registry(plugin_files)
     found = registry.find(name)
     if as_json:
-        print_json([{"kind": kind, **spec_json(registry, kind, spec)} for kind, spec in found])
+        print_json(
+            [
+                {
+                    "kind": kind,
+                    **spec_json(registry, kind, spec),
+                    "settings": [setting_json(setting) for setting in settings_of_spec(spec)],
+                }
+                for kind, spec in found
+            ]
+        )
         return
     for kind, spec in found:
         click.echo(f"{spec.name}: {'feature network' if kind == 'features' else kind[:-1]}; {spec.summary}")
@@ -105,7 +114,9 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
         click.echo(f"  plugin: {registry.owner(kind, spec.name)}")
         for key, value in facts(spec).items():
             click.echo(f"  {key}: {value}")
-        section = {"features": "features", "metrics": f"metrics.{spec.name}"}.get(kind, kind[:-1])
+        section = "features" if kind == "features" else kind[:-1]
+        if kind in ("metrics", "regularizers", "augmentations"):  # of which a run may have several
+            section = f"{'metrics' if kind == 'metrics' else section}.{spec.name}"
         table(section, settings_of_spec(spec))
         if kind == "variants":
             _show_recipe(registry, spec.name, dataset)
