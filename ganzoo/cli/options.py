@@ -33,7 +33,7 @@ plugin_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Also load plugins from this Python file.",
+    help="Also load plugins from this Python file, or folder with an __init__.py.",
 )
 data_root_option = click.option(
     "--data-root",
@@ -68,9 +68,10 @@ run_options = with_options(
 
 def load_registry(files: Sequence[Path]) -> Registry:
     """The zoo; broken plugins are reported on stderr and left out."""
+    from ganzoo.config.recipes import known_settings
     from ganzoo.zoo.registry import Registry
 
-    registry = Registry.load(list(files))
+    registry = Registry.load(list(files), known=known_settings())
     for plugin in registry.failures():
         click.echo(f"plugin {plugin} is left out: {plugin.error}", err=True)
     return registry

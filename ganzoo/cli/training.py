@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,17 @@ def say_what_was_read(config: RunConfig, images: Images) -> None:
         _say(images.facts.line(dataset_label(config.dataset.name, config.dataset.settings)))
 
 
+def _runs_of(variant: str | None, out: Path | None) -> Iterator[Path]:
+    """Runs that may know which plugin the variant is of."""
+    from ganzoo.runs.directory import find_run
+
+    for under in (out, Path("runs")):
+        if under is not None:
+            yield under
+            with contextlib.suppress(UserError):
+                yield find_run(variant or "", under).path
+
+
 @click.command()
 @click.argument("variant", required=False)
 @run_options
@@ -49,9 +62,12 @@ def train(
 ) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
     stop = click.get_current_context().with_resource(stop_on_signals())
+    from ganzoo.runs.plugin_cure import plugins_named
+
     registry = load_registry(options["plugin_files"])
     extra = {"eval.num_images": num_images, "init": init}
-    config = make_config(registry, variant, options, {k: v for k, v in extra.items() if v is not None})
+    with plugins_named(registry, _runs_of(variant, out)):
+        config = make_config(registry, variant, options, {k: v for k, v in extra.items() if v is not None})
     from ganzoo.bench.jobs import plan_jobs
     from ganzoo.cli.display import TrainingDisplay, print_tables
     from ganzoo.leaderboard.render import to_json
@@ -144,6 +160,7 @@ def bench(
     from ganzoo.leaderboard.render import to_json
     from ganzoo.leaderboard.table import make_tables
     from ganzoo.runs.begin import init_sha256, outdated
+    from ganzoo.runs.plugin_cure import plugins_named
     from ganzoo.scoring.scorer import load_images
 
     click.get_current_context().with_resource(stop_on_signals(again=kill_workers))
@@ -153,7 +170,8 @@ def bench(
     root = cache_root(options["data_root"])
     names = list(dict.fromkeys(name.strip() for name in (variants or "").split(",") if name.strip()))
     strict = bool(names)
-    names = names or [spec.name for spec in registry.variants()]
+    with plugins_named(registry, (run for name in names for run in _runs_of(name, out))):
+        names = [registry.variant(name).name for name in names] or [spec.name for spec in registry.variants()]
     extra = {"eval.num_images": num_images} if num_images is not None else {}
     configs, left_out = choose_configs(names, lambda name: make_config(registry, name, options, extra), strict)
     device = resolve_device(configs[0].device)  # refused once, rather than in every job

@@ -173,10 +173,11 @@ def _show_protocol(name: str, runs: Path, as_json: bool) -> None:
 @with_options(plugin_option, json_option)
 def plugins(name: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """List plugins, what they register, how long they load, and why one is left out; one NAME in full."""
+    from ganzoo.config.recipes import known_settings
     from ganzoo.errors import UnknownName
     from ganzoo.zoo.plugins import load_plugins
 
-    found = load_plugins(plugin_files)
+    found = load_plugins(plugin_files, known=known_settings())
     if name is not None:
         chosen = [plugin for plugin in found if plugin.name == name]
         if not chosen:

@@ -119,7 +119,8 @@ def build_config(
     if variant is None:
         raise UserError("no variant is named", "name one, for instance `ganzoo train dcgan`; see `ganzoo list`")
     variant_spec = registry.variant(variant)
-    objective_spec = registry.objective(objective or _name(document, "objective") or variant_spec.objective)
+    named = objective or _name(document, "objective")
+    objective_spec = registry.objective(named) if named else registry.objective_of(variant_spec)
     dataset_text = dataset or _name(document, "dataset") or "digits"
     dataset_name, _, path = dataset_text.partition(":")
     if not registry.has("dataset", dataset_name):
@@ -177,11 +178,16 @@ def build_config(
 
     for key, value in PRESETS[preset].values.items():
         put(key, value, lenient=True)
-    papers = (variant_spec.defaults, objective_spec.defaults)
-    authors = (variant_spec.presets.get(preset, {}), objective_spec.presets.get(preset, {}))
-    for layer in (*papers, *authors):
-        for key, value in layer.items():
-            put(key, value)
+    recipes = (("variants", variant_spec), ("objectives", objective_spec))
+    papers = [(kind, spec, "defaults", spec.defaults) for kind, spec in recipes]
+    authors = [(kind, spec, "presets", spec.presets.get(preset, {})) for kind, spec in recipes]
+    for kind, spec, field, layer in (*papers, *authors):
+        with registry.blamed(kind, spec, field):
+            for key, value in layer.items():
+                put(key, value)
+                section, _, rest = key.partition(".")
+                if rest in given.get(section, {}):  # refused here, where it is known whose it is
+                    resolve(known[section], {rest: value}, section)
     for key, value in (*_document_pairs(document, specs), *pairs, *(overrides or {}).items()):
         put(key, value)
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganzoo.config.layers import specs_of
 from ganzoo.config.run_config import RunConfig, difference, flatten, score_interval
 from ganzoo.data import Images, NoTestSplit
 from ganzoo.engine.schedule import Budget
@@ -25,6 +26,7 @@ from ganzoo.scoring.protocol import is_unscored
 from ganzoo.scoring.scorer import load_images
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
+from ganzoo.zoo.specs import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,34 @@ def check_same_init(run: RunDirectory, config: RunConfig) -> None:
             f"{run.path} started from other weights than those of {config.init} (from {begun['run']} at "
             f"{begun['kimg']:g} kimg)",
             "bring those weights back, or choose another --out",
+        )
+
+
+def sources_of(registry: Registry, config: RunConfig) -> dict[str, str]:
+    """Whose code decides what a run computes -> the digest of that code, such as {"variant 'mine'": "3f2a..."}. Not of
+    ganzoo's own modules: which version it was is in env.json.
+    """
+    specs = specs_of(registry, config)
+    named = [(kind, spec) for spec in specs for kind, spec_type in KINDS.items() if isinstance(spec, spec_type)]
+    theirs = [(kind, spec) for kind, spec in named if registry.owner(kind, spec.name).name != "core"]
+    return {f"{kind[:-1]} '{spec.name}'": source_sha256(spec) for kind, spec in theirs}
+
+
+def check_same_code(run: RunDirectory, registry: Registry, config: RunConfig) -> None:
+    """Runs of earlier versions do not say of which code they are, and go on.
+
+    Raises:
+        RunError: the run began with other code than that of now.
+    """
+    if not run.trained:
+        return
+    begun = run.read_record().get("sources") or {}
+    changed = [name for name, digest in sources_of(registry, config).items() if begun.get(name, digest) != digest]
+    if changed:
+        raise RunError(
+            f"{run.path} began with other code than {' and '.join(changed)} has now",
+            f"bring the old code back, choose another --out, or start anew from its weights: --init {run.path} --out "
+            "DIR",
         )
 
 
@@ -193,7 +223,13 @@ def begin(run: RunDirectory, registry: Registry, config: RunConfig, images: Imag
     if not run.trained:
         init = None if config.init is None else _initialise(config.init, registry, gan)
         source = source_sha256(registry.variant(config.variant.name), registry.objective(config.objective.name))
-        run.record(data=data_of(images, None), budgets=[budget_of(vars(config.train))], init=init, source=source)
+        run.record(
+            data=data_of(images, None),
+            budgets=[budget_of(vars(config.train))],
+            init=init,
+            source=source,
+            sources=sources_of(registry, config),
+        )
         record = run.read_record()
     elif "data" not in record and _known_images(run) is None:
         run.record(data=data_of(images, None), not_known="images")

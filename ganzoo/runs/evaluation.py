@@ -34,6 +34,7 @@ def evaluate_source(
     Raises:
         UserError: nothing to score at the source, or anything that makes the score meaningless.
     """
+    question.check_sets(of_images=question.images_path() is not None)
     device = resolve_device(question.device or "auto")
     memory = MemoryMeter(device)
     with memory.scoring():

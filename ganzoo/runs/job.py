@@ -23,13 +23,22 @@ from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.errors import UserError
 from ganzoo.files.writing import exclusive, write_json
 from ganzoo.gan import GAN
-from ganzoo.runs.begin import begin, check_same_images, check_same_init, data_of, outdated, remember_places
+from ganzoo.runs.begin import (
+    begin,
+    check_same_code,
+    check_same_images,
+    check_same_init,
+    data_of,
+    outdated,
+    remember_places,
+)
+from ganzoo.runs.checks import check_networks, explained, make_callbacks, make_losses
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.grid import make_grid, save_png
 from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshot_taker import Scoring, SnapshotTaker
-from ganzoo.runs.snapshots import build_extras, build_gan, check_gan, snapshot_hashes
+from ganzoo.runs.snapshots import build_extras, build_gan, snapshot_hashes
 from ganzoo.scoring.protocol import unscored
 from ganzoo.scoring.scorer import Scorer, load_images
 from ganzoo.zoo.registry import Registry
@@ -73,6 +82,7 @@ def run_job(
         images = load_images(registry, config, root, "train")
     check_same_images(run, images)
     check_same_init(run, config)
+    check_same_code(run, registry, config)
     finished = run.read_result()
     if finished is not None:
         reason = outdated(finished, registry, config, root)
@@ -135,18 +145,18 @@ def _run(
 
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)
-    check_gan(gan, variant.name, images.shape, images.num_classes, variant.conditional)
+    check_networks(registry, variant, gan, images.shape, images.num_classes)
     begun = begin(run, registry, config, images, gan)
-    losses = objective.load()(config.objective.settings)
+    losses = make_losses(registry, objective, config.objective.settings)
     extras = build_extras(registry, config, images.shape)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
-    watchers = [*_callbacks(registry, run, config), *observers]
+    watchers = [*make_callbacks(registry, run, config), *observers]
     take_snapshot = SnapshotTaker(
         run, config, gan, images, scoring, variant.conditional, watchers, device, stop, memory, ledger, report
     )
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
-    with stop.held_back():
+    with stop.held_back(), explained(registry, objective, losses):
         outcome = train(
             gan=gan,
             losses=losses,
@@ -200,10 +210,6 @@ def _concurrent_before(run: RunDirectory) -> int:
         return 1
     before = run.read_environment().get("concurrent")
     return before if isinstance(before, int) else 1
-
-
-def _callbacks(registry: Registry, run: RunDirectory, config: RunConfig) -> list[Observer]:
-    return [registry.callback(name).load()(run, config) for name in config.callbacks]
 
 
 def _save_real_grid(run: RunDirectory, images: Images, conditional: bool) -> None:
