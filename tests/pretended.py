@@ -51,7 +51,7 @@ class Pretended:
 
     def tensors(self) -> list[Tensor]:
         state = self.state
-        modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema]
+        modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema, *state.kept.values()]
         found = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
         for phase in state.phases:
             found += [v for values in phase.optimizer.state.values() for v in values.values() if isinstance(v, Tensor)]
