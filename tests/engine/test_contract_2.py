@@ -51,7 +51,7 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
     "linear": {"variant": "gan", "sets": ["train.schedule=linear", "train.warmup_kimg=0.05"]},
     "cosine": {
         "variant": "gan",
-        "sets": ["train.g_schedule=cosine", "train.optimizer=adamw", "train.weight_decay=1e-2"],
+        "sets": ["train.g_schedule=cosine", "train.optimizer=adamw", "train.weight_decay=0.1"],
     },
     "sgd": {"variant": "gan", "sets": ["train.optimizer=sgd", "train.momentum=0.9", "train.d_schedule=linear"]},
     "rmsprop": {"variant": "gan", "sets": ["train.optimizer=rmsprop", "train.momentum=0.5"]},
