@@ -17,7 +17,8 @@ import ganzoo.bench.executors
 from ganzoo.bench.jobs import Job
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import from_dict
-from ganzoo.runs.directory import RunDirectory, find_runs
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.find import find_runs
 from ganzoo.zoo.registry import Registry
 
 REPOSITORY = Path(__file__).parent.parent

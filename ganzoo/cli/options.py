@@ -92,7 +92,8 @@ def cache_root(data_root: Path | None) -> Path:
 def make_config(
     registry: Registry, variant: str | None, options: dict[str, Any], extra: dict[str, Any] | None = None
 ) -> RunConfig:
-    from ganzoo.config.layers import build_config, read_document
+    from ganzoo.config.documents import read_document
+    from ganzoo.config.layers import build_config
 
     overrides = dict(extra or {})
     for option, key in (

@@ -135,7 +135,8 @@ def sample(
 )
 def film(run: str, out: Path | None, seconds: float) -> None:
     """Make an animation of a run's sample grids, or of the newest run of VARIANT, with the kimg written on it."""
-    from ganzoo.runs.directory import find_run, kimg_of
+    from ganzoo.runs.directory import kimg_of
+    from ganzoo.runs.find import find_run
     from ganzoo.runs.grid import film as write_film
 
     directory = find_run(run)

@@ -39,7 +39,7 @@ def say_what_was_read(config: RunConfig, images: Images) -> None:
 
 def _runs_of(variant: str | None, out: Path | None) -> Iterator[Path]:
     """Runs that may know which plugin the variant is of."""
-    from ganzoo.runs.directory import find_run
+    from ganzoo.runs.find import find_run
 
     for under in (out, Path("runs")):
         if under is not None:

@@ -56,7 +56,7 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
     """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
     the id of a PROTOCOL, as leaderboards print it, stands for.
     """
-    from ganzoo.config.layers import settings_of_spec
+    from ganzoo.config.known import settings_of_spec
     from ganzoo.config.presets import PRESETS
     from ganzoo.config.run_config import Eval, Train
     from ganzoo.config.settings import settings_of
@@ -146,7 +146,7 @@ def _show_recipe(registry: Registry, variant: str, dataset: str) -> None:
 
 def _show_protocol(name: str, runs: Path, as_json: bool) -> None:
     from ganzoo.errors import RunError
-    from ganzoo.runs.directory import find_runs
+    from ganzoo.runs.find import find_runs
     from ganzoo.scoring.protocol import explain
 
     results = []

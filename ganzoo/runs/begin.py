@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ from ganzoo.data import Images, NoTestSplit
 from ganzoo.engine.schedule import Budget
 from ganzoo.engine.state import read_state, state_limit
 from ganzoo.errors import RunError, UserError
-from ganzoo.files.writing import write_text
 from ganzoo.gan import GAN
-from ganzoo.runs.directory import RunDirectory, budget_of, find_run
+from ganzoo.runs.directory import RunDirectory, budget_of
+from ganzoo.runs.find import find_run
 from ganzoo.runs.snapshots import read_snapshot, weights_digest
 from ganzoo.scoring.protocol import is_unscored
 from ganzoo.scoring.scorer import load_images
@@ -119,39 +118,6 @@ def check_same_code(run: RunDirectory, registry: Registry, config: RunConfig) ->
             f"bring the old code back, choose another --out, or start anew from its weights: --init {run.path} --out "
             "DIR",
         )
-
-
-def remember_places(root: Path, config: RunConfig) -> None:
-    """Keep, in the data root, which paths somebody has named here to train with: see `check_places`."""
-    for path in _places(config).values():
-        write_text(_place_file(root, path), path + "\n")
-
-
-def check_places(root: Path, config: RunConfig, asked: Collection[str] = ()) -> None:
-    """Refuse paths that only a run's files name: whoever made them may have meant any file of the reader's disk.
-    `asked`: the settings, such as "dataset.path", whose values the user has named just now.
-
-    Raises:
-        RunError: nobody has trained here with such a path.
-    """
-    for setting, path in _places(config).items():
-        if setting not in asked and not _place_file(root, path).exists():
-            raise RunError(
-                f"the run says that its data are at {path}, with which nothing has been trained here",
-                "say with --dataset what to compare with, and with --set where weights of a feature network are",
-            )
-
-
-def _places(config: RunConfig) -> dict[str, str]:
-    named = {
-        "dataset.path": config.dataset.settings.get("path"),
-        "features.weights": config.features.settings.get("weights"),
-    }
-    return {setting: str(path) for setting, path in named.items() if path}
-
-
-def _place_file(root: Path, path: str) -> Path:
-    return root / "places" / hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _known_images(run: RunDirectory) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from ganzoo.engine.device import preserved_random_state, resolve_device
 from ganzoo.errors import DataError, SettingError, UserError
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.moments_file import MomentsFile, moments_of_batches, read_moments, write_moments
-from ganzoo.runs.begin import check_places
+from ganzoo.runs.places import check_places
 from ganzoo.runs.question import Question, any_variant, check_sets, facts_of, part_of, snapshot_line
 from ganzoo.runs.sampling import snapshot_file
 from ganzoo.runs.snapshots import load_snapshot

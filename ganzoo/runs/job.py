@@ -23,19 +23,12 @@ from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.errors import UserError
 from ganzoo.files.writing import exclusive, write_json
 from ganzoo.gan import GAN
-from ganzoo.runs.begin import (
-    begin,
-    check_same_code,
-    check_same_images,
-    check_same_init,
-    data_of,
-    outdated,
-    remember_places,
-)
+from ganzoo.runs.begin import begin, check_same_code, check_same_images, check_same_init, data_of, outdated
 from ganzoo.runs.checks import check_networks, explained, make_callbacks, make_losses
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.grid import make_grid, save_png
+from ganzoo.runs.places import remember_places
 from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshot_taker import Scoring, SnapshotTaker
 from ganzoo.runs.snapshots import build_extras, build_gan, snapshot_hashes

@@ -11,7 +11,7 @@ from typing import Any
 from ganzoo.data import Images
 from ganzoo.errors import RunError, SettingError, UserError
 from ganzoo.metrics.neighbours import subset_index
-from ganzoo.runs.directory import find_runs
+from ganzoo.runs.find import find_runs
 from ganzoo.runs.snapshots import LoadedSnapshot
 from ganzoo.zoo.registry import Registry
 

@@ -15,7 +15,8 @@ from ganzoo.engine.device import resolve_device
 from ganzoo.errors import RunError, SettingError
 from ganzoo.gan import Prior
 from ganzoo.runs.codes import ChosenCodes, choose_codes
-from ganzoo.runs.directory import RunDirectory, find_run, kimg_of
+from ganzoo.runs.directory import RunDirectory, kimg_of
+from ganzoo.runs.find import find_run
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
 from ganzoo.runs.truncation import truncated
 from ganzoo.scoring.generation import Inputs, generate_blocks, inputs_of

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,11 +21,11 @@ from ganzoo.gan import Prior
 from ganzoo.metrics.evaluate import evaluate
 from ganzoo.metrics.extract import extract_features
 from ganzoo.metrics.memorisation import Memorisation
-from ganzoo.metrics.neighbours import subset_index
 from ganzoo.metrics.reference import Reference, reference_features
 from ganzoo.scoring.declared import check_features, load_declared, load_features, make_metric
 from ganzoo.scoring.generation import NORMAL, SCORE_SEED, generate, generate_at
 from ganzoo.scoring.protocol import Protocol, metric_rules
+from ganzoo.scoring.selection import at_most, data_law
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 from ganzoo.zoo.specs import Features
@@ -83,7 +82,7 @@ class Scorer:
         self._root, self._announce = root, announce
         self.spec: Features = registry.features(config.features.name)
         self.generated_count = generated_count or config.eval.num_images
-        train_images = _at_most(train_images, config.eval.num_reference)
+        train_images = at_most(train_images, config.eval.num_reference)
         self._check_counts(min(self.generated_count, len(train_images)))
         with preserved_random_state(device):
             self.extractor = load_features(registry, self.spec, device, config.features.settings)
@@ -160,7 +159,7 @@ class Scorer:
             metric_settings=self._changed_metric_settings(),
             metric_rules=metric_rules(sorted(set(config.metric_names))),
             ema=config.train.ema_kimg > 0,
-            label_law=_data_law(train_images),
+            label_law=data_law(train_images),
         )
 
     def _check_counts(self, fewest: int) -> None:
@@ -342,21 +341,3 @@ def _no_number(left_out: dict[str, str]) -> UserError:
     return UserError(
         "; ".join(dict.fromkeys(left_out.values())), "score more images, or other metrics: --set eval.metrics=..."
     )
-
-
-def _at_most(images: Images, most: int | None) -> Images:
-    """`most` of the images, always the same ones; all of them for None or where there are no more."""
-    if most is None or len(images) <= most:
-        return images
-    index = subset_index(len(images), most)
-    return replace(
-        images,
-        pixels=images.pixels[index],
-        labels=None if images.labels is None else images.labels[index],
-        sha256=hashlib.sha256(f"{images.sha256} {most}".encode()).hexdigest(),
-        mapped=False,
-    )
-
-
-def _data_law(images: Images) -> str:
-    return "none" if images.labels is None else label_law(images.labels, 1, num_classes=images.num_classes)[1]

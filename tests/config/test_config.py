@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ganzoo import Dataset, Objective, Setting, Variant
+from ganzoo.config.documents import read_document
 from ganzoo.config.fit import check_fit
-from ganzoo.config.layers import build_config, from_dict, read_document
+from ganzoo.config.layers import build_config, from_dict
 from ganzoo.config.presets import PRESETS, Preset
 from ganzoo.config.run_config import RunConfig, difference, flatten
 from ganzoo.errors import SettingError, UnknownName, UserError

@@ -248,7 +248,7 @@ def test_builders_at_the_same_time_do_no_harm(pets: tuple[Path, torch.Tensor], m
 def test_a_full_disk_is_seen_before_decoding(pets: tuple[Path, torch.Tensor], monkeypatch) -> None:
     path, _ = pets
     usage = shutil.disk_usage(path)
-    monkeypatch.setattr("ganzoo.data.cache.shutil.disk_usage", lambda p: usage._replace(free=100))
+    monkeypatch.setattr("ganzoo.data.decode_all.shutil.disk_usage", lambda p: usage._replace(free=100))
     with pytest.raises(DataError, match="needs") as caught:
         load(path)
     assert "--data-root" in caught.value.cure
