@@ -28,6 +28,7 @@ from ganzoo.zoo.specs import (
 )
 
 if TYPE_CHECKING:
+    from ganzoo.bench.api import bench
     from ganzoo.gan import (
         GAN,
         Batch,
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
         Uniform,
         VariantConfig,
     )
+    from ganzoo.leaderboard.api import Leaderboard, leaderboard
     from ganzoo.objectives import Losses, gradient_penalty
+    from ganzoo.runs.api import Generator, Run, evaluate, load, train
 
 __version__ = "0.1.0"
 
@@ -74,6 +77,8 @@ _LAZY = {
         "ganzoo.gan",
     ),
     **dict.fromkeys(("Losses", "gradient_penalty"), "ganzoo.objectives"),
+    **dict.fromkeys(("Generator", "Run", "evaluate", "load", "train"), "ganzoo.runs.api"),
+    "Leaderboard": "ganzoo.leaderboard.api",
 }
 """Name -> the module that has it."""
 
@@ -88,6 +93,8 @@ __all__ = [
     "Dataset",
     "DuplicateName",
     "Features",
+    "Generator",
+    "Leaderboard",
     "Losses",
     "Metric",
     "Normal",
@@ -97,6 +104,7 @@ __all__ = [
     "Phase",
     "Prior",
     "Regularizer",
+    "Run",
     "RunError",
     "Setting",
     "SettingError",
@@ -109,12 +117,19 @@ __all__ = [
     "Variant",
     "VariantConfig",
     "__version__",
+    "bench",
+    "evaluate",
     "gradient_penalty",
     "hookimpl",
+    "leaderboard",
+    "load",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("bench", "leaderboard"):  # rooms that can be called
+        return importlib.import_module(f"ganzoo.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY[name]), name)

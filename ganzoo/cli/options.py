@@ -92,41 +92,11 @@ def cache_root(data_root: Path | None) -> Path:
 def make_config(
     registry: Registry, variant: str | None, options: dict[str, Any], extra: dict[str, Any] | None = None
 ) -> RunConfig:
-    from ganzoo.config.documents import read_document
-    from ganzoo.config.layers import build_config
+    from ganzoo.config.options import config_of
 
-    overrides = dict(extra or {})
-    for option, key in (
-        ("kimg", "train.kimg"),
-        ("minutes", "train.minutes"),
-        ("until", "train.until"),
-        ("size", "dataset.size"),
-        ("seed", "seed"),
-        ("device", "device"),
-        ("precision", "precision"),
-        ("log", "callbacks"),
-    ):
-        if options[option] is not None:
-            overrides[key] = options[option]
-    kimg_is_set = options["kimg"] is not None or any(text.startswith("train.kimg=") for text in options["sets"])
-    if options["minutes"] is not None and not kimg_is_set:
-        overrides["train.kimg"] = None
-    if options["until"] is not None and not any(text.startswith("eval.every=") for text in options["sets"]):
-        overrides["eval.every"] = 1
-    document = read_document(options["config_file"]) if options["config_file"] else None
-    return build_config(
-        registry,
-        variant=variant,
-        dataset=options["dataset"],
-        objective=options["objective"],
-        features=options["features"],
-        regularize=options["regularize"],
-        augment=options["augment"],
-        preset=options["preset"],
-        document=document,
-        sets=options["sets"],
-        overrides=overrides,
-    )
+    others = ("plugin_files", "data_root", "config_file")
+    named = {name: value for name, value in options.items() if name not in others}
+    return config_of(registry, variant, config=options["config_file"], overrides=extra, **named)
 
 
 def print_json(document: Any) -> None:
