@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
@@ -23,7 +24,6 @@ from ganzoo.gan import named
 from ganzoo.runs.begin import init_sha256, shorter_run
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.evaluation import evaluate_source
-from ganzoo.runs.grid import to_image
 from ganzoo.runs.job import run_job
 from ganzoo.runs.names import folder_of
 from ganzoo.runs.question import Question
@@ -88,8 +88,6 @@ class Run:
 
     def samples(self) -> list[Image]:
         """The grids of generated images, one per snapshot, oldest first."""
-        import PIL.Image
-
         return [PIL.Image.open(path).copy() for path in self.directory.samples()]
 
     def to_frame(self) -> Frame:
@@ -231,8 +229,9 @@ class Generator:
         return torch.cat([pixels.cpu() for pixels, _ in made])
 
     def images(self, n: int, *, labels: Sequence[int] | None = None, seed: int = 0) -> list[Image]:
-        """As `sample`, as PIL images."""
-        return [to_image(pixels) for pixels in self.sample(n, labels=labels, seed=seed)]
+        """As `sample`, as PIL images of the size that they are made in."""
+        made = self.sample(n, labels=labels, seed=seed).permute(0, 2, 3, 1).numpy()
+        return [PIL.Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels) for pixels in made]
 
 
 def load(
