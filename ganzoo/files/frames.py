@@ -19,5 +19,5 @@ def to_frame(records: Sequence[Mapping[str, Any]]) -> Frame:
     try:
         import pandas
     except ImportError:
-        raise UserError("a frame needs pandas, which is not installed", "pip install 'ganzoo[pandas]'") from None
+        raise UserError("a frame needs pandas, which is not installed", "pip install pandas") from None
     return pandas.DataFrame(list(records))
