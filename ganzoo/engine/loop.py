@@ -43,7 +43,7 @@ class Status:
     img_per_s: float  # since the last tick
     progress: float  # 0 .. 1
     seconds_left: float  # of training, at the average speed so far
-    values: dict[str, float]  # d_loss, g_loss, d_accuracy, diversity, penalty: means since the last tick
+    values: dict[str, float]  # d_loss, d_accuracy, ...: means since the last tick; and what memories keep
     peak_memory: int  # bytes while training: of the device, or of the process on a CPU
 
     @property
@@ -230,8 +230,9 @@ def train(
             with preserved_random_state(device):  # when they are told is the clock's affair, and training is not
                 for observer in observers:
                     observer.on_status(status)
-        if not all(math.isfinite(value) for value in values.values()):
-            bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
+        held = step.statistics.kept()  # may be infinite at first: a least value so far, say
+        bad = ", ".join(name for name, value in values.items() if name not in held and not math.isfinite(value))
+        if bad:
             diverged = f"{bad} not finite at {status.kimg:.1f} kimg"
             break
         if reached > state.snapshot and not _finite(

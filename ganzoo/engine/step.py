@@ -107,7 +107,7 @@ class Step:
             module.to(memory_format=self._layout)
             if not natural and device.type == "cpu" and precision.name == "fp32":
                 self._laid_out |= lay_out_weights(module)
-        self.statistics = Statistics(device)
+        self.statistics = Statistics(device, game.memories())
         # For networks alone: optimizers and all else would pay for being watched.
         self._operations = Operations(plain=natural)
         self._operations.lost_is_fatal = not natural
@@ -230,7 +230,7 @@ class Step:
             real=to_float(pixels).contiguous(memory_format=self._layout),
             made=made,
             labels=labels,
-            progress=given.progress,
+            progress=given.progress if self._goes_by_progress else None,
         )
         for (phase, terms), rate in zip(given.due, given.rates, strict=True):
             if phase.rate is not None:

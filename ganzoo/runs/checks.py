@@ -7,7 +7,7 @@ are made only to find out why that failed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.device import preserved_random_state
-from ganzoo.gan import GAN
+from ganzoo.gan import GAN, Term
 from ganzoo.objectives import Losses
 from ganzoo.zoo.calls import BrokenPlugin, blame, call_target, misfit
 from ganzoo.zoo.registry import Registry
-from ganzoo.zoo.specs import Objective, Variant
+from ganzoo.zoo.specs import Objective, Regularizer, Variant
 
 Blame = Callable[[str, str], BrokenPlugin]
 _WIDEST = 4096
@@ -51,7 +51,20 @@ def check_built(registry: Registry, variant: Variant, gan: Any) -> GAN:
         if name in ("generator", "discriminator") and not any(p.requires_grad for p in network.parameters()):
             raise wrong(f"the {name} has no parameters to train", "keep its layers in attributes, or in nn.ModuleList")
     _check_apart(networks, wrong)
+    check_progress(registry, "variants", variant, gan.terms)
     return gan
+
+
+def check_progress(
+    registry: Registry, kind: str, spec: Variant | Objective | Regularizer, terms: Iterable[Term]
+) -> None:
+    """Raises BrokenPlugin where a term goes by how far the run has come, and the spec, which is all that a run's config
+    knows of it, does not say so: the run could be made longer, and would not be what it would have been.
+    """
+    moved = next((term.name for term in terms if term.progress and not spec.progress), None)
+    if moved is not None:
+        cause = f"its term '{moved}' says progress=True, and its spec does not"
+        raise blame(registry, kind, spec, cause, "say progress=True in the spec, too")
 
 
 def _check_registered(name: str, network: nn.Module, known: set[int], wrong: Blame) -> None:
@@ -261,6 +274,7 @@ def make_losses(registry: Registry, objective: Objective, settings: Mapping[str,
         if problem:
             more = "; real is None unless g_uses_real=True" if name == "g_loss" else ""
             raise wrong(f"{name} is called as {form}, it {problem}", f"write it as a function of {form}{more}")
+    check_progress(registry, "objectives", objective, losses.terms)
     return losses
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
+from combined import COMBINATIONS, CPU, FP32, assert_equal, everything, no_waiting, step_of
 from pretended import Pretended, advance
 from torch import Tensor, nn
 
-from ganzoo.config.layers import build_config
 from ganzoo.config.run_config import Train
 from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cuda.graphs import WARM_UP
-from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Extras, Game
 from ganzoo.engine.phases import make_phases
 from ganzoo.engine.rates import rate_of
@@ -28,95 +25,6 @@ from ganzoo.errors import RunError
 from ganzoo.gan import GAN, Batch, Part, Term
 from ganzoo.objectives import Losses
 from ganzoo.runs.directory import RunDirectory
-from ganzoo.runs.snapshots import build_extras, build_gan
-from ganzoo.zoo.registry import Registry
-
-CPU = torch.device("cpu")
-FP32 = Precision(name="fp32", device_type="cpu")
-REGISTRY = Registry.load(environ={})
-REGULARIZERS = [spec.name for spec in REGISTRY.all("regularizers")]
-
-COMBINATIONS: dict[str, dict[str, Any]] = {
-    **{name: {"regularize": name, "sets": [f"regularizer.{name}.every=2"]} for name in REGULARIZERS},
-    "top-k": {"regularize": "top-k"},
-    **{name: {"augment": name} for name in ("flip", "diffaug", "ada")},
-    **{name: {"variant": name} for name in ("acgan", "infogan", "began", "bigan")},
-    "everything": {
-        "variant": "acgan",
-        "regularize": "r1,lecam,feature-matching,zcr",
-        "augment": "ada,flip",
-        "objective": "hinge",
-        "sets": ["regularizer.r1.every=4", "train.d_steps=2"],
-    },
-    "linear": {"variant": "gan", "sets": ["train.schedule=linear", "train.warmup_kimg=0.05"]},
-    "cosine": {
-        "variant": "gan",
-        "sets": ["train.g_schedule=cosine", "train.optimizer=adamw", "train.weight_decay=0.1"],
-    },
-    "sgd": {"variant": "gan", "sets": ["train.optimizer=sgd", "train.momentum=0.9", "train.d_schedule=linear"]},
-    "rmsprop": {"variant": "gan", "sets": ["train.optimizer=rmsprop", "train.momentum=0.5"]},
-    "relativistic": {"variant": "gan", "objective": "relativistic-average"},
-}
-for _name in ("cr", "bcr"):
-    COMBINATIONS[_name]["augment"] = "diffaug"
-
-
-def step_of(
-    variant: str = "dcgan",
-    sets: list[str] | None = None,
-    backend: Pretended | None = None,
-    **options: Any,
-) -> Step:
-    spec = REGISTRY.variant(variant)
-    sets = [*(sets or []), "train.batch_size=4", "train.kimg=0.2", "train.ema_kimg=0.05"]
-    sets += [f"variant.{setting.name}=4" for setting in spec.settings if setting.name in ("width", "channels")]
-    config = build_config(REGISTRY, variant=variant, sets=sets, **options)
-    random = torch.Generator().manual_seed(5)
-    side = 16 if spec.sizes is None or 16 in spec.sizes else 28
-    pixels = torch.randint(0, 256, (40, 1, side, side), dtype=torch.uint8, generator=random)
-    images = make_images(pixels, torch.randint(0, 3, (40,), generator=random))
-    torch.manual_seed(0)
-    step = Step(
-        gan=build_gan(REGISTRY, config, images.shape, images.num_classes),
-        losses=REGISTRY.objective(config.objective.name).load()(config.objective.settings),
-        extras=build_extras(REGISTRY, config, images.shape),
-        sampler=make_sampler(images, batch_size=4, device=CPU, seed=0),
-        config=config.train,
-        num_classes=images.num_classes if spec.conditional else 0,
-        device=CPU,
-        precision=FP32,
-        graphs=backend,
-    )
-    if backend is not None:
-        backend.state, backend.statistics = step.state, step.statistics
-    torch.manual_seed(1)
-    return step
-
-
-def everything(step: Step) -> dict[str, Tensor]:
-    modules = {
-        "g": step.state.gan.generator,
-        "d": step.state.gan.discriminator,
-        "ema": step.state.ema,
-        **step.state.kept,
-    }
-    return {f"{name}.{key}": value.clone() for name, one in modules.items() for key, value in one.state_dict().items()}
-
-
-def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
-    assert ours.keys() == theirs.keys()
-    assert [name for name, value in ours.items() if not torch.equal(value, theirs[name])] == []
-
-
-@contextlib.contextmanager
-def no_waiting() -> Iterator[None]:
-    def refuse(*arguments: Any) -> Any:
-        raise AssertionError("the host waits for the device")
-
-    with contextlib.ExitStack() as stack:
-        for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "nonzero"):
-            stack.enter_context(mock.patch.object(Tensor, name, refuse))
-        yield
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
@@ -227,7 +135,7 @@ def calls_everything(batch: Batch) -> Tensor:
 def test_only_what_a_phase_moves_gets_gradients_whatever_a_term_calls(phase: str) -> None:
     encoder = Tiny(4, 3)
     kind = "own" if phase == "encoder" else "G"
-    term = Term(name="all", phase=phase, loss=calls_everything)
+    term = Term(name="all", phase=phase, loss=calls_everything, progress=True)
     step = tiny(term, parts={"encoder": Part(module=encoder, phase=kind, lr=0.01)}, kimg=1.0)
     modules = {"D": step.state.gan.discriminator, "G": step.state.gan.generator, "encoder": encoder}
     found: dict[str, set[str]] = {}
