@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any
 from unittest import mock
 
@@ -16,6 +17,7 @@ from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY
 from ganzoo.engine.device import Precision
 from ganzoo.engine.step import Step
+from ganzoo.gan import Term
 from ganzoo.runs.snapshots import build_extras, build_gan
 from ganzoo.zoo.registry import Registry
 
@@ -56,6 +58,7 @@ def step_of(
     *,
     plain: bool = False,
     per_replay: int = ITERATIONS_PER_REPLAY,
+    terms: Sequence[Term] = (),
     **options: Any,
 ) -> Step:
     spec = REGISTRY.variant(variant)
@@ -67,8 +70,9 @@ def step_of(
     pixels = torch.randint(0, 256, (40, 1, side, side), dtype=torch.uint8, generator=random)
     images = make_images(pixels, torch.randint(0, 3, (40,), generator=random))
     torch.manual_seed(0)
+    gan = build_gan(REGISTRY, config, images.shape, images.num_classes)
     step = Step(
-        gan=build_gan(REGISTRY, config, images.shape, images.num_classes),
+        gan=dataclasses.replace(gan, terms=[*gan.terms, *terms]),
         losses=REGISTRY.objective(config.objective.name).load()(config.objective.settings),
         extras=build_extras(REGISTRY, config, images.shape),
         sampler=make_sampler(images, batch_size=4, device=CPU, seed=0),

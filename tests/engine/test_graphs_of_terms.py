@@ -1,4 +1,4 @@
-"""Terms, memories and moving rates under pretended graphs: what is captured is what is due, and trains as eager does."""
+"""Terms, memories and moving rates under pretended graphs: captured is what is due, and trained as eagerly."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_regularizer(name: str, every: int, d_steps: int, per_replay: int) -> 
     trained_both_ways(combination, d_steps, per_replay, steps=5 * 4 * d_steps)
 
 
-@pytest.mark.parametrize(("d_steps", "per_replay"), WAYS)
+@pytest.mark.parametrize(("d_steps", "per_replay"), WAYS[:3])
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_moves_from_step_to_step(name: str, d_steps: int, per_replay: int) -> None:
     trained_both_ways(OTHERS[name], d_steps, per_replay, steps=24)
