@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from combined import COMBINATIONS, CPU, FP32, assert_equal, everything, no_waiting, step_of
+from combined import COMBINATIONS, CPU, FP32, REGISTRY, assert_equal, everything, no_waiting, step_of
 from pretended import Pretended, advance
 from torch import Tensor, nn
 
@@ -41,12 +40,18 @@ def test_a_run_that_is_taken_up_again_ends_as_one_that_was_not(name: str, tmp_pa
     assert_equal(everything(again), everything(whole))
 
 
+def without_dropout(combination: dict[str, Any]) -> dict[str, Any]:
+    """Its mask is NumPy's on a CPU, where nothing is waited for."""
+    settings = {setting.name for setting in REGISTRY.variant(combination.get("variant", "dcgan")).settings}
+    more = ["variant.dropout=0"] if "dropout" in settings else []
+    return combination | {"sets": [*combination.get("sets", []), *more]}
+
+
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_a_step_waits_for_nothing_and_moves_everything(name: str) -> None:
-    step = step_of(**COMBINATIONS[name])
+    step = step_of(**without_dropout(COMBINATIONS[name]))
     before = everything(step)
-    # Dropout's own mask is NumPy's on a CPU, where nothing is waited for.
-    with no_waiting() if COMBINATIONS[name].get("variant") not in ("acgan", "gan") else contextlib.nullcontext():
+    with no_waiting():
         for _ in range(4):
             step()
     after = everything(step)
@@ -57,7 +62,7 @@ def test_a_step_waits_for_nothing_and_moves_everything(name: str) -> None:
     assert all(torch.isfinite(value).all() for value in after.values() if value.is_floating_point())
 
 
-@pytest.mark.parametrize("name", [name for name in COMBINATIONS if name not in ("acgan",)])
+@pytest.mark.parametrize("name", COMBINATIONS)
 def test_replays_train_as_eager_iterations_do(name: str) -> None:
     backend = Pretended()
     step, eager = step_of(backend=backend, **COMBINATIONS[name]), step_of(**COMBINATIONS[name])
@@ -152,6 +157,39 @@ def test_only_what_a_phase_moves_gets_gradients_whatever_a_term_calls(phase: str
     assert found["G"] == ({"G", "encoder"} if phase == "G" else {"G"})
     assert found.get("encoder", {"encoder"}) == {"encoder"}
     assert all(p.grad is None and not p.requires_grad for m in modules.values() for p in m.parameters())
+
+
+def test_each_part_moves_in_its_own_phase_alone_with_terms_of_all_phases() -> None:
+    """In steps with and without an update of G."""
+    parts = {
+        "encoder": Part(module=Tiny(4, 3), phase="own"),
+        "head": Part(module=Tiny(4, 3), phase="D"),
+        "style": Part(module=Tiny(4, 3), phase="G", lr=0.01),
+    }
+
+    def loss(batch: Batch) -> Tensor:
+        heads = sum(batch.parts[name](batch.fake).sum(1) for name in ("head", "style"))
+        return calls_everything(batch) + heads
+
+    terms = [Term(name=f"of-{phase.lower()}", phase=phase, loss=loss, progress=True) for phase in ("D", "encoder", "G")]
+    step = tiny(*terms, parts=parts, kimg=1.0, d_steps=2)
+    gan = step.state.gan
+    modules = {"D": gan.discriminator, "G": gan.generator, **{name: part.module for name, part in parts.items()}}
+    found: list[tuple[str, set[str]]] = []
+    for phase in step.state.phases:
+        original = phase.optimizer.step
+
+        def watch(*arguments: Any, name: str = phase.name, original: Any = original) -> Any:
+            reached = {key for key, m in modules.items() if any(p.grad is not None for p in m.parameters())}
+            found.append((name, reached))
+            return original(*arguments)
+
+        phase.optimizer.step = watch  # type: ignore[method-assign]
+    step()
+    assert found == [("D", {"D", "head"}), ("encoder", {"encoder"})]
+    step()
+    assert found[2:] == [("D", {"D", "head"}), ("encoder", {"encoder"}), ("G", {"G", "style"})]
+    assert [group["lr"] for group in step.state.phases[-1].optimizer.param_groups] == [2e-4, 0.01]
 
 
 def test_a_part_has_its_own_learning_rate() -> None:
