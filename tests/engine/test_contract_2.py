@@ -223,12 +223,19 @@ def test_weights_and_intervals_multiply_what_a_term_says() -> None:
         ([Term(name="a", phase="D", loss=lambda b: b.z[:, 0])] * 2, LOSSES, "two terms of the loss are called 'a'"),
         ([Term(name="a", phase="D", loss=lambda b: b.z)], LOSSES, r"term 'a' returns \[5, 3\], expected"),
         ([], Losses(d_loss=lambda r, f: f[:, None] - r, g_loss=LOSSES.g_loss), r"d_loss is \[5, 5\] for logits \[5\]"),
+        ([Term(name="a", phase="G", loss=lambda b: b.z[:, :1])], LOSSES, r"term 'a' returns \[5, 1\], expected"),
+        ([Term(name="a", phase="G", loss=lambda b: (b.z, b.z))], LOSSES, "term 'a' returns tuple, expected"),  # type: ignore[arg-type, return-value]
+        ([], Losses(d_loss=lambda r, f: f[:, None], g_loss=LOSSES.g_loss), r"d_loss is \[5, 1\] for logits \[5\]"),
+        ([], Losses(d_loss=LOSSES.d_loss, g_loss=lambda f, r: f[:, None]), r"g_loss is \[5, 1\] for logits \[5\]"),
+        ([], Losses(d_loss=LOSSES.d_loss, g_loss=LOSSES.g_loss, penalty=lambda c, r, f: c(r)[:, None]),
+         r"penalty is \[5, 1\] for logits \[5\]"),
         ([], Losses(d_loss=LOSSES.d_loss, g_loss=lambda f, r: (f, f)), "g_loss is tuple for logits"),
     ],
 )  # fmt: skip
 def test_what_is_no_loss_is_refused(terms: list[Term], losses: Losses, message: str) -> None:
-    with pytest.raises(RunError, match=message):
+    with pytest.raises(RunError, match=message) as caught:
         tiny(*terms, losses=losses)()
+    assert "\n" not in str(caught.value)
 
 
 def test_a_phase_that_moves_nothing_known_is_refused() -> None:
