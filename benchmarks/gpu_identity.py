@@ -59,7 +59,7 @@ class Reads(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
         scale = 1.0 if images.detach().abs().mean().item() < 1e9 else 0.0
-        logits: Tensor = self.inner(images, labels)
+        logits: Tensor = self.inner(images, labels)["logits"]
         return logits * scale
 
 
@@ -72,7 +72,7 @@ class Draws(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None) -> Tensor:
         flipped = images.flip(3) if float(torch.rand(()).numpy()) < 0.5 else images
-        logits: Tensor = self.inner(flipped, labels)
+        logits: Tensor = self.inner(flipped, labels)["logits"]
         return logits
 
 

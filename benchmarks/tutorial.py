@@ -4,7 +4,7 @@ images through torchvision transforms one by one, or on images that lie on the d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -47,6 +47,11 @@ def endless(loader: DataLoader[Tensor]) -> Iterator[Tensor]:
         yield from loader
 
 
+def logits(said: Tensor | Mapping[str, Tensor]) -> Tensor:
+    """Of a discriminator that returns more than its logits, as ours do, those alone."""
+    return said if isinstance(said, Tensor) else said["logits"]
+
+
 def tutorial_gan(
     config: RunConfig, generator: nn.Module, discriminator: nn.Module, z_dim: int, device: torch.device
 ) -> Callable[[Tensor], None]:
@@ -58,18 +63,18 @@ def tutorial_gan(
         real = real.to(device)
         ones, zeros = torch.ones(len(real), device=device), torch.zeros(len(real), device=device)
         discriminator.zero_grad()
-        output = discriminator(real, None)
+        output = logits(discriminator(real, None))
         d_real = F.binary_cross_entropy_with_logits(output, ones)
         d_real.backward()
         log["d_x"].append(output.sigmoid().mean().item())
         fake = generator(torch.randn(len(real), z_dim, device=device), None)
-        output = discriminator(fake.detach(), None)
+        output = logits(discriminator(fake.detach(), None))
         d_fake = F.binary_cross_entropy_with_logits(output, zeros)
         d_fake.backward()
         log["d"].append((d_real + d_fake).item())
         d_adam.step()
         generator.zero_grad()
-        output = discriminator(fake, None)
+        output = logits(discriminator(fake, None))
         g_loss = F.binary_cross_entropy_with_logits(output, ones)
         g_loss.backward()
         log["d_g"].append(output.sigmoid().mean().item())
@@ -94,17 +99,18 @@ def tutorial_wgan_gp(
         fake = generator(torch.randn(len(real), z_dim, device=device), None).detach()
         mix = torch.rand(len(real), 1, 1, 1, device=device)
         between = (mix * real + (1 - mix) * fake).requires_grad_(True)
-        output = critic(between, None)
+        output = logits(critic(between, None))
         gradients = torch.autograd.grad(output, between, torch.ones_like(output), create_graph=True)[0]
         penalty = ((gradients.view(len(real), -1).norm(2, dim=1) - 1) ** 2).mean()
-        d_loss = critic(fake, None).mean() - critic(real, None).mean() + 10 * penalty
+        d_loss = logits(critic(fake, None)).mean() - logits(critic(real, None)).mean() + 10 * penalty
         d_loss.backward()
         d_adam.step()
         log["d"].append(d_loss.item())
         steps += 1
         if steps % config.train.d_steps == 0:
             generator.zero_grad()
-            g_loss = -critic(generator(torch.randn(len(real), z_dim, device=device), None), None).mean()
+            fake = generator(torch.randn(len(real), z_dim, device=device), None)
+            g_loss = -logits(critic(fake, None)).mean()
             g_loss.backward()
             g_adam.step()
             log["g"].append(g_loss.item())

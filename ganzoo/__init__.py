@@ -10,10 +10,9 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
 from ganzoo.errors import DataError, DuplicateName, RunError, SettingError, UnknownName, UserError
 from ganzoo.zoo import specs
+from ganzoo.zoo.hookspecs import GANZOO_API, hookimpl
 from ganzoo.zoo.specs import (
     Augmentation,
     Callback,
@@ -28,6 +27,7 @@ from ganzoo.zoo.specs import (
 )
 
 if TYPE_CHECKING:
+    from ganzoo.bench.api import bench
     from ganzoo.doctor.contract import check
     from ganzoo.gan import (
         GAN,
@@ -43,18 +43,13 @@ if TYPE_CHECKING:
         Uniform,
         VariantConfig,
     )
+    from ganzoo.leaderboard.api import Leaderboard, leaderboard
     from ganzoo.objectives import Losses, gradient_penalty
+    from ganzoo.runs.api import Generator, Run, evaluate, load, train
 
 __version__ = "0.1.0"
 
 sys.modules.setdefault("ganzoo.specs", specs)  # where plugins of contract 1 found them
-
-GANZOO_API = 2
-"""Version of the plugin contract. A plugin module says which one it was written for: `GANZOO_API = 2`. Those of
-contract 1 run unchanged; another number is refused.
-"""
-
-hookimpl = pluggy.HookimplMarker("ganzoo")
 
 _LAZY = {
     **dict.fromkeys(
@@ -76,6 +71,8 @@ _LAZY = {
     ),
     **dict.fromkeys(("Losses", "gradient_penalty"), "ganzoo.objectives"),
     "check": "ganzoo.doctor.contract",
+    **dict.fromkeys(("Generator", "Run", "evaluate", "load", "train"), "ganzoo.runs.api"),
+    "Leaderboard": "ganzoo.leaderboard.api",
 }
 """Name -> the module that has it."""
 
@@ -90,6 +87,8 @@ __all__ = [
     "Dataset",
     "DuplicateName",
     "Features",
+    "Generator",
+    "Leaderboard",
     "Losses",
     "Metric",
     "Normal",
@@ -99,6 +98,7 @@ __all__ = [
     "Phase",
     "Prior",
     "Regularizer",
+    "Run",
     "RunError",
     "Setting",
     "SettingError",
@@ -111,13 +111,20 @@ __all__ = [
     "Variant",
     "VariantConfig",
     "__version__",
+    "bench",
     "check",
+    "evaluate",
     "gradient_penalty",
     "hookimpl",
+    "leaderboard",
+    "load",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("bench", "leaderboard"):  # rooms that can be called
+        return importlib.import_module(f"ganzoo.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module 'ganzoo' has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY[name]), name)

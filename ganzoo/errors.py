@@ -28,6 +28,7 @@ class UnknownName(UserError):
         cure = f"{cure} known: {', '.join(known) or 'none'}".strip()
         super().__init__(f"unknown {kind} '{name}'{where}", cure)
         self._arguments = (kind, name, known, where)
+        self.kind = kind
 
     def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, list[str], str]]:  # type: ignore[override]
         return (type(self), self._arguments)

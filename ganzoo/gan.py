@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.zoo.specs import Value
-
-if TYPE_CHECKING:
-    from ganzoo.objectives import Losses
 
 Outputs = Tensor | Mapping[str, Tensor]
 """What a network returns: its main output alone, or that and others by name."""
@@ -309,8 +306,8 @@ class GAN:
     parts: Mapping[str, Part] = field(default_factory=dict)  # further networks
     terms: Sequence[Term] = ()  # what this variant adds to a phase's loss, under any objective
     # Replaces D's and G's phases, as the last resort: where D judges something else than images. Called with the
-    # objective's losses.
-    phases: Callable[[Losses], Sequence[Phase]] | None = None
+    # objective's `ganzoo.Losses`.
+    phases: Callable[[Any], Sequence[Phase]] | None = None
 
 
 def named(outputs: Outputs, main: str) -> Mapping[str, Tensor]:

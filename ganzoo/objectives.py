@@ -37,6 +37,9 @@ class Losses:
     penalty: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None = None
     weight_clip: float | None = None  # every parameter of D is clamped to [-c, c] after a step of D; None: not clipped
     g_uses_real: bool = False  # True: g_loss is given the logits of real images, as relativistic objectives need
+    # True: only differences of logits mean something, so d_accuracy is the share of pairs in which the real image has
+    # the larger logit, not that of logits of the right sign. Implied by `g_uses_real`.
+    paired: bool = False
     terms: Sequence[Term] = ()  # further losses, which see the whole batch
     # What the losses keep between steps, as buffers written in place under `torch.no_grad()`: saved with the run.
     memory: nn.Module | None = None
@@ -169,7 +172,7 @@ def began(config: Mapping[str, Value]) -> Losses:
         return loss
 
     # G:  L(G(z)) = -C(G(z))
-    return Losses(d_loss=d_loss, g_loss=_minus_critic, memory=balance)
+    return Losses(d_loss=d_loss, g_loss=_minus_critic, memory=balance, paired=True)
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, target: float = 1.0) -> Tensor:

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import ganzoo.bench.jobs
+import ganzoo.bench.executors
+from ganzoo.bench.jobs import Job
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import from_dict
-from ganzoo.runs.directory import RunDirectory, find_runs
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.find import find_runs
 from ganzoo.zoo.registry import Registry
 
 REPOSITORY = Path(__file__).parent.parent
@@ -89,7 +91,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for index in range(40):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")
 
-    def run_jobs(jobs: Sequence[ganzoo.bench.jobs.Job], announce: Any, outdated: Any = None) -> list[RunDirectory]:
+    def run_jobs(jobs: Sequence[Job], announce: Any, *others: Any, **more: Any) -> list[RunDirectory]:
         from ganzoo.runs.job import run_job
 
         for job in jobs:
@@ -97,7 +99,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             run_job(registry, from_dict(registry, job.config), Path(job.out), root=Path(job.root))
         return [RunDirectory(Path(job.out)) for job in jobs]
 
-    monkeypatch.setattr(ganzoo.bench.jobs, "run_jobs", run_jobs)
+    monkeypatch.setattr(ganzoo.bench.executors, "run_jobs", run_jobs)
     return tmp_path
 
 

@@ -4,10 +4,9 @@ import math
 
 from torch import nn
 
-from ganzoo import Setting, Variant, hookimpl
-from ganzoo.gan import GAN
+from ganzoo import GAN, Setting, Variant, hookimpl
 
-GANZOO_API = 1
+GANZOO_API = 2
 
 
 class Generator(nn.Sequential):

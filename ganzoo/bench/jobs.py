@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ganzoo.config.layers import specs_of
 from ganzoo.config.run_config import RunConfig
 from ganzoo.errors import FitError
+from ganzoo.runs.names import beside_the_variant, folder_of
 from ganzoo.zoo.registry import Registry
-from ganzoo.zoo.source import source_sha256
-
-if TYPE_CHECKING:
-    pass
-
-
-def _beside_the_variant(registry: Registry, config: RunConfig) -> str:
-    """ "+hinge+r1+diffaug": what is not the variant's own choice."""
-    spec = registry.variant(config.variant.name)
-    names = [] if config.objective.name == spec.objective else [config.objective.name]
-    for chosen, own in ((config.regularizers, spec.regularizers), (config.augmentations, spec.augmentations)):
-        if [choice.name for choice in chosen] != sorted(own):
-            names += [choice.name for choice in chosen] or ["plain"]
-    return "".join(f"+{name}" for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,24 +56,18 @@ def plan_jobs(
 ) -> list[Job]:
     """One job per config and seed, seeds outermost, so that a bench cut short has compared every variant once.
 
-    A job's folder carries a hash of its config, of the sources of variant and objective, and of `data`, a digest of
-    what it begins with: the training images, and initial weights. The same command finds its finished runs again, and
-    other settings, other images, or an edited plugin, never meet them.
+    `data`: a digest of what the runs begin with, see `folder_of`.
     """
     total = len(configs) * seeds
     jobs: list[Job] = []
     for index in range(seeds):
         for config in configs:
             seeded = replace(config, seed=config.seed + index)
-            sources = source_sha256(*specs_of(registry, seeded))
-            text = json.dumps(seeded.identity(), sort_keys=True) + sources + data
-            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-            option = _beside_the_variant(registry, seeded)
-            name = f"{seeded.variant.name}{option}-s{seeded.seed}-{digest}"
+            option = beside_the_variant(registry, seeded)
             jobs.append(
                 Job(
                     config=seeded.to_dict(),
-                    out=str(out / seeded.dataset.name / name),
+                    out=str(folder_of(registry, seeded, out, data)),
                     root=str(root),
                     plugin_files=tuple(map(str, plugin_files)),
                     title=f"{seeded.variant.name}{option} seed {seeded.seed} ({len(jobs) + 1}/{total})",

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ganzoo.cli.progress import show_progress
 from ganzoo.leaderboard.render import label, notes, show, used_columns
-from ganzoo.leaderboard.table import Table
+from ganzoo.leaderboard.rows import Table
 
 if TYPE_CHECKING:
     from ganzoo.engine.loop import Snapshot, Status

@@ -33,7 +33,7 @@ plugin_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Also load plugins from this Python file.",
+    help="Also load plugins from this Python file, or folder with an __init__.py.",
 )
 data_root_option = click.option(
     "--data-root",
@@ -68,9 +68,10 @@ run_options = with_options(
 
 def load_registry(files: Sequence[Path]) -> Registry:
     """The zoo; broken plugins are reported on stderr and left out."""
+    from ganzoo.config.recipes import known_settings
     from ganzoo.zoo.registry import Registry
 
-    registry = Registry.load(list(files))
+    registry = Registry.load(list(files), known=known_settings())
     for plugin in registry.failures():
         click.echo(f"plugin {plugin} is left out: {plugin.error}", err=True)
     return registry
@@ -91,40 +92,11 @@ def cache_root(data_root: Path | None) -> Path:
 def make_config(
     registry: Registry, variant: str | None, options: dict[str, Any], extra: dict[str, Any] | None = None
 ) -> RunConfig:
-    from ganzoo.config.layers import build_config, read_document
+    from ganzoo.config.options import config_of
 
-    overrides = dict(extra or {})
-    for option, key in (
-        ("kimg", "train.kimg"),
-        ("minutes", "train.minutes"),
-        ("until", "train.until"),
-        ("size", "dataset.size"),
-        ("seed", "seed"),
-        ("device", "device"),
-        ("precision", "precision"),
-        ("log", "callbacks"),
-    ):
-        if options[option] is not None:
-            overrides[key] = options[option]
-    kimg_is_set = options["kimg"] is not None or any(text.startswith("train.kimg=") for text in options["sets"])
-    if options["minutes"] is not None and not kimg_is_set:
-        overrides["train.kimg"] = None
-    if options["until"] is not None and not any(text.startswith("eval.every=") for text in options["sets"]):
-        overrides["eval.every"] = 1
-    document = read_document(options["config_file"]) if options["config_file"] else None
-    return build_config(
-        registry,
-        variant=variant,
-        dataset=options["dataset"],
-        objective=options["objective"],
-        features=options["features"],
-        regularize=options["regularize"],
-        augment=options["augment"],
-        preset=options["preset"],
-        document=document,
-        sets=options["sets"],
-        overrides=overrides,
-    )
+    others = ("plugin_files", "data_root", "config_file")
+    named = {name: value for name, value in options.items() if name not in others}
+    return config_of(registry, variant, config=options["config_file"], overrides=extra, **named)
 
 
 def print_json(document: Any) -> None:

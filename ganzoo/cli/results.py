@@ -69,6 +69,9 @@ def _check(paths: list[Path], as_json: bool) -> None:
 @click.option("--seed", type=int, metavar="S", help="Seed of the noise.  [default: 0]")
 @click.option("--interpolate", metavar="A:B", help="Rows from the noise of seed A to that of seed B.")
 @click.option("--steps", type=click.IntRange(min=2), metavar="N", help="Columns of --interpolate.  [default: 8]")
+@click.option("--code", "code", multiple=True, metavar="K=V", help="Fix code K at V, e.g. 2=0.5 (infogan).")
+@click.option("--sweep", type=int, metavar="K", help="Code that changes along rows.  [default: the first not fixed]")
+@click.option("--truncation", type=float, metavar="PSI", help="Nearer to the average image, where G knows how.")
 @click.option(
     "--snapshot", type=float, metavar="KIMG", help="Use the snapshot nearest to this many kimg.  [default: last]"
 )
@@ -83,6 +86,7 @@ def sample(
     seed: int | None,
     interpolate: str | None,
     steps: int | None,
+    code: tuple[str, ...],
     snapshot: float | None,
     out: str | None,
     device: str | None,
@@ -91,11 +95,14 @@ def sample(
 ) -> None:
     """Make images by a run directory, a snapshot of one, or the newest run of VARIANT under runs/."""
     from ganzoo.cli.display import TrainingDisplay
+    from ganzoo.runs.codes import parse_codes
     from ganzoo.runs.outputs import output_of
     from ganzoo.runs.sampling import parse_seeds, plan_samples, snapshot_file
 
-    if interpolate is None and steps is not None:
-        raise SettingError("--steps are those of --interpolate", "say --interpolate 0:1, or leave --steps out")
+    if steps is not None and interpolate is None and options["sweep"] is None and not code:
+        raise SettingError(
+            "--steps are those of --interpolate and --sweep", "say --interpolate 0:1, or leave --steps out"
+        )
     if interpolate is not None and seed is not None:
         raise SettingError("--interpolate has its own two seeds", "leave --seed out")
     path, write = output_of(out or str(snapshot_file(run, snapshot)[0] / "samples.png"))
@@ -105,7 +112,8 @@ def sample(
         seed=seed or 0,
         kimg=snapshot,
         interpolate=None if interpolate is None else parse_seeds(interpolate),
-        steps=steps or 8,
+        steps=steps,
+        codes=parse_codes(code),
         device=device or "auto",
         **options,
     )
@@ -127,7 +135,8 @@ def sample(
 )
 def film(run: str, out: Path | None, seconds: float) -> None:
     """Make an animation of a run's sample grids, or of the newest run of VARIANT, with the kimg written on it."""
-    from ganzoo.runs.directory import find_run, kimg_of
+    from ganzoo.runs.directory import kimg_of
+    from ganzoo.runs.find import find_run
     from ganzoo.runs.grid import film as write_film
 
     directory = find_run(run)

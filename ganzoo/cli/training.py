@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,6 @@ from ganzoo.engine.stopping import stop_on_signals
 from ganzoo.errors import UserError
 
 if TYPE_CHECKING:
-    from ganzoo.bench.jobs import Job
     from ganzoo.config.run_config import RunConfig
     from ganzoo.data import Images
 
@@ -35,6 +36,17 @@ def say_what_was_read(config: RunConfig, images: Images) -> None:
         _say(images.facts.line(dataset_label(config.dataset.name, config.dataset.settings)))
 
 
+def _runs_of(variant: str | None, out: Path | None) -> Iterator[Path]:
+    """Runs that may know which plugin the variant is of."""
+    from ganzoo.runs.find import find_run
+
+    for under in (out, Path("runs")):
+        if under is not None:
+            yield under
+            with contextlib.suppress(UserError):
+                yield find_run(variant or "", under).path
+
+
 @click.command()
 @click.argument("variant", required=False)
 @run_options
@@ -49,16 +61,19 @@ def train(
 ) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
     stop = click.get_current_context().with_resource(stop_on_signals())
+    from ganzoo.runs.plugin_cure import plugins_named
+
     registry = load_registry(options["plugin_files"])
     extra = {"eval.num_images": num_images, "init": init}
-    config = make_config(registry, variant, options, {k: v for k, v in extra.items() if v is not None})
-    from ganzoo.bench.jobs import plan_jobs
+    with plugins_named(registry, _runs_of(variant, out)):
+        config = make_config(registry, variant, options, {k: v for k, v in extra.items() if v is not None})
     from ganzoo.cli.display import TrainingDisplay, print_tables
     from ganzoo.leaderboard.render import to_json
     from ganzoo.leaderboard.table import make_tables
     from ganzoo.runs.begin import init_sha256, shorter_run
     from ganzoo.runs.directory import RunDirectory
     from ganzoo.runs.job import run_job
+    from ganzoo.runs.names import folder_of
     from ganzoo.scoring.scorer import load_images
 
     root = cache_root(options["data_root"])
@@ -67,8 +82,8 @@ def train(
     path = out
     if path is None:
         data = images.sha256 + init_sha256(config.init)
-        job = plan_jobs(registry, [config], 1, Path("runs"), root, options["plugin_files"], data=data)[0]
-        path = shorter_run(Path(job.out), registry, config, images) or Path(job.out)
+        fresh_path = folder_of(registry, config, Path("runs"), data)
+        path = shorter_run(fresh_path, registry, config, images) or fresh_path
 
     run = RunDirectory(path)
     fresh = not os.path.exists(run.config_file)  # False, not an error, for a path the system refuses
@@ -135,16 +150,12 @@ def bench(
     **options: Any,
 ) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
-    from ganzoo.bench import together
-    from ganzoo.bench.executors import kill_workers, run_jobs
-    from ganzoo.bench.jobs import choose_configs, plan_jobs
+    from ganzoo.bench.executors import kill_workers
+    from ganzoo.bench.plan import compete, entrants
     from ganzoo.cli.display import TrainingDisplay, print_tables
-    from ganzoo.config.fit import check_fit
-    from ganzoo.engine.device import resolve_device
     from ganzoo.leaderboard.render import to_json
     from ganzoo.leaderboard.table import make_tables
-    from ganzoo.runs.begin import init_sha256, outdated
-    from ganzoo.scoring.scorer import load_images
+    from ganzoo.runs.plugin_cure import plugins_named
 
     click.get_current_context().with_resource(stop_on_signals(again=kill_workers))
     if fail_on is not None and compare is None:
@@ -152,27 +163,18 @@ def bench(
     registry = load_registry(options["plugin_files"])
     root = cache_root(options["data_root"])
     names = list(dict.fromkeys(name.strip() for name in (variants or "").split(",") if name.strip()))
-    strict = bool(names)
-    names = names or [spec.name for spec in registry.variants()]
+    with plugins_named(registry, (run for name in names for run in _runs_of(name, out))):
+        names = [registry.variant(name).name for name in names]
     extra = {"eval.num_images": num_images} if num_images is not None else {}
-    configs, left_out = choose_configs(names, lambda name: make_config(registry, name, options, extra), strict)
-    device = resolve_device(configs[0].device)  # refused once, rather than in every job
-    images = load_images(registry, configs[0], root, "train")  # decoded or downloaded once, before the jobs
-    say_what_was_read(configs[0], images)
-    by_name = {config.variant.name: config for config in configs}
-
-    def fits_images(name: str) -> RunConfig:
-        spec, objective = registry.variant(name), registry.objective(by_name[name].objective.name)
-        check_fit(spec, objective, by_name[name].dataset.name, images.shape[1], images.shape[0], images.num_classes)
-        return by_name[name]
-
-    configs, more = choose_configs(list(by_name), fits_images, strict)
-    for line in (*left_out, *more):
+    chosen = entrants(
+        registry, names, lambda name: make_config(registry, name, options, extra), root, say_what_was_read
+    )
+    for line in chosen.left_out:
         _say(line)
     if speed_only or compare is not None:
         report_speed(
             registry,
-            configs,
+            chosen.configs,
             root=root,
             rounds=rounds,
             out=out,
@@ -181,21 +183,19 @@ def bench(
             as_json=as_json,
         )
         return
-    data = images.sha256 + init_sha256(configs[0].init)
-    jobs = plan_jobs(registry, configs, seeds, out, root, options["plugin_files"], data=data)
-
-    def why_again(job: Job, result: dict[str, Any]) -> str | None:
-        return outdated(result, registry, by_name[job.config["variant"]["name"]], root)
-
-    at_once = concurrent or together.default_concurrent(device.type, configs, len(jobs))
-    if at_once > 1:
-        runs = together.run_groups(jobs, _say, concurrent=at_once, outdated=why_again, watch=TrainingDisplay)
-    else:
-        runs = run_jobs(jobs, _say, why_again, TrainingDisplay)
+    runs = compete(
+        chosen,
+        seeds=seeds,
+        out=out,
+        plugin_files=options["plugin_files"],
+        concurrent=concurrent,
+        announce=_say,
+        watch=TrainingDisplay,
+    )
     started = [run for run in runs if run.config_file.exists()]
     if not started:
         sys.exit(1)
-    tables = make_tables(started, "fid" if configs[0].train.until is None else "time_to")
+    tables = make_tables(started, chosen.sort)
     if as_json:
         click.echo(to_json(tables))
     else:

@@ -56,7 +56,7 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
     """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
     the id of a PROTOCOL, as leaderboards print it, stands for.
     """
-    from ganzoo.config.layers import settings_of_spec
+    from ganzoo.config.known import settings_of_spec
     from ganzoo.config.presets import PRESETS
     from ganzoo.config.run_config import Eval, Train
     from ganzoo.config.settings import settings_of
@@ -96,7 +96,16 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
     registry = load_registry(plugin_files)
     found = registry.find(name)
     if as_json:
-        print_json([{"kind": kind, **spec_json(registry, kind, spec)} for kind, spec in found])
+        print_json(
+            [
+                {
+                    "kind": kind,
+                    **spec_json(registry, kind, spec),
+                    "settings": [setting_json(setting) for setting in settings_of_spec(spec)],
+                }
+                for kind, spec in found
+            ]
+        )
         return
     for kind, spec in found:
         click.echo(f"{spec.name}: {'feature network' if kind == 'features' else kind[:-1]}; {spec.summary}")
@@ -105,7 +114,9 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
         click.echo(f"  plugin: {registry.owner(kind, spec.name)}")
         for key, value in facts(spec).items():
             click.echo(f"  {key}: {value}")
-        section = {"features": "features", "metrics": f"metrics.{spec.name}"}.get(kind, kind[:-1])
+        section = "features" if kind == "features" else kind[:-1]
+        if kind in ("metrics", "regularizers", "augmentations"):  # of which a run may have several
+            section = f"{'metrics' if kind == 'metrics' else section}.{spec.name}"
         table(section, settings_of_spec(spec))
         if kind == "variants":
             _show_recipe(registry, spec.name, dataset)
@@ -135,7 +146,7 @@ def _show_recipe(registry: Registry, variant: str, dataset: str) -> None:
 
 def _show_protocol(name: str, runs: Path, as_json: bool) -> None:
     from ganzoo.errors import RunError
-    from ganzoo.runs.directory import find_runs
+    from ganzoo.runs.find import find_runs
     from ganzoo.scoring.protocol import explain
 
     results = []
@@ -162,10 +173,11 @@ def _show_protocol(name: str, runs: Path, as_json: bool) -> None:
 @with_options(plugin_option, json_option)
 def plugins(name: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """List plugins, what they register, how long they load, and why one is left out; one NAME in full."""
+    from ganzoo.config.recipes import known_settings
     from ganzoo.errors import UnknownName
     from ganzoo.zoo.plugins import load_plugins
 
-    found = load_plugins(plugin_files)
+    found = load_plugins(plugin_files, known=known_settings())
     if name is not None:
         chosen = [plugin for plugin in found if plugin.name == name]
         if not chosen:

@@ -47,8 +47,8 @@ def check_fit(
     for kind, spec in (*pieces, *(("regularizer", one) for one in regularizers)):
         if spec.per_sample_gradients and not variant.per_sample_critic:
             raise FitError(
-                f"{kind} '{spec.name}' penalises per-sample gradients, which the batch norm in the critic of "
-                f"'{variant.name}' rules out",
+                f"{kind} '{spec.name}' penalises per-sample gradients, which the critic of '{variant.name}' "
+                "rules out: its samples are not judged one by one",
                 "use an objective without gradient penalty, such as hinge"
                 if kind == "objective"
                 else f"leave {spec.name} out of --regularize",

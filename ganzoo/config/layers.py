@@ -7,41 +7,21 @@ the preset < TOML or JSON file < `--set`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ganzoo.config.documents import document_pairs, name_in, pair
 from ganzoo.config.fit import check_fit
+from ganzoo.config.known import dataset_settings, settings_of_kind, settings_of_spec
 from ganzoo.config.places import check_no_path, dataset_path
 from ganzoo.config.presets import PRESETS
-from ganzoo.config.run_config import ENGINES, PRECISIONS, SCHEMA, Choice, Eval, RunConfig, Train, moves, score_interval
+from ganzoo.config.run_config import ENGINES, PRECISIONS, Choice, Eval, RunConfig, Train, moves, score_interval
 from ganzoo.config.settings import check, resolve, settings_of
 from ganzoo.config.target import parse_target
 from ganzoo.errors import SettingError, UnknownName, UserError
-from ganzoo.files.reading import RECORD_BYTES, Unreadable, decode_json, decode_toml, read_named
 from ganzoo.files.text import clean
 from ganzoo.zoo.registry import Registry
-from ganzoo.zoo.specs import Dataset, Regularizer, Setting, Spec, Value
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """A TOML or JSON configuration file.
-
-    Raises:
-        UserError: not there, not readable, or of another schema.
-    """
-    try:
-        data = read_named(path, RECORD_BYTES)
-        document = decode_json(data, exact=True) if path.suffix == ".json" else decode_toml(data)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist", "give the path of a TOML or JSON file") from None
-    except Unreadable as error:
-        raise UserError(f"{path} {error}", "give the path of a TOML or JSON file, and mend it") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{path} holds no settings", "see `ganzoo show train` for what a file may say")
-    if document.pop("schema", SCHEMA) != SCHEMA:
-        raise UserError(f"{path} was written by another version of ganzoo", f"this one reads schema {SCHEMA}")
-    return document
+from ganzoo.zoo.specs import Setting, Spec, Value
 
 
 def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
@@ -61,33 +41,6 @@ _SECTIONS = (
     "augmentation",
 )
 _TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init", "regularizers", "augmentations")
-
-_GENERIC_DATASET = (
-    Setting(
-        name="size",
-        default=None,
-        type=int,
-        minimum=4,
-        maximum=1024,
-        doc="square size in pixels images are brought to, with antialias; none: the natural size",
-    ),
-    Setting(
-        name="color", default=None, type=str, choices=("gray", "rgb", None), doc="gray or rgb; none: as the data are"
-    ),
-    Setting(
-        name="fit",
-        default="crop",
-        choices=("crop", "pad", "stretch"),
-        doc="how images become squares: crop to the centre, pad with black (or dataset.background), or stretch",
-    ),
-)
-
-
-def dataset_settings(spec: Dataset) -> tuple[Setting, ...]:
-    """The spec's own settings, the path where it takes one, and `size`, `color` and `fit`, which all have."""
-    own = {setting.name for setting in spec.settings}
-    path = (Setting(name="path", default="", doc="where the images are"),) if spec.takes_path else ()
-    return (*path, *spec.settings, *(setting for setting in _GENERIC_DATASET if setting.name not in own))
 
 
 def build_config(
@@ -115,12 +68,13 @@ def build_config(
         UserError: an unknown name or setting, a wrong type, or parts that do not fit together.
     """
     document = dict(document or {})
-    variant = variant or _name(document, "variant")
+    variant = variant or name_in(document, "variant")
     if variant is None:
         raise UserError("no variant is named", "name one, for instance `ganzoo train dcgan`; see `ganzoo list`")
     variant_spec = registry.variant(variant)
-    objective_spec = registry.objective(objective or _name(document, "objective") or variant_spec.objective)
-    dataset_text = dataset or _name(document, "dataset") or "digits"
+    named = objective or name_in(document, "objective")
+    objective_spec = registry.objective(named) if named else registry.objective_of(variant_spec)
+    dataset_text = dataset or name_in(document, "dataset") or "digits"
     dataset_name, _, path = dataset_text.partition(":")
     if not registry.has("dataset", dataset_name):
         check_no_path(dataset_text)
@@ -128,9 +82,9 @@ def build_config(
     dataset_spec = registry.dataset(dataset_name)
     if path and not dataset_spec.takes_path:
         raise UserError(f"dataset '{dataset_name}' takes no path", f"say --dataset {dataset_name}")
-    features_spec = registry.features(features or _name(document, "features") or dataset_spec.features)
+    features_spec = registry.features(features or name_in(document, "features") or dataset_spec.features)
 
-    pairs = [_pair(text) for text in sets]
+    pairs = [pair(text) for text in sets]
     preset = preset or dict(pairs).get("preset") or document.get("preset") or dataset_spec.preset
     if preset not in PRESETS:
         raise UnknownName("preset", str(preset), PRESETS)
@@ -147,9 +101,9 @@ def build_config(
         "features": features_spec.settings,
         "train": settings_of(Train),
         "eval": settings_of(Eval),
-        "metrics": _settings_of_kind(registry, "metrics"),
-        "regularizer": _settings_of_kind(registry, "regularizers"),
-        "augmentation": _settings_of_kind(registry, "augmentations"),
+        "metrics": settings_of_kind(registry, "metrics"),
+        "regularizer": settings_of_kind(registry, "regularizers"),
+        "augmentation": settings_of_kind(registry, "augmentations"),
     }
     given: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
     top: dict[str, Any] = {}
@@ -177,12 +131,17 @@ def build_config(
 
     for key, value in PRESETS[preset].values.items():
         put(key, value, lenient=True)
-    papers = (variant_spec.defaults, objective_spec.defaults)
-    authors = (variant_spec.presets.get(preset, {}), objective_spec.presets.get(preset, {}))
-    for layer in (*papers, *authors):
-        for key, value in layer.items():
-            put(key, value)
-    for key, value in (*_document_pairs(document, specs), *pairs, *(overrides or {}).items()):
+    recipes = (("variants", variant_spec), ("objectives", objective_spec))
+    papers = [(kind, spec, "defaults", spec.defaults) for kind, spec in recipes]
+    authors = [(kind, spec, "presets", spec.presets.get(preset, {})) for kind, spec in recipes]
+    for kind, spec, field, layer in (*papers, *authors):
+        with registry.blamed(kind, spec, field):
+            for key, value in layer.items():
+                put(key, value)
+                section, _, rest = key.partition(".")
+                if rest in given.get(section, {}):  # refused here, where it is known whose it is
+                    resolve(known[section], {rest: value}, section)
+    for key, value in (*document_pairs(document, specs), *pairs, *(overrides or {}).items()):
         put(key, value)
 
     if dataset_spec.takes_path:
@@ -272,34 +231,6 @@ def scores_of(registry: Registry, config: RunConfig) -> dict[str, bool]:
     }
 
 
-def _settings_of_kind(registry: Registry, kind: str) -> tuple[Setting, ...]:
-    """The settings of everything of a kind, as "NAME.SETTING"."""
-    return tuple(
-        dataclasses.replace(setting, name=f"{spec.name}.{setting.name}")
-        for spec in registry.all(kind)
-        for setting in settings_of_spec(spec)
-    )
-
-
-def settings_of_spec(spec: Spec) -> tuple[Setting, ...]:
-    """The spec's own, and those that all of its kind have."""
-    if isinstance(spec, Dataset):
-        return dataset_settings(spec)
-    if not isinstance(spec, Regularizer):
-        return spec.settings
-    return (
-        Setting(name="weight", default=float(spec.weight), minimum=0.0, doc="factor of the loss"),
-        Setting(
-            name="every",
-            default=spec.every,
-            minimum=1,
-            maximum=1024,
-            doc="part of each every-th update alone, and then times this number (lazy regularisation)",
-        ),
-        *spec.settings,
-    )
-
-
 def _chosen(registry: Registry, kind: str, named: Any, values: Mapping[str, Value]) -> tuple[Choice, ...]:
     """The named regularizers or augmentations in order, with their settings out of `values`.
 
@@ -325,39 +256,6 @@ def _chosen(registry: Registry, kind: str, named: Any, values: Mapping[str, Valu
     return tuple(choices)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    """ "train.kimg=5" -> ("train.kimg", "5")."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise SettingError(f"--set {text}: there is no '='", "write --set section.key=value, e.g. train.batch_size=32")
-    return key.strip(), value.strip()
-
-
-def _document_pairs(document: Mapping[str, Any], specs: Mapping[str, Spec]) -> Iterable[tuple[str, Any]]:
-    """A file as (key, value). A sub-table such as `[variant.dcgan]`, and a table that names another variant, dataset,
-    ... than the one in use, become `section.NAME.key`, which counts only where NAME is in use.
-    """
-    for section, table in document.items():
-        if section in ("regularizers", "augmentations"):
-            yield section, table
-            for name, settings in table.items() if isinstance(table, Mapping) else ():
-                if not isinstance(settings, Mapping):
-                    raise SettingError(f"{section}.{name} is {settings!r}, no table", f"write [{section}.{name}]")
-                yield from ((f"{section[:-1]}.{name}.{key}", value) for key, value in settings.items())
-            continue
-        if not isinstance(table, Mapping):
-            if section not in specs:
-                yield section, table
-            continue
-        name = str(table.get("name", "")).partition(":")[0] if section in specs else ""
-        prefix = section if name in ("", getattr(specs.get(section), "name", "")) else f"{section}.{name}"
-        for key, value in table.items():
-            if isinstance(value, Mapping):
-                yield from ((f"{section}.{key}.{inner}", inner_value) for inner, inner_value in value.items())
-            elif key != "name" or section not in specs:
-                yield f"{prefix}.{key}", value
-
-
 def _check_named(section: str, owner: Spec, name: str, value: Any, key: str) -> None:
     """`variant.dcgan.channels=8` while another variant is in use: still has to be right."""
     settings = settings_of_spec(owner)
@@ -366,14 +264,6 @@ def _check_named(section: str, owner: Spec, name: str, value: Any, key: str) -> 
             check(setting, value, key)
             return
     raise UnknownName("setting", key, [f"{section}.{owner.name}.{setting.name}" for setting in settings])
-
-
-def _name(document: Mapping[str, Any], key: str) -> str | None:
-    value = document.get(key)
-    name = value.get("name") if isinstance(value, Mapping) else value
-    if name is not None and not isinstance(name, str):
-        raise SettingError(f"{key} is {name!r}, not a name", f'write {key} = "NAME"')
-    return name
 
 
 def _top_values(top: Mapping[str, Any]) -> dict[str, Any]:

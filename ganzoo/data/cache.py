@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import logging
 import os
-import re
 import shutil
 import time
 import uuid
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,22 +21,21 @@ from torch import Tensor
 
 from ganzoo.data.contents import (
     ABSENT,
-    UNREADABLE,
     combine,
     digest_files,
     known_contents,
-    numbers,
-    read,
     remember,
     stamp,
 )
-from ganzoo.data.decode import WHITES, Decoded, Decoding, decode_image
-from ganzoo.data.facts import BROKEN_KEPT, Facts, resized
+from ganzoo.data.decode import Decoded, Decoding
+from ganzoo.data.decode_all import Tally, check_classes, check_space, decode_all, num_workers, sweep
+from ganzoo.data.facts import BROKEN_KEPT, Facts
 from ganzoo.data.fetch import locked
 from ganzoo.data.images import Images
-from ganzoo.data.levels import OUTLIERS, Levels, Source, measure, refuse_single, warnings_of
+from ganzoo.data.levels import Levels, Source, measure, refuse_single, warnings_of
 from ganzoo.data.pixels import digest, digest_trailer
 from ganzoo.data.scan import Listing
+from ganzoo.data.verified import files_of, set_verified, verified
 from ganzoo.errors import DataError
 from ganzoo.files.progress import OnProgress, progress
 from ganzoo.files.text import clean
@@ -49,8 +44,6 @@ FORMAT = 3  # of the cache; part of the key, so that a change of format or of de
 BROKEN_LIMIT = 0.01  # share of files that may be broken
 MODES = {"gray": "L", "rgb": "RGB"}
 
-_BATCH = 32  # files per task of a thread
-_STALE_SECONDS = 3600.0  # a temporary folder untouched for this long belongs to a builder that was killed
 
 _log = logging.getLogger("ganzoo")
 
@@ -92,7 +85,7 @@ def cached_images(
             images = _open(folder, listing, how, has_settings) if held else None
             if images is None:
                 if held:
-                    _sweep(folder)
+                    sweep(folder)
                 try:
                     _build(listing, contents, folder, how, split, has_settings, on_progress)
                 except _Changed:
@@ -118,7 +111,7 @@ def _contents(listing: Listing, record: Path, on_progress: OnProgress | None) ->
         began = time.time()
         quiet = None if on_progress is None else lambda done, total: None  # it counts images that are decoded
         with progress(f"reading {_short(listing)}", quiet) as show:
-            known, unreadable = digest_files(listing.folder, listing.names, _num_workers(), show)
+            known, unreadable = digest_files(listing.folder, listing.names, num_workers(), show)
         if unreadable > np.count_nonzero(listing.stats[:, 0] == ABSENT[0]):
             return known  # a file that is there could not be read: tried again next time
         with contextlib.suppress(OSError):  # read again next time; a cache that cannot be written is refused below
@@ -153,13 +146,13 @@ def _open(folder: Path, listing: Listing, how: Decoding, has_settings: bool) -> 
         labels = None
         if meta["num_classes"]:
             labels = torch.from_numpy(np.load(folder / "labels.npy", allow_pickle=False))
-        files = _files(folder)
-        if _verified(folder) != files:
+        files = files_of(folder)
+        if verified(folder) != files:
             if meta["digest"] != _digest_meta(meta) or meta["sha256"] != digest(mapped, labels):
                 _log.warning("the image cache %s is damaged and is made anew", folder)
                 return None
             with contextlib.suppress(OSError):  # a cache that others own: compared each time
-                _set_verified(folder, files)
+                set_verified(folder, files)
         names = meta["class_names"]
         facts = _facts(listing, how, has_settings, meta, labels)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
@@ -230,26 +223,6 @@ def _digest_meta(meta: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _files(folder: Path) -> list[list[object]]:
-    """What tells whether a cache's files have been written to. Without the device, which changes with the mount."""
-    names = ("meta.json", "pixels.bin", "labels.npy")
-    return [[name, *numbers((folder / name).stat())[:4]] for name in names if (folder / name).exists()]
-
-
-def _verified(folder: Path) -> object:
-    """`_files` as they were when their digests were last compared."""
-    try:
-        return json.loads((folder / "verified.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _set_verified(folder: Path, files: list[list[object]]) -> None:
-    temporary = folder / f".verified.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(files), encoding="utf-8")
-    temporary.replace(folder / "verified.json")
-
-
 def _build(
     listing: Listing,
     contents: str,
@@ -273,7 +246,7 @@ def _build(
         if found != contents:
             raise _Changed
         if split == "train" and labels is not None:
-            _check_classes(listing, labels)
+            check_classes(listing, labels)
         tally = meta["tally"]
         mapped = np.memmap(work / "pixels.bin", dtype=np.uint8, mode="c", shape=tuple(meta["shape"]))
         levels = measure(torch.from_numpy(mapped), (tally["lowest"], tally["highest"]))
@@ -283,7 +256,7 @@ def _build(
             np.save(work / "labels.npy", labels.numpy())
         meta = json.loads(json.dumps(meta))  # as it will be read: tuples are lists there
         (work / "meta.json").write_text(json.dumps(meta | {"digest": _digest_meta(meta)}), encoding="utf-8")
-        _set_verified(work, _files(work))  # what was just hashed on its way into the file
+        set_verified(work, files_of(work))  # what was just hashed on its way into the file
         if folder.exists() and _open(folder, listing, how, has_settings) is None:
             shutil.rmtree(folder)  # a damaged one
         try:
@@ -308,16 +281,16 @@ def _decode_into(
     broken: list[str] = []
     kept: list[int] = []
     digests: list[bytes] = []
-    tally = _Tally(how)
+    tally = Tally(how)
     first: tuple[str, int] | None = None  # name and size of the first sound image
-    for i, (content_digest, result) in enumerate(_decode_all(listing, how)):
+    for i, (content_digest, result) in enumerate(decode_all(listing, how)):
         name = listing.names[i]
         digests.append(content_digest)
         if isinstance(result, Decoded):
             pixels = result.pixels
             if first is None:
                 first = (name, len(pixels))
-                _check_space(work, pixels.nbytes * total)
+                check_space(work, pixels.nbytes * total)
             if len(pixels) != first[1]:
                 cause = (
                     f"images differ in size: {clean(first[0], 200)} is {first[1]} pixels high or wide, "
@@ -358,135 +331,3 @@ def _decode_into(
         "source": where,
     }
     return meta, labels, combine(listing.names, digests)
-
-
-class _Tally:
-    """What is worth telling of the images, counted while they are decoded."""
-
-    def __init__(self, how: Decoding) -> None:
-        self.how = how
-        self.counts: Counter[str] = Counter()
-        self.frames: Counter[str] = Counter()  # further ones, by the file's ending
-        self.smallest = self.largest = (0, 0)
-        self.lowest, self.highest = 255, 0
-        self.within = np.zeros(len(WHITES) - 1, dtype=np.int64)
-        self.cut_off = self.sampled = 0  # of 16-bit levels
-
-    def add(self, name: str, image: Decoded) -> None:
-        size, area = image.original, image.original[0] * image.original[1]
-        if not self.largest[0] or area < self.smallest[0] * self.smallest[1]:
-            self.smallest = size
-        if area > self.largest[0] * self.largest[1]:
-            self.largest = size
-        fitted, enlarged, shrunk = resized(size, self.how.fit, len(image.pixels))
-        self.lowest = min(self.lowest, int(image.pixels.min()))
-        self.highest = max(self.highest, int(image.pixels.max()))
-        self.counts.update(
-            fitted=fitted,
-            enlarged=enlarged,
-            shrunk=shrunk,
-            gray=image.gray,
-            rgb=not image.gray,
-            transparent=image.transparent,
-            sixteen_bit=image.above is not None,
-            deep_color=image.deep_color,
-        )
-        if image.frames > 1:
-            self.frames[clean(name[name.rfind(".") :].lower())] += image.frames - 1
-        if image.above is not None:
-            *above, cut_off, sampled = image.above.tolist()
-            self.within += np.array(above) <= OUTLIERS * sampled
-            self.cut_off += cut_off
-            self.sampled += sampled
-
-    def to_dict(self) -> dict[str, Any]:
-        return dict(self.counts) | {
-            "frames": dict(self.frames),
-            "smallest": self.smallest,
-            "largest": self.largest,
-            "lowest": self.lowest,
-            "highest": self.highest,
-            "within": self.within.tolist(),
-            "cut_off": self.cut_off,
-            "sampled": self.sampled,
-        }
-
-
-def _check_classes(listing: Listing, labels: Tensor) -> None:
-    """Raise DataError if a class has no image that could be read; `labels`: int64 `[N]` of those that could."""
-    counts = torch.bincount(labels, minlength=listing.num_classes)
-    absent = torch.nonzero(counts == 0).flatten().tolist()
-    if absent:
-        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        where = clean(str(listing.folder))
-        if listing.class_names is None:
-            what, cure = f"class {absent[0]}{more} of {where}", "number the classes 0 to K-1, each with an image"
-        else:
-            what = f"the class folder {where}/{listing.class_names[absent[0]]}{more}"
-            cure = "put images into it or remove it"
-        raise DataError(
-            f"{what} has no image that can be read", f"{cure}; or ignore the classes: --set dataset.labels=false"
-        )
-
-
-def _decode_all(listing: Listing, how: Decoding) -> Iterator[tuple[bytes, Decoded | str]]:
-    """For each file in order: its SHA-256, and the image or why it is broken.
-
-    Threads, because Pillow frees the interpreter while it decodes: measured on JPEGs of 32 to 1024 pixels they are
-    as fast as processes or faster, and need neither a start-up time nor a guarded `__main__`.
-    """
-
-    def decode(names: Sequence[str]) -> list[tuple[bytes, Decoded | str]]:
-        return [_decode_or_reason(listing.folder / name, how) for name in names]
-
-    names = listing.names
-    workers = _num_workers()
-    with ThreadPoolExecutor(workers, thread_name_prefix="ganzoo-decode") as pool:
-        pending: deque[Future[list[tuple[bytes, Decoded | str]]]] = deque()
-        try:
-            for start in range(0, len(names), _BATCH):
-                pending.append(pool.submit(decode, names[start : start + _BATCH]))
-                if len(pending) > 4 * workers:  # bounds the memory
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def _decode_or_reason(path: Path, how: Decoding) -> tuple[bytes, Decoded | str]:
-    """Read once, for the digest and for the pixels: what is decoded is what was hashed."""
-    content_digest = UNREADABLE
-    try:
-        data = read(str(path))
-        content_digest = hashlib.sha256(data).digest()
-        return content_digest, decode_image(io.BytesIO(data), how)
-    except Exception as error:  # a hostile file can raise nearly anything in Pillow; each is reported by name
-        text = re.sub(r"<_io\.BytesIO object at \w+>", lambda _: repr(path.name), str(error))
-        return content_digest, f"{type(error).__name__}: {text}".replace(str(path), path.name)
-
-
-def _num_workers() -> int:
-    """Processors this process may use, at most 32: beyond that the interpreter lock is the limit."""
-    try:
-        return min(32, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not Linux
-        return min(32, os.cpu_count() or 1)
-
-
-def _check_space(work: Path, needed: int) -> None:
-    """Raise DataError now rather than after hours if the disk cannot hold the cache."""
-    free = shutil.disk_usage(work).free
-    if free < needed:
-        cause = f"the image cache needs {needed / 2**20:.0f} MiB and {work.parent} has {free / 2**20:.0f} MiB left"
-        raise DataError(cause, "free some space or choose another place for data with --data-root or GANZOO_DATA")
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed builders of this cache left behind."""
-    for work in folder.parent.glob(f"{folder.name}.*.tmp"):
-        with contextlib.suppress(OSError):  # it may vanish under our eyes
-            newest = max(p.stat().st_mtime for p in [work, *work.iterdir()])
-            if time.time() - newest > _STALE_SECONDS:
-                shutil.rmtree(work, ignore_errors=True)

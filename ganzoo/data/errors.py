@@ -6,4 +6,9 @@ from ganzoo.errors import DataError
 
 
 class NoTestSplit(DataError):
-    """The dataset has no test images of its own; a caller may split the training images instead."""
+    """The dataset has no test images of its own; a caller may split the training images instead. Targets may raise the
+    class itself.
+    """
+
+    def __init__(self, cause: str = "there are no test images", cure: str = "use the train split") -> None:
+        super().__init__(cause, cure)

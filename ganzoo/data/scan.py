@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-from array import array
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ganzoo.data import pack
-from ganzoo.data.contents import ABSENT, COLUMNS, numbers
 from ganzoo.data.decode import suffixes
 from ganzoo.data.errors import NoTestSplit
 from ganzoo.data.facts import Facts, distinct
 from ganzoo.data.splits import Ambiguous, find_splits
+from ganzoo.data.tree import _ARCHIVES, UNREAD, Entries, Found, Passed, Tree, collect, holds_images, shown
 from ganzoo.errors import DataError
 from ganzoo.files.text import clean
 
-UNREAD = frozenset(
-    {
-        *(".avif", ".cr2", ".cr3", ".dng", ".eps", ".exr", ".heic", ".heif", ".hdr", ".j2k"),
-        *(".jp2", ".jxl", ".nef", ".psd", ".raw", ".svg", ".tga", ".xcf"),
-    }
-)
-"""Endings of pictures that are not read, unless this Pillow can: worth more than a word in passing."""
-
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 _PLAIN = frozenset({"data", "dataset", "image", "images", "img", "imgs", "jpegimages", "photos", "pictures", "pics"})
 """Names of folders that are no classes when their neighbours hold no images."""
 
-_SYSTEM = frozenset({"desktop.ini", "thumbs.db"})  # as much a file of the user's as hidden ones are
 _WHOLE = re.compile(r"-?[0-9]+")
 
 
@@ -52,23 +39,6 @@ class Listing:
     facts: Facts  # what can be told without reading an image
 
 
-@dataclass
-class _Passed:
-    """What lies there and is not used."""
-
-    files: Counter[str] = field(default_factory=Counter)  # by ending
-    folders: list[str] = field(default_factory=list)
-    example: str = ""
-
-    def add(self, name: str, shown: str) -> None:
-        if name.lower() in _SYSTEM:
-            return
-        _, dot, ending = name.rpartition(".")
-        fits = dot and 0 < len(ending) <= 10 and " " not in ending
-        self.files[clean(f".{ending.lower()}") if fits else "other"] += 1
-        self.example = self.example or shown
-
-
 def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
     """List the images of `split` ("train" or "test") under `path`.
 
@@ -80,20 +50,20 @@ def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
     folders are passed over. Raises DataError if there are no images or no such folder, if classes are ambiguous or
     without images, and NoTestSplit.
     """
-    passed, tree = _Passed(), _Tree()
+    passed, tree = Passed(), Tree()
     top = _descend(tree, path, path, labelled, passed, splits=True)
     train, test = _splits(tree, top)
     splits = tuple(f"{clean(folder.name)}/" for folder in (train, test) if folder is not None and folder != top)
     folder = test if split == "test" else train
     if folder is None:
-        raise NoTestSplit(f"{_shown(path)} has no test split", "put the images into train/ and test/ there")
+        raise NoTestSplit(f"{shown(path)} has no test split", "put the images into train/ and test/ there")
     if top not in (train, test):
         _beside(tree[top], [train.name] + ([test.name] if test else []), passed, _prefix(top, path))
-    entered = train = _descend(tree, train, path, labelled, passed if split == "train" else _Passed())
+    entered = train = _descend(tree, train, path, labelled, passed if split == "train" else Passed())
     names = _train_classes(tree, train) if split == "test" and labelled else None
     if split == "test":
         entered = _descend(tree, folder, path, labelled, passed, classes=names or ())
-    found = _collect(entered, passed)
+    found = collect(entered, passed)
     if not found.names:
         _refuse_empty(entered, passed)
     facts = Facts(
@@ -109,7 +79,7 @@ def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
             listing = _packed(listing, document, train_document if split == "test" else None)
             passed.files[".json"] -= 1
         elif os.path.lexists(train_document):
-            cause = f"{_shown(train_document)} gives labels to the training images, and {_shown(entered)} has none"
+            cause = f"{shown(train_document)} gives labels to the training images, and {shown(entered)} has none"
             raise DataError(cause, "add one there, or ignore labels: --set dataset.labels=false")
         else:
             listing = _with_classes(
@@ -123,11 +93,11 @@ def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
     return replace(listing, facts=facts)
 
 
-def _with_classes(listing: Listing, found: _Found, names: Sequence[str] | None, split: str) -> Listing:
+def _with_classes(listing: Listing, found: Found, names: Sequence[str] | None, split: str) -> Listing:
     """The listing with labels by the folders `names`, in order; None: unlabelled."""
     if names is None:
         return listing
-    folder = _shown(listing.folder)
+    folder = shown(listing.folder)
     if found.loose:
         loose = clean(next(name for name in listing.names if "/" not in name), 200)
         if split == "test":
@@ -158,25 +128,25 @@ def _packed(listing: Listing, document: Path, train_document: Path | None) -> Li
     facts = replace(listing.facts, labels_from=pack.NAME)
     read = pack.read_labels(document, listing.names)
     if train_document is None:
-        count = pack.num_classes(read, _shown(document))
+        count = pack.num_classes(read, shown(document))
     elif os.path.lexists(train_document):
         trained = pack.read_labels(train_document, pack.names_in(train_document))
-        count = pack.num_classes(trained, _shown(train_document))
+        count = pack.num_classes(trained, shown(train_document))
     else:
         count = 0
     if count == 0:
         return replace(listing, facts=facts)
     if read is None:
-        cause = f"{_shown(document)} has null for labels, while training images have some"
+        cause = f"{shown(document)} has null for labels, while training images have some"
         raise DataError(cause, "add labels there, or ignore them: --set dataset.labels=false")
     labels = read[0]
     if labels.max() >= count:
-        cause = f"{_shown(document)} has the label {labels.max()}, which is no training label"
+        cause = f"{shown(document)} has the label {labels.max()}, which is no training label"
         raise DataError(cause, f"training labels go to {count - 1}; or --set dataset.labels=false")
     return replace(listing, labels=labels, num_classes=count, facts=facts)
 
 
-def _train_names(folder: Path, found: _Found, passed: _Passed) -> list[str] | None:
+def _train_names(folder: Path, found: Found, passed: Passed) -> list[str] | None:
     """The class folders of training images, in order; None if fewer than two. Raises DataError for an empty one."""
     empty = [name for name in found.folders if name not in found.classes]
     if len(found.classes) < 2 and (found.loose or not empty):
@@ -186,15 +156,15 @@ def _train_names(folder: Path, found: _Found, passed: _Passed) -> list[str] | No
         unread = ", ".join(sorted(set(passed.files) & (UNREAD - suffixes())))
         convert = f"convert {unread} to .png or .jpg, " if unread else ""
         raise DataError(
-            f"the class folder {_shown(folder)}/{clean(min(empty), 200)}{more} has no image that can be read",
+            f"the class folder {shown(folder)}/{clean(min(empty), 200)}{more} has no image that can be read",
             f"{convert}put images into it or remove it; or ignore the class folders: --set dataset.labels=false",
         )
     return sorted(found.classes, key=_class_order)
 
 
-def _train_classes(tree: _Tree, train: Path) -> list[str] | None:
+def _train_classes(tree: Tree, train: Path) -> list[str] | None:
     """The class folders of the training images, without listing them."""
-    names = [name for name in tree[train].folders if _holds_images(f"{train}/{name}")]
+    names = [name for name in tree[train].folders if holds_images(f"{train}/{name}")]
     return sorted(names, key=_class_order) if len(names) > 1 else None
 
 
@@ -203,24 +173,24 @@ def _class_order(name: str) -> tuple[int, int, str]:
     return (0, int(name), name) if _WHOLE.fullmatch(name) else (1, 0, name)
 
 
-def _splits(tree: _Tree, top: Path) -> tuple[Path, Path | None]:
+def _splits(tree: Tree, top: Path) -> tuple[Path, Path | None]:
     """The folders of training and test images in `top`; `top` itself and None if there is no split."""
     try:
         train, test = find_splits(tree[top].folders)
     except Ambiguous as error:
         names = " and ".join(f"{clean(name, 200)}/" for name in error.args)
         raise DataError(
-            f"{_shown(top)} has {names}, which of them is meant cannot be told", "rename or move all but one of them"
+            f"{shown(top)} has {names}, which of them is meant cannot be told", "rename or move all but one of them"
         ) from None
     return (top if train is None else top / train), (None if test is None else top / test)
 
 
 def _descend(
-    tree: _Tree,
+    tree: Tree,
     folder: Path,
     path: Path,
     labelled: bool,
-    passed: _Passed,
+    passed: Passed,
     *,
     splits: bool = False,
     classes: Collection[str] = (),
@@ -239,7 +209,7 @@ def _descend(
             return folder
         holding: list[str] = []
         for name in here.folders:
-            if _holds_images(f"{folder}/{name}"):
+            if holds_images(f"{folder}/{name}"):
                 holding.append(name)
                 if len(holding) > 1:
                     return folder
@@ -255,17 +225,17 @@ def _descend(
     return folder
 
 
-def _structured(tree: _Tree, folder: Path) -> bool:
+def _structured(tree: Tree, folder: Path) -> bool:
     """Whether a folder has its images in folders of its own."""
     here = tree[folder]
-    return not here.images and any(_holds_images(f"{folder}/{name}") for name in here.folders)
+    return not here.images and any(holds_images(f"{folder}/{name}") for name in here.folders)
 
 
 def _prefix(folder: Path, path: Path) -> str:
     return "" if folder == path else f"{_relative(folder, path)}/"
 
 
-def _beside(here: _Entries, used: Collection[str], passed: _Passed, prefix: str) -> None:
+def _beside(here: Entries, used: Collection[str], passed: Passed, prefix: str) -> None:
     """Note what lies beside the folders `used`."""
     for name in (*here.images, *here.others):
         passed.add(name, name)
@@ -283,7 +253,7 @@ def _relative(folder: Path, path: Path) -> str:
     return clean(folder.relative_to(path).as_posix())
 
 
-def _unread(passed: _Passed) -> list[str]:
+def _unread(passed: Passed) -> list[str]:
     """A warning of pictures that were passed over."""
     kinds = [(ending, count) for ending, count in sorted(passed.files.items()) if ending in UNREAD - suffixes()]
     if not kinds:
@@ -292,7 +262,7 @@ def _unread(passed: _Passed) -> list[str]:
     return [f"{named} are passed over, as Pillow does not read them here; convert them to .png or .jpg to have them in"]
 
 
-def _refuse_empty(folder: Path, passed: _Passed) -> None:
+def _refuse_empty(folder: Path, passed: Passed) -> None:
     """Raise DataError for a folder without images."""
     known = ", ".join(sorted(suffixes()))
     cure = f"give a folder with images in it ({known}), with or without class folders"
@@ -302,192 +272,5 @@ def _refuse_empty(folder: Path, passed: _Passed) -> None:
     elif any(f".{ending.rpartition('.')[2]}" in passed.files for ending in _ARCHIVES):
         cure = "unpack the archive in it, and give the folder with the images"
     if passed.example:
-        raise DataError(f"{_shown(folder)} has no images, only other files such as {clean(passed.example, 200)}", cure)
-    raise DataError(f"{_shown(folder)} has no files", cure)
-
-
-def _shown(path: Path) -> str:
-    return clean(str(path))
-
-
-@dataclass
-class _Entries:
-    """Names in one folder, hidden ones aside; folders are sorted."""
-
-    images: list[str]
-    folders: list[str]
-    others: list[str]
-
-
-def _entries(folder: Path) -> _Entries:
-    """Raises DataError where there is no folder that can be read."""
-    endings = suffixes()
-    found = _Entries([], [], [])
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                name = entry.name
-                if name[0] == "." or name == "__MACOSX":
-                    continue
-                if _is_folder(entry):
-                    found.folders.append(name)
-                elif name[name.rfind(".") :].lower() in endings:
-                    found.images.append(name)
-                else:
-                    found.others.append(name)
-    except (OSError, ValueError) as error:
-        raise _unreadable(folder, error) from error
-    found.folders.sort()
-    found.others.sort()
-    return found
-
-
-class _Tree(dict[Path, _Entries]):
-    """The folders that were looked into, each once."""
-
-    def __missing__(self, folder: Path) -> _Entries:
-        found = self[folder] = _entries(folder)
-        return found
-
-
-def _unreadable(folder: Path, error: Exception) -> DataError:
-    where = _shown(folder)
-    if isinstance(error, ValueError):  # a NUL, or characters that no file name can have here
-        return DataError(f"{where} cannot be the path of a folder", "give the path of a folder of images")
-    if isinstance(error, FileNotFoundError):
-        return DataError(f"{where} does not exist", "give the path of a folder of images")
-    if isinstance(error, NotADirectoryError):
-        name = folder.name.lower()
-        cure = "give the folder; unpack an archive first; for .npz: npz:PATH"
-        if name.endswith(_ARCHIVES):
-            cure = "unpack it, and give the folder that comes out"
-        elif name.endswith(".npz"):
-            cure = f"say npz:{where}"
-        elif folder.suffix.lower() in suffixes() | UNREAD:
-            cure = "give the folder that it lies in"
-        return DataError(f"{where} is not a folder", cure)
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return DataError(f"cannot read {where}: {reason}", "check the permissions of the folder")
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _holds_images(folder: str) -> bool:
-    """Whether there is an image in `folder` or below."""
-    return next(_walk(folder, suffixes()), None) is not None
-
-
-def _walk(top: str, endings: Collection[str]) -> Iterator[str]:
-    """Names of images below `top`, without order; each folder once, however many links lead to it."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [top]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            if _met(os.stat(folder), seen):
-                continue
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    name = entry.name
-                    if name[0] == "." or name == "__MACOSX":
-                        continue
-                    if _is_folder(entry):
-                        waiting.append(entry.path)
-                    elif name[name.rfind(".") :].lower() in endings:
-                        yield name
-        except OSError as error:
-            raise _unreadable(Path(folder), error) from error
-
-
-def _met(found: os.stat_result, seen: set[tuple[int, int]]) -> bool:
-    """Whether a folder was met before; notes it."""
-    key = (found.st_dev, found.st_ino)
-    if key in seen:
-        return True
-    if found.st_ino:  # 0 where the file system has no such numbers
-        seen.add(key)
-    return False
-
-
-@dataclass
-class _Found:
-    """All images below a folder."""
-
-    names: Sequence[str]
-    stats: np.ndarray  # uint64 [N,5]
-    folders: list[str]  # directly in it
-    classes: Counter[str]  # images in each of these, where there are any
-    loose: int  # images directly in it
-
-
-def _collect(top: Path, passed: _Passed) -> _Found:
-    """Every image below `top` with its numbers, sorted by name; other files are noted in `passed`.
-
-    Links are followed, and each folder is entered once, so that a link to a parent does not go round for ever.
-    """
-    endings = suffixes()
-    names: list[str] = []
-    stats = array("Q")  # flat, as 200,000 tuples would take longer to make than the files to look at
-    classes: Counter[str] = Counter()
-    top_folders: list[str] = []
-    seen: set[tuple[int, int]] = set()
-    waiting = [("", "")]  # path below `top` with its slash, and the folder directly in `top` that it belongs to
-    while waiting:
-        prefix, first = waiting.pop()
-        path = f"{top}/{prefix}"
-        before = len(names)
-        try:
-            with _opened(path) as (entries, found):
-                if _met(found, seen):
-                    continue
-                for entry in entries:
-                    name = entry.name
-                    if name[0] == "." or name == "__MACOSX":
-                        continue
-                    if _is_folder(entry):
-                        if not prefix:
-                            top_folders.append(name)
-                        waiting.append((f"{prefix}{name}/", first or name))
-                    elif name[name.rfind(".") :].lower() in endings:
-                        names.append(prefix + name)
-                        try:
-                            stats.extend(numbers(entry.stat()))
-                        except OSError:
-                            stats.extend(ABSENT)
-                    else:
-                        passed.add(name, prefix + name)
-        except OSError as error:
-            raise _unreadable(Path(path), error) from error
-        if first and len(names) > before:
-            classes[first] += len(names) - before
-    table = np.array(stats, dtype=np.uint64).reshape(-1, COLUMNS)
-    order = sorted(range(len(names)), key=names.__getitem__)
-    return _Found(
-        names=[names[i] for i in order],
-        stats=table[order],
-        folders=top_folders,
-        classes=classes,
-        loose=len(names) - classes.total(),
-    )
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[tuple[Iterator[os.DirEntry[str]], os.stat_result]]:
-    """The entries of a folder and its own numbers. Opened by descriptor where the system can, as each file is then
-    found from there and not from the root.
-    """
-    if os.scandir not in os.supports_fd:
-        with os.scandir(path) as entries:
-            yield entries, os.stat(path)
-        return
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
-    try:
-        with os.scandir(descriptor) as entries:
-            yield entries, os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
+        raise DataError(f"{shown(folder)} has no images, only other files such as {clean(passed.example, 200)}", cure)
+    raise DataError(f"{shown(folder)} has no files", cure)

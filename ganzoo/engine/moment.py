@@ -14,6 +14,7 @@ from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.probes.joint import Passes
+from ganzoo.errors import RunError
 from ganzoo.gan import named
 
 Judged = Mapping[str, Tensor]
@@ -29,7 +30,7 @@ class Shared:
     real: Tensor  # [N,C,H,W] float32 in [-1, 1]
     made: Mapping[str, Tensor]  # "images" [N,C,H,W] float32 in [-1, 1]; with G's graph in steps that train G
     labels: Tensor | None  # [N] int64, or None where the variant is unconditional
-    progress: Tensor | float = 0.0  # of the run: float32 [] on the device, or a number
+    progress: Tensor | float | None = 0.0  # of the run: float32 [] on the device, or a number; None: not known
 
 
 class Networks:
@@ -131,6 +132,11 @@ class Moment:
     @property
     def progress(self) -> Tensor:
         progress = self._shared.progress
+        if progress is None:
+            raise RunError(
+                "a loss reads batch.progress, and no term says so",
+                "give its Term progress=True, and its spec: a run that goes by its length cannot be made longer",
+            )
         if isinstance(progress, Tensor):
             return progress
         return torch.full((), progress, dtype=torch.float32, device=self.real.device)

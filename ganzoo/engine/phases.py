@@ -240,7 +240,10 @@ class _Losses:
     def _say_of_d(self, moment: Moment) -> None:
         if moment.has_judged:
             real, fake = moment.of_real["logits"], moment.of_fake["logits"]
-            self._tell("d_accuracy", torch.cat([real > 0, fake <= 0]))
+            losses = self._game.losses
+            # Where only differences of logits mean something, 0 is no border.
+            paired = losses.paired or losses.g_uses_real
+            self._tell("d_accuracy", real > fake if paired else torch.cat([real > 0, fake <= 0]))
         # Standard deviations by moments: `std` over the first dimension takes ten times as long on a CPU.
         images = moment.fake.detach()
         deviations = (images.square().mean(0) - images.mean(0).square()).clamp_min(0).sqrt()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class Statistics:
@@ -16,10 +16,12 @@ class Statistics:
 
     A CUDA graph adds to the sums again at each replay, but runs no Python: `counted` and `count` let its owner keep the
     counts in step.
+
+    `memories`: what keeps numbers between steps, by name; the numbers are read along.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, memories: Mapping[str, nn.Module] | None = None) -> None:
+        self._device, self._memories = device, memories or {}
         self._sums: dict[str, Tensor] = {}
         self.counted: Counter[str] = Counter()  # values added since the last read, by name
 
@@ -44,13 +46,26 @@ class Statistics:
             self._sums[name] = total.to(self._device, torch.float32).reshape(())
         self.counted = Counter({str(name): int(count) for name, count in state["counted"].items()})
 
+    def kept(self) -> dict[str, Tensor]:
+        """The memories' buffers of one floating point number, as they are now, by "NAME.BUFFER"."""
+        return {
+            f"{name}.{buffer}": value
+            for name, memory in self._memories.items()
+            for buffer, value in memory.named_buffers()
+            if value.ndim == 0 and value.is_floating_point()
+        }
+
     def read(self) -> dict[str, float]:
-        """Mean of everything added since the last read, by name. One device-to-host copy: a deliberate sync."""
-        names = [name for name in self._sums if self.counted[name]]
+        """Mean of everything added since the last read, by name, and what memories keep; nothing where nothing has been
+        added. One device-to-host copy: a deliberate sync.
+        """
+        names, kept = [name for name in self._sums if self.counted[name]], self.kept()
         if not names:
             return {}
-        sums = torch.stack([self._sums[name] for name in names]).tolist()
-        result = {name: total / self.counted[name] for name, total in zip(names, sums, strict=True)}
+        read = torch.stack([*(self._sums[name] for name in names), *(value.float() for value in kept.values())])
+        numbers = read.tolist()
+        result = {name: total / self.counted[name] for name, total in zip(names, numbers, strict=False)}
+        result |= dict(zip(kept, numbers[len(names) :], strict=True))
         for total in self._sums.values():
             total.zero_()
         self.counted.clear()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ganzoo.files.text import clean, csv_cell, markdown
 from ganzoo.leaderboard.columns import Column, Number
-from ganzoo.leaderboard.table import Row, Table
+from ganzoo.leaderboard.rows import Row, Table
 
 MOST_SKIPPED = 10
 """Lines about records that cannot be read, below a table."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -43,6 +44,7 @@ def evaluate(
     device: torch.device,
     on_batch: Callable[[int], object] | None = None,
     on_unavailable: Callable[[str, Unavailable], object] | None = None,
+    declared: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, float]:
     """Score generated images with every metric, in one pass; torch's random state is left as it was.
 
@@ -56,9 +58,10 @@ def evaluate(
         device: where the network is; features stay there until the numbers are made.
         on_batch: called with the number of images just done.
         on_unavailable: called with the name of a metric these images have no number for, and why; None: it is raised.
+        declared: metric -> the keys that its spec says; a metric that is not there, or has none, may compute any.
 
     Returns:
-        Every key of every metric that has one.
+        Every key of every metric that has one; a value that is not finite is left out like a metric, with its name.
 
     Raises:
         UserError: no images, a bad output of the network, two metrics with one key, or what a metric refuses.
@@ -103,11 +106,41 @@ def evaluate(
             except Unavailable as error:
                 leave_out(name, error)
                 continue
-            for key, value in computed.items():
+            for key, value in numbers_of(name, computed, (declared or {}).get(name, ())).items():
+                if not math.isfinite(value) and on_unavailable is not None:
+                    on_unavailable(name, Unavailable(f"{key} is {value}", "look at the generated images"))
+                    continue
                 if key in owners:
                     raise UserError(
                         f"metrics '{owners[key]}' and '{name}' both compute '{key}'", "leave one of them out"
                     )
                 owners[key] = name
-                values[key] = float(value)
+                values[key] = value
+    return values
+
+
+def numbers_of(name: str, computed: Any, keys: Sequence[str]) -> dict[str, float]:
+    """What a metric's `compute` returned, as plain numbers. `keys`: those that its spec says, (): any. Keys with a
+    dot, such as those of single classes, need not be among them.
+
+    Raises:
+        UserError: something else than a mapping of the keys to numbers.
+    """
+    cure = f"compute must return {{{', '.join(f'{key!r}: number' for key in keys) or 'name: number'}}}"
+    if not isinstance(computed, Mapping):
+        raise UserError(f"metric '{name}' computed a {type(computed).__name__}, not a dict of numbers", cure)
+    values = {}
+    for key, value in computed.items():
+        if not isinstance(key, str) or (keys and key not in keys and "." not in key):
+            raise UserError(
+                f"metric '{name}' computed {key!r}, and the keys of its spec are {', '.join(keys)}", "mend one of them"
+            )
+        try:
+            if isinstance(value, Tensor):
+                value = value.detach()
+            values[key] = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise UserError(
+                f"metric '{name}' computed {key!r} as a {type(value).__name__}, not a number", cure
+            ) from None
     return values

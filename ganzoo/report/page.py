@@ -20,7 +20,8 @@ from ganzoo.files.reading import MIB, Unreadable, read_picture
 from ganzoo.files.text import clean
 from ganzoo.leaderboard.columns import Number
 from ganzoo.leaderboard.render import label, notes, show, used_columns
-from ganzoo.leaderboard.table import Row, Table, read_tables
+from ganzoo.leaderboard.rows import Row, Table
+from ganzoo.leaderboard.table import read_tables
 from ganzoo.report.chart import line_chart
 from ganzoo.runs.directory import RunDirectory, kimg_of
 from ganzoo.scoring.protocol import explain

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganzoo.config.layers import specs_of
 from ganzoo.config.run_config import RunConfig, difference, flatten, score_interval
 from ganzoo.data import Images, NoTestSplit
 from ganzoo.engine.schedule import Budget
 from ganzoo.engine.state import read_state, state_limit
 from ganzoo.errors import RunError, UserError
-from ganzoo.files.writing import write_text
 from ganzoo.gan import GAN
-from ganzoo.runs.directory import RunDirectory, budget_of, find_run
+from ganzoo.runs.directory import RunDirectory, budget_of
+from ganzoo.runs.find import find_run
 from ganzoo.runs.snapshots import read_snapshot, weights_digest
 from ganzoo.scoring.protocol import is_unscored
 from ganzoo.scoring.scorer import load_images
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
+from ganzoo.zoo.specs import KINDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,37 +92,32 @@ def check_same_init(run: RunDirectory, config: RunConfig) -> None:
         )
 
 
-def remember_places(root: Path, config: RunConfig) -> None:
-    """Keep, in the data root, which paths somebody has named here to train with: see `check_places`."""
-    for path in _places(config).values():
-        write_text(_place_file(root, path), path + "\n")
+def sources_of(registry: Registry, config: RunConfig) -> dict[str, str]:
+    """Whose code decides what a run computes -> the digest of that code, such as {"variant 'mine'": "3f2a..."}. Not of
+    ganzoo's own modules: which version it was is in env.json.
+    """
+    specs = specs_of(registry, config)
+    named = [(kind, spec) for spec in specs for kind, spec_type in KINDS.items() if isinstance(spec, spec_type)]
+    theirs = [(kind, spec) for kind, spec in named if registry.owner(kind, spec.name).name != "core"]
+    return {f"{kind[:-1]} '{spec.name}'": source_sha256(spec) for kind, spec in theirs}
 
 
-def check_places(root: Path, config: RunConfig, asked: Collection[str] = ()) -> None:
-    """Refuse paths that only a run's files name: whoever made them may have meant any file of the reader's disk.
-    `asked`: the settings, such as "dataset.path", whose values the user has named just now.
+def check_same_code(run: RunDirectory, registry: Registry, config: RunConfig) -> None:
+    """Runs of earlier versions do not say of which code they are, and go on.
 
     Raises:
-        RunError: nobody has trained here with such a path.
+        RunError: the run began with other code than that of now.
     """
-    for setting, path in _places(config).items():
-        if setting not in asked and not _place_file(root, path).exists():
-            raise RunError(
-                f"the run says that its data are at {path}, with which nothing has been trained here",
-                "say with --dataset what to compare with, and with --set where weights of a feature network are",
-            )
-
-
-def _places(config: RunConfig) -> dict[str, str]:
-    named = {
-        "dataset.path": config.dataset.settings.get("path"),
-        "features.weights": config.features.settings.get("weights"),
-    }
-    return {setting: str(path) for setting, path in named.items() if path}
-
-
-def _place_file(root: Path, path: str) -> Path:
-    return root / "places" / hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    if not run.trained:
+        return
+    begun = run.read_record().get("sources") or {}
+    changed = [name for name, digest in sources_of(registry, config).items() if begun.get(name, digest) != digest]
+    if changed:
+        raise RunError(
+            f"{run.path} began with other code than {' and '.join(changed)} has now",
+            f"bring the old code back, choose another --out, or start anew from its weights: --init {run.path} --out "
+            "DIR",
+        )
 
 
 def _known_images(run: RunDirectory) -> dict[str, Any] | None:
@@ -193,7 +189,13 @@ def begin(run: RunDirectory, registry: Registry, config: RunConfig, images: Imag
     if not run.trained:
         init = None if config.init is None else _initialise(config.init, registry, gan)
         source = source_sha256(registry.variant(config.variant.name), registry.objective(config.objective.name))
-        run.record(data=data_of(images, None), budgets=[budget_of(vars(config.train))], init=init, source=source)
+        run.record(
+            data=data_of(images, None),
+            budgets=[budget_of(vars(config.train))],
+            init=init,
+            source=source,
+            sources=sources_of(registry, config),
+        )
         record = run.read_record()
     elif "data" not in record and _known_images(run) is None:
         run.record(data=data_of(images, None), not_known="images")

@@ -15,8 +15,8 @@ from ganzoo.data import Images, load_dataset
 from ganzoo.engine.device import resolve_device
 from ganzoo.engine.memory import MemoryMeter
 from ganzoo.errors import DataError, UserError
-from ganzoo.runs.begin import check_places
 from ganzoo.runs.foreign import evaluate_against_file
+from ganzoo.runs.places import check_places
 from ganzoo.runs.question import Question, any_variant, facts_of, part_of, snapshot_line
 from ganzoo.runs.sampling import snapshot_file
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
@@ -34,6 +34,7 @@ def evaluate_source(
     Raises:
         UserError: nothing to score at the source, or anything that makes the score meaningless.
     """
+    question.check_sets(of_images=question.images_path() is not None)
     device = resolve_device(question.device or "auto")
     memory = MemoryMeter(device)
     with memory.scoring():

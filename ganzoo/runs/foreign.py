@@ -19,10 +19,11 @@ from ganzoo.engine.device import preserved_random_state, resolve_device
 from ganzoo.errors import DataError, SettingError, UserError
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.moments_file import MomentsFile, moments_of_batches, read_moments, write_moments
-from ganzoo.runs.begin import check_places
-from ganzoo.runs.question import Question, any_variant, facts_of, part_of, snapshot_line
+from ganzoo.runs.places import check_places
+from ganzoo.runs.question import Question, any_variant, check_sets, facts_of, part_of, snapshot_line
 from ganzoo.runs.sampling import snapshot_file
 from ganzoo.runs.snapshots import load_snapshot
+from ganzoo.scoring.declared import load_features
 from ganzoo.scoring.generation import SCORE_SEED, generate
 from ganzoo.scoring.protocol import RULES
 from ganzoo.scoring.scorer import exact_numerics, load_images
@@ -146,7 +147,7 @@ def evaluate_against_file(
             )
         )
     _check_rank(config, spec, count)
-    extractor, weights = _load(spec, config, device)
+    extractor, weights = _load(registry, spec, config, device)
     if reference.features_sha256 not in ("unknown", weights):
         raise DataError(
             f"{reference.path} was computed by a network with weights {reference.features_sha256[:8]}, "
@@ -205,6 +206,7 @@ def write_stats(
     """
     if out.suffix != ".npz":
         raise SettingError(f"statistics are written as .npz, not to {out}", "end --out in .npz")
+    check_sets(sets, ("eval.batch_size", "dataset", "features"))
     where = resolve_device(device or "auto")
     overrides = {} if size is None else {"dataset.size": size}
     config = build_config(
@@ -214,7 +216,7 @@ def write_stats(
     images = load_images(registry, config, root, split)
     lines = facts_of(images, "images")
     images = part_of(images, num_images)
-    extractor, weights = _load(spec, config, where)
+    extractor, weights = _load(registry, spec, config, where)
     with exact_numerics(where):
         moments = moments_of_batches(
             images.pixels.split(config.eval.batch_size),
@@ -262,10 +264,10 @@ def _check_rank(config: RunConfig, spec: Features, count: int) -> None:
         )
 
 
-def _load(spec: Features, config: RunConfig, device: torch.device) -> tuple[Extractor, str]:
+def _load(registry: Registry, spec: Features, config: RunConfig, device: torch.device) -> tuple[Extractor, str]:
     """The feature network and the hash of its weights."""
     with preserved_random_state(device):
-        extractor: Extractor = spec.load()(device, **config.features.settings)
+        extractor = load_features(registry, spec, device, config.features.settings)
     return extractor, str(spec.weights_sha256 or getattr(extractor, "weights_sha256", "unhashed"))
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ganzoo.errors import RunError
 from ganzoo.files.reading import Unreadable, sha256_inside
-from ganzoo.runs.directory import RunDirectory, find_runs
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.find import find_runs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 from ganzoo.data import Images
 from ganzoo.errors import RunError, SettingError, UserError
 from ganzoo.metrics.neighbours import subset_index
-from ganzoo.runs.directory import find_runs
+from ganzoo.runs.find import find_runs
 from ganzoo.runs.snapshots import LoadedSnapshot
 from ganzoo.zoo.registry import Registry
 
@@ -35,6 +35,14 @@ class Question:
         pairs = (("eval.num_images", self.num_images), ("eval.metrics", self.metrics), ("dataset.size", self.size))
         return {key: value for key, value in pairs if value is not None}
 
+    def check_sets(self, of_images: bool) -> None:
+        """`of_images`: what is scored is there already, rather than made by a generator. Errors as in `check_sets`."""
+        if self.reference is None:
+            some = ("eval.metrics", "eval.num_reference", "eval.batch_size", "metrics", "dataset", "features")
+        else:
+            some = ("eval.batch_size", "metrics.fid", "features", *(("dataset",) if of_images else ()))
+        check_sets(self.sets, some if of_images else ("eval.num_images", *some))
+
     def places(self) -> set[str]:
         """Settings that name a file or folder, and that the user has given."""
         keys = [text.partition("=")[0].strip() for text in self.sets]
@@ -56,6 +64,32 @@ class Question:
         if self.snapshot is not None:
             raise SettingError(f"--snapshot is of a run, and {path} holds images", "leave --snapshot out")
         return path
+
+
+_OPTIONS = {"device": "--device NAME", "eval.num_images": "--num-images N"}
+_SECTIONS = ("variant", "objective", "dataset", "features", "train", "eval", "metrics", "regularizer", "augmentation")
+_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init", "regularizers", "augmentations")
+
+
+def check_sets(sets: Sequence[str], some: Sequence[str]) -> None:
+    """Whether each --set can have an effect where nothing is trained. `some`: those settings and sections that have.
+
+    Raises:
+        SettingError: with the first that has none; what is no setting at all is refused where the config is built.
+    """
+    for text in sets:
+        key = text.partition("=")[0].strip()
+        if (key not in _TOP and key.partition(".")[0] not in _SECTIONS) or f"{key}.".startswith(
+            tuple(f"{one}." for one in some)
+        ):
+            continue
+        if key in _OPTIONS:
+            raise SettingError(f"--set {key} has no effect here", f"say {_OPTIONS[key]}")
+        raise SettingError(
+            f"--set {key} has no effect here: nothing is trained, and networks are as they were trained",
+            f"what may be set: {', '.join(one if one.startswith('eval.') else f'{one}.*' for one in some)}; with "
+            "anything else, train another run",
+        )
 
 
 def snapshot_line(file: Path, loaded: LoadedSnapshot) -> str:

@@ -139,6 +139,7 @@ class Run(Struct):
     init: Init | None = None
     not_known: str | None = None
     source: str | None = None
+    sources: dict[str, str] = field(default_factory=dict)
     engine: Engine | None = None
 
 

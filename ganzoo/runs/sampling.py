@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,8 +14,11 @@ from torch import Tensor
 from ganzoo.engine.device import resolve_device
 from ganzoo.errors import RunError, SettingError
 from ganzoo.gan import Prior
-from ganzoo.runs.directory import RunDirectory, find_run, kimg_of
+from ganzoo.runs.codes import ChosenCodes, choose_codes
+from ganzoo.runs.directory import RunDirectory, kimg_of
+from ganzoo.runs.find import find_run
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
+from ganzoo.runs.truncation import truncated
 from ganzoo.scoring.generation import Inputs, generate_blocks, inputs_of
 from ganzoo.scoring.noise import noise, slerp
 from ganzoo.zoo.registry import Registry
@@ -34,8 +37,10 @@ class Samples:
     inputs: Inputs
     count: int
     columns: int
-    classes: tuple[int, ...] = ()  # of the columns, or of the rows of an interpolation, which repeat; (): unconditional
-    by_row: bool = False
+    classes: tuple[int, ...] = ()  # of the columns, or of the rows, which repeat; (): unconditional
+    by_row: bool = False  # of an interpolation, or where a code is swept
+    codes: ChosenCodes | None = None
+    truncation: float | None = None
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor | None]]:
         """The images, in order: uint8 `[B,C,H,W]` and their classes int64 `[B]` or None, on the CPU."""
@@ -48,11 +53,18 @@ class Samples:
         return str(label) if names is None else names[label]
 
     def legend(self, grid: bool) -> str | None:
-        """Which class is where, such as "columns: 0 cat, 1 dog"; None where the classes have no names to tell."""
-        if all(self.class_name(label) == str(label) for label in self.made):
-            return None
-        what = ("rows" if self.by_row else "columns") if grid else "classes"
-        return f"{what}: {', '.join(f'{label} {self.class_name(label)}' for label in self.made)}"
+        """Which class is where, such as "columns: 0 cat, 1 dog", and which codes and truncation were chosen; None where
+        there is nothing to tell.
+        """
+        said = []
+        if any(self.class_name(label) != str(label) for label in self.made):
+            what = ("rows" if self.by_row else "columns") if grid else "classes"
+            said.append(f"{what}: {', '.join(f'{label} {self.class_name(label)}' for label in self.made)}")
+        if self.codes is not None:
+            said.append(self.codes.legend(grid))
+        if self.truncation is not None:
+            said.append(f"truncation {self.truncation:g}")
+        return "; ".join(said) or None
 
     @property
     def made(self) -> tuple[int, ...]:
@@ -98,7 +110,10 @@ def plan_samples(
     seed: int = 0,
     kimg: float | None = None,
     interpolate: tuple[int, int] | None = None,
-    steps: int = 8,
+    steps: int | None = None,
+    codes: Mapping[int, float] | None = None,
+    sweep: int | None = None,
+    truncation: float | None = None,
     device: str = "auto",
 ) -> Samples:
     """Image i: noise i of `seed`, and for conditional variants the classes in turn, so that each has a column.
@@ -106,17 +121,21 @@ def plan_samples(
     Args:
         registry: the zoo.
         source: as `snapshot_file`.
-        count: images; None: 64, or 8 per class. Of an interpolation: rows; None: 8.
+        count: images; None: 64, or 8 per class. Of an interpolation, or where a code is swept: rows; None: 8.
         labels: names or numbers of classes, comma separated; None: all, at most 20.
         seed: of the noise.
         kimg: take the snapshot nearest to it; None: the last.
         interpolate: two seeds; row i leads from noise i of the first to noise i of the second, in `steps` images of one
             class.
-        steps: images of such a row, at least 2.
+        steps: images of such a row, or of a continuous code that is swept, at least 2; None: 8.
+        codes: number of a structured code, from 1 -> its value in all images, see `choose_codes`.
+        sweep: the code that takes its values along each row; None: the first that is not fixed, if `codes` are given.
+        truncation: for generators that know how; None: they are called without.
         device: where they are made.
 
     Raises:
-        UserError: no such run, a damaged snapshot, labels the variant does not have.
+        UserError: no such run, a damaged snapshot, labels or codes the variant does not have, or a generator that knows
+            no truncation.
     """
     where = resolve_device(device)
     _, file = snapshot_file(source, kimg)
@@ -130,15 +149,27 @@ def plan_samples(
     if variant.conditional:
         every = tuple(range(min(snapshot.num_classes, MANY)))
         classes = every if labels is None else parse_labels(labels, snapshot.num_classes, snapshot.class_names)
+    if truncation is not None:
+        snapshot = replace(snapshot, generator=truncated(snapshot.generator, truncation, variant.name).eval())
     in_turn = torch.tensor(classes) if classes else None
+    chosen = None
+    if codes or sweep is not None:
+        if interpolate is not None:
+            raise SettingError("--interpolate changes all codes along a row", "leave --code and --sweep out, or it")
+        chosen = choose_codes(snapshot.prior, variant.name, codes or {}, sweep, steps)
+    along = len(chosen.values) if chosen else 0  # images of a row that belong together; 0: each is for itself
     if interpolate is not None:
-        rows, columns = count or 8, steps
-        inputs = _interpolation(interpolate, snapshot.z_dim, steps, in_turn, snapshot.prior)
-        count = rows * steps
+        along = steps or 8
+        inputs = _interpolation(interpolate, snapshot.z_dim, along, in_turn, snapshot.prior)
+    elif chosen is not None:
+        inputs = chosen.inputs(seed, in_turn)
+    else:
+        inputs = inputs_of(seed, snapshot.z_dim, in_turn, snapshot.prior)
+    if along:
+        count, columns = (count or 8) * along, along
     else:
         count = count or (8 * len(classes) if classes else 64)
         columns = len(classes) or min(count, 10 if count > 64 else 8)
-        inputs = inputs_of(seed, snapshot.z_dim, in_turn, snapshot.prior)
     return Samples(
         snapshot=snapshot,
         file=file,
@@ -147,7 +178,9 @@ def plan_samples(
         count=count,
         columns=columns,
         classes=classes,
-        by_row=interpolate is not None,
+        by_row=along > 0,
+        codes=chosen,
+        truncation=truncation,
     )
 
 

@@ -31,8 +31,11 @@ from ganzoo.files.reading import (
 )
 from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
-from ganzoo.gan import GAN, Prior, Term, VariantConfig, named
+from ganzoo.gan import GAN, Prior, Term, VariantConfig
+from ganzoo.runs.checks import check_built, check_progress
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.plugin_cure import plugins_named
+from ganzoo.zoo.calls import blame, call_target
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Objective, Regularizer
 
@@ -58,15 +61,16 @@ def build_gan(registry: Registry, config: RunConfig, shape: tuple[int, int, int]
 
     Raises:
         RunError: the objective penalises per-sample gradients and the critic still has batch norm.
+        BrokenPlugin: the variant's target breaks the contract.
     """
     variant = registry.variant(config.variant.name)
     wanting = wants_gradients_per_sample(registry, config)
     variant_config = VariantConfig(settings=config.variant.settings, per_sample_critic=wanting is not None)
-    gan = variant.load()(variant_config, shape, num_classes if variant.conditional else 0)
-    if not isinstance(gan, GAN):
-        raise RunError(
-            f"variant '{variant.name}' returned a {type(gan).__name__}, not a ganzoo.gan.GAN", "mend its target"
-        )
+    classes = num_classes if variant.conditional else 0
+    form = "(config, shape, num_classes)"
+    gan = check_built(
+        registry, variant, call_target(registry, "variants", variant, variant_config, shape, classes, form=form)
+    )
     if wanting is not None:
         for name, module in gan.discriminator.named_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -89,59 +93,28 @@ def build_extras(registry: Registry, config: RunConfig, shape: tuple[int, int, i
     """The terms of the config's regularizers, weighted, and its augmentations.
 
     Raises:
-        RunError: a target returns something else.
+        BrokenPlugin: a target returns something else.
     """
     terms: list[Term] = []
     for choice in config.regularizers:
-        made = registry.regularizer(choice.name).load()(choice.settings)
+        spec = registry.regularizer(choice.name)
+        made = call_target(registry, "regularizers", spec, choice.settings, form="(settings)")
         made = [made] if isinstance(made, Term) else made
         if not isinstance(made, (list, tuple)) or not all(isinstance(term, Term) for term in made):
-            raise RunError(
-                f"regularizer '{choice.name}' returned a {type(made).__name__}, not terms",
-                "return a ganzoo.Term, or some",
-            )
+            cause = f"its target returned a {type(made).__name__}, not terms"
+            raise blame(registry, "regularizers", spec, cause, "return a ganzoo.Term, or a list of them")
+        check_progress(registry, "regularizers", spec, made)
         weight, every = cast(float, choice.settings["weight"]), cast(int, choice.settings["every"])
         terms += [replace(term, weight=term.weight * weight, every=term.every * every) for term in made]
     augmentations: dict[str, nn.Module] = {}
     for choice in config.augmentations:
-        module = registry.augmentation(choice.name).load()(choice.settings, shape)
+        kind = registry.augmentation(choice.name)
+        module = call_target(registry, "augmentations", kind, choice.settings, shape, form="(settings, shape)")
         if not isinstance(module, nn.Module):
-            raise RunError(
-                f"augmentation '{choice.name}' returned a {type(module).__name__}, not a torch.nn.Module",
-                "mend its target",
-            )
+            cause = f"its target returned a {type(module).__name__}, not an nn.Module"
+            raise blame(registry, "augmentations", kind, cause, "derive what it returns from nn.Module")
         augmentations[choice.name] = module
     return Extras(terms=terms, augmentations=augmentations, adversarial=config.train.augment_in == "all")
-
-
-@torch.no_grad()
-def check_gan(gan: GAN, name: str, shape: tuple[int, int, int], num_classes: int, conditional: bool) -> None:
-    """Run both networks once, on two zeros, in eval mode, which changes nothing in them.
-
-    Raises:
-        RunError: a network returns another shape than the contract says.
-    """
-    labels = torch.arange(2) % max(num_classes, 1) if conditional else None
-    modes = [(module, module.training) for net in (gan.generator, gan.discriminator) for module in net.modules()]
-    try:
-        z = gan.prior(torch.zeros(2, gan.z_dim))
-        images = named(gan.generator.eval()(z, labels), "images")["images"]
-        if images.shape != (2, *shape):
-            raise _contract(name, "generator", images, [2, *shape])
-        said = named(gan.discriminator.eval()(torch.zeros(2, *shape), labels), "logits")
-        logits = said["logits"]
-        if logits.shape != (2,):
-            raise _contract(name, "discriminator", logits, [2])
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def _contract(name: str, network: str, found: Tensor, expected: list[int]) -> RunError:
-    return RunError(
-        f"the {network} of variant '{name}' returns {list(found.shape)} for a batch of 2, expected {expected}",
-        "mend it; the contract is in docs/plugins.md",
-    )
 
 
 def save_snapshot(
@@ -269,10 +242,11 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
     """
     Raises:
         RunError: the file is damaged or was not written by ganzoo.
-        UnknownName: its variant's plugin is not loaded.
+        UnknownName: its variant's plugin is not loaded; RunError, where the run's record says which one it was.
     """
     header, tensors = read_snapshot(path)
-    config = from_dict(registry, header["config"])
+    with plugins_named(registry, [path.parent.parent]):
+        config = from_dict(registry, header["config"])
     channels, height, width = header["shape"]
     build = functools.partial(build_gan, registry, config, (channels, height, width), header["num_classes"])
     _check_fits(build, tensors, f"snapshot {path} does not fit variant '{config.variant.name}'")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganzoo.engine.device import preserved_random_state
 from ganzoo.errors import UserError
+from ganzoo.metrics.evaluate import numbers_of
 from ganzoo.metrics.reference import Reference
 from ganzoo.scoring.generation import SCORE_SEED
 from ganzoo.scoring.scorer import Scorer, exact_numerics
@@ -69,7 +70,7 @@ def _floor(
                 # Half a small dataset may be too little for a metric that can score all of it: no floor, but a run.
                 with contextlib.suppress(UserError):
                     metric.update(features, generated.labels)
-                    values.update(metric.compute(reference))
+                    values.update(_computed(scorer, metric_name, metric.compute(reference)))
         return {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
 
     kept = scorer.reference.keep(f"floor {name} {_conditions(scorer)}", compute)
@@ -82,6 +83,10 @@ def _floor(
         "values": {key: float(value) for key, value in kept.items()},
         "left_out": [spec.name for spec in specs if spec.keys and not kept.keys() & set(spec.keys)],
     }
+
+
+def _computed(scorer: Scorer, name: str, computed: Any) -> dict[str, float]:
+    return numbers_of(name, computed, scorer.registry.metric(name).keys)
 
 
 def _conditions(scorer: Scorer) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.config.run_config import Eval, RunConfig, dataset_label
-from ganzoo.data import Images, NoTestSplit, label_law, load_dataset
+from ganzoo.data import Images, NoTestSplit, label_law
 from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
 from ganzoo.errors import Unavailable, UserError
 from ganzoo.gan import Prior
 from ganzoo.metrics.evaluate import evaluate
 from ganzoo.metrics.extract import extract_features
 from ganzoo.metrics.memorisation import Memorisation
-from ganzoo.metrics.neighbours import subset_index
 from ganzoo.metrics.reference import Reference, reference_features
+from ganzoo.scoring.declared import check_features, load_declared, load_features, make_metric
 from ganzoo.scoring.generation import NORMAL, SCORE_SEED, generate, generate_at
 from ganzoo.scoring.protocol import Protocol, metric_rules
+from ganzoo.scoring.selection import at_most, data_law
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 from ganzoo.zoo.specs import Features
@@ -50,10 +50,9 @@ def exact_numerics(device: torch.device) -> contextlib.AbstractContextManager[No
 
 
 def load_images(registry: Registry, config: RunConfig, root: Path, split: str, download: bool = True) -> Images:
-    """The config's dataset; errors as in `ganzoo.data.load_dataset`."""
+    """The config's dataset; errors as in `ganzoo.data.load_dataset` and `load_declared`."""
     spec = registry.dataset(config.dataset.name)
-    settings: dict[str, Any] = dict(config.dataset.settings)
-    return load_dataset(spec.load(), root=root, split=split, download=download, **settings)
+    return load_declared(registry, spec, config.dataset.settings, root=root, split=split, download=download)
 
 
 class Scorer:
@@ -83,10 +82,10 @@ class Scorer:
         self._root, self._announce = root, announce
         self.spec: Features = registry.features(config.features.name)
         self.generated_count = generated_count or config.eval.num_images
-        train_images = _at_most(train_images, config.eval.num_reference)
+        train_images = at_most(train_images, config.eval.num_reference)
         self._check_counts(min(self.generated_count, len(train_images)))
         with preserved_random_state(device):
-            self.extractor = self.spec.load()(device, **config.features.settings)
+            self.extractor = load_features(registry, self.spec, device, config.features.settings)
         self.weights_sha256 = str(self.spec.weights_sha256 or getattr(self.extractor, "weights_sha256", "unhashed"))
         if generated_labels is None:
             generated_labels = registry.variant(config.variant.name).conditional
@@ -104,7 +103,9 @@ class Scorer:
     def _sample(self) -> dict[str, Tensor]:
         """Features of two real images: what the network gives."""
         with exact_numerics(self.device):
-            return extract_features(self.extractor, self._train_images.pixels[:2], device=self.device)
+            sample = extract_features(self.extractor, self._train_images.pixels[:2], device=self.device)
+        check_features(self.registry, self.spec, sample)
+        return sample
 
     def rehearse(self) -> None:
         """Find what would be refused whatever the generator, in a moment: to be called before one is trained.
@@ -158,7 +159,7 @@ class Scorer:
             metric_settings=self._changed_metric_settings(),
             metric_rules=metric_rules(sorted(set(config.metric_names))),
             ema=config.train.ema_kimg > 0,
-            label_law=_data_law(train_images),
+            label_law=data_law(train_images),
         )
 
     def _check_counts(self, fewest: int) -> None:
@@ -198,8 +199,12 @@ class Scorer:
                 left_out[name] = missing[0]
             else:
                 settings = {s.name: self.config.metrics[f"{name}.{s.name}"] for s in spec.settings}
-                metrics[name] = spec.load()(**settings)
+                metrics[name] = make_metric(self.registry, spec, settings)
         return metrics, left_out
+
+    def declared(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The keys that the specs of these metrics say."""
+        return {name: self.registry.metric(name).keys for name in names}
 
     def _plugin_code(self) -> tuple[str, ...]:
         """What ganzoo's own version does not tell."""
@@ -295,7 +300,7 @@ class Scorer:
         metrics, left_out = self.metrics(labelled)
 
         def note(name: str, error: Unavailable) -> None:
-            left_out[name] = error.cause
+            left_out.setdefault(name, error.cause)
 
         with preserved_random_state(self.device), exact_numerics(self.device):
             values = evaluate(
@@ -306,6 +311,7 @@ class Scorer:
                 device=self.device,
                 on_batch=self._counter(what, total),
                 on_unavailable=note,
+                declared=self.declared(metrics),
             )
         if not values and left_out:  # not one number is no score: said before a run is trained for it
             raise _no_number(left_out)
@@ -335,21 +341,3 @@ def _no_number(left_out: dict[str, str]) -> UserError:
     return UserError(
         "; ".join(dict.fromkeys(left_out.values())), "score more images, or other metrics: --set eval.metrics=..."
     )
-
-
-def _at_most(images: Images, most: int | None) -> Images:
-    """`most` of the images, always the same ones; all of them for None or where there are no more."""
-    if most is None or len(images) <= most:
-        return images
-    index = subset_index(len(images), most)
-    return replace(
-        images,
-        pixels=images.pixels[index],
-        labels=None if images.labels is None else images.labels[index],
-        sha256=hashlib.sha256(f"{images.sha256} {most}".encode()).hexdigest(),
-        mapped=False,
-    )
-
-
-def _data_law(images: Images) -> str:
-    return "none" if images.labels is None else label_law(images.labels, 1, num_classes=images.num_classes)[1]

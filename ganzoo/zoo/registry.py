@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
-from ganzoo.errors import DuplicateName, UnknownName
+from ganzoo.errors import DuplicateName, FitError, UnknownName, UserError
 from ganzoo.zoo.plugins import Plugin, load_plugins
 from ganzoo.zoo.specs import (
     KINDS,
@@ -20,6 +21,7 @@ from ganzoo.zoo.specs import (
     Spec,
     Variant,
 )
+from ganzoo.zoo.validation import Known
 
 S = TypeVar("S", bound=Spec)
 
@@ -41,9 +43,11 @@ class Registry:
                     self._add(kind, spec, plugin)
 
     @classmethod
-    def load(cls, files: Sequence[Path] = (), environ: Mapping[str, str] | None = None) -> Registry:
-        """The zoo of this installation and of the local plugin `files`; errors as in `load_plugins`."""
-        return cls(load_plugins(files, environ))
+    def load(
+        cls, files: Sequence[Path] = (), environ: Mapping[str, str] | None = None, known: Known | None = None
+    ) -> Registry:
+        """The zoo of this installation and of the local plugin `files`; arguments and errors as in `load_plugins`."""
+        return cls(load_plugins(files, environ, known))
 
     def _add(self, kind: str, spec: Spec, plugin: Plugin) -> None:
         if spec.name in self._specs[kind]:
@@ -60,6 +64,31 @@ class Registry:
         """The plugin that registered `name`."""
         self._get(kind, name, Spec)
         return self._owners[kind, name]
+
+    @contextmanager
+    def blamed(self, kind: str, spec: Spec, field: str) -> Iterator[None]:
+        """Errors of the user's that are raised within are those of the plugin of `spec`, in what its `field` says.
+
+        Raises:
+            FitError: which names plugin, hook, spec and field; a bench leaves out such a variant.
+        """
+        try:
+            yield
+        except UserError as error:
+            raise FitError(
+                f"plugin {self._owners[kind, spec.name]}: register_{kind}: {_singular(kind)} '{spec.name}': {field}: "
+                f"{error.cause}",
+                error.cure,
+            ) from None
+
+    def objective_of(self, variant: Variant) -> Objective:
+        """The variant's own.
+
+        Raises:
+            FitError: nobody registers it.
+        """
+        with self.blamed("variants", variant, "objective"):
+            return self.objective(variant.objective)
 
     def failures(self) -> list[Plugin]:
         """Plugins that were left out because they are broken."""

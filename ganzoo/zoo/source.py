@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
+from ganzoo.zoo.local import local_sources
 from ganzoo.zoo.specs import Spec
 
 
@@ -25,23 +28,26 @@ def package_sha256(package: str) -> str:
 
 
 def _one(spec: Spec) -> str:
-    """Hex digest over the Python files beside the spec's target (its package), or over its one file, and over the
-    packages `ganzoo_*` that these import. Of the core, whose modules have little to do with each other, only the
-    target's own module counts. Torch-free for targets given as strings. "" when the source cannot be found, as for code
-    typed into an interpreter.
+    """Hex digest over the Python files beside the spec's target (its package), or over its one file and, of a plugin
+    given with --plugin, those that it imports from beside it; and over the packages `ganzoo_*` that these import. Of
+    the core, whose modules have little to do with each other, only the target's own module counts. Torch-free for
+    targets given as strings. "" when the source cannot be found, as for code typed into an interpreter.
     """
     if isinstance(spec.target, str):
         module = spec.target.partition(":")[0]
         origin = _origin(module)
     else:
-        module = getattr(spec.target, "__module__", "")
+        target = _function(spec.target)
+        module = getattr(target, "__module__", "")
         try:
-            origin = inspect.getsourcefile(spec.target)
+            origin = inspect.getsourcefile(target)
         except TypeError:
             origin = None
     if origin is None or not Path(origin).is_file():
         return ""
     files = [Path(origin)] if module.startswith("ganzoo.") else _package_files(Path(origin))
+    local = local_sources(module)
+    files = [*local, *(file for file in files if file not in local)]
     seen: set[str] = set()
     digest = hashlib.sha256()
     while files:
@@ -54,6 +60,13 @@ def _one(spec: Spec) -> str:
             if other is not None and Path(other).parent != file.parent:
                 files += _package_files(Path(other))
     return digest.hexdigest()
+
+
+def _function(target: Any) -> Any:
+    """What a partial function is of; the class of an object that can be called."""
+    while isinstance(target, functools.partial):
+        target = target.func
+    return target if inspect.isroutine(target) or inspect.isclass(target) else type(target)
 
 
 _SIBLING = re.compile(r"^\s*(?:from|import)\s+(ganzoo_\w+)", re.MULTILINE)

@@ -120,7 +120,7 @@ class Dataset(Spec):
     channels: int | None = None
     num_classes: int | None = None  # None: only known once loaded
     features: str = "efficientnet-lite0"  # default feature network for scoring
-    preset: str = "standard"  # default preset, see ganzoo/presets.py
+    preset: str = "standard"  # default preset, see ganzoo/config/presets.py
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,7 +78,7 @@ class Generator(nn.Module):
 
 class Discriminator(nn.Module):
     """Images to logits by strided convolutions: x `[N,C,H,W]`, labels int64 `[N]` or None -> "logits" `[N]`, and
-    "features" `[N, F]`, the last map, flattened.
+    "features" `[N, C, start, start]`, the last map.
 
     A class, if there is one, is compared with the last features by an inner product (Miyato & Koyama 2018, equation
     3), where the features are the whole last map: DCGAN has no pooling.
@@ -109,7 +109,7 @@ class Discriminator(nn.Module):
             # psi(phi(x)) + <V_y, phi(x)>: all classes' products are formed, and the label's is kept.
             by_class = self.class_logits(features).flatten(1)  # [N, num_classes]
             logit = logit + (by_class * one_hot(labels, self.num_classes, by_class)).sum(1)
-        return {"logits": logit, "features": features.flatten(1)}
+        return {"logits": logit, "features": features}
 
 
 def plan(shape: Shape) -> tuple[int, int]:

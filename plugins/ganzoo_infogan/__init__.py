@@ -24,6 +24,7 @@ def register_variants() -> list[Variant]:
                 Setting(
                     name="categories",
                     default="10",
+                    type=str,
                     doc='Number of values of each categorical code, separated by commas; "" for none of them.',
                 ),
                 Setting(name="continuous", default=2, minimum=0, doc="Number of continuous codes, each from -1 to 1."),

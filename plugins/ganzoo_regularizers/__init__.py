@@ -135,6 +135,7 @@ STATISTICS = [
     Regularizer(
         name="top-k",
         target="ganzoo_regularizers.statistics:top_k",
+        progress=True,
         summary="G learns from those of its images that D takes most for real",
         paper="Sinha et al., Top-k Training of GANs, 2020, arXiv:2002.06224",
         settings=(

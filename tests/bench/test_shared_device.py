@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ganzoo.leaderboard.render import notes, to_markdown
-from ganzoo.leaderboard.table import Table, read_tables
+from ganzoo.leaderboard.rows import Table
+from ganzoo.leaderboard.table import read_tables
 
 Write = Callable[..., dict[str, Any]]
 NOTE = "speed, time and memory are left out where runs of a row shared their device with other runs"

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from fake_batch import FakeBatch
-from ganzoo.specs import Value
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganzoo import Regularizer, Term
+from ganzoo.zoo.specs import Value
 from ganzoo_regularizers import register_regularizers
 
 SPECS: dict[str, Regularizer] = {spec.name: spec for spec in register_regularizers()}

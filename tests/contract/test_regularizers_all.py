@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from ganzoo.settings import check
 from regularized import SPECS, D, batch_for, terms_of
 from torch import Tensor, nn
 
 from ganzoo import Term
+from ganzoo.config.settings import check
 
 NAMES = list(SPECS)
 CASES = [pytest.param(name, at, id=f"{name}-{at}") for name in NAMES for at in range(len(terms_of(name)))]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 from fake_batch import FakeBatch
-from ganzoo.objective_specs import OBJECTIVES
 from regularized import D, batch_for, term_of
 from torch import Tensor
 
 from ganzoo import gradient_penalty
+from ganzoo.zoo.objective_specs import OBJECTIVES
 
 
 def linear(norm: float) -> Callable[[Tensor, Any], Tensor]:

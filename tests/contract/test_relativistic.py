@@ -6,13 +6,13 @@ import copy
 
 import pytest
 import torch
-from ganzoo.objective_specs import OBJECTIVES
-from ganzoo.settings import check
 from regularized import batch_for, term_of
 from torch import Tensor
 from torch.nn import functional as F
 
 from ganzoo import Losses, Value
+from ganzoo.config.settings import check
+from ganzoo.zoo.objective_specs import OBJECTIVES
 
 SPECS = {spec.name: spec for spec in OBJECTIVES}
 RELATIVISTIC = ["relativistic-average", "relativistic-pairing"]

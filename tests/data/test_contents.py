@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganzoo.data import Images, cache, contents
+from ganzoo.data import Images, cache, contents, decode_all
 from ganzoo.data.folder import load_folder
 from ganzoo.data.pixels import digest
 from ganzoo.errors import DataError
@@ -54,7 +54,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Im
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How often files were hashed and images decoded."""
     counts = {"hashed": 0, "decoded": 0}
-    hash_one, decode = contents._digest, cache.decode_image
+    hash_one, decode = contents._digest, decode_all.decode_image
 
     def hashing(path: str) -> bytes:
         counts["hashed"] += 1
@@ -65,7 +65,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         return decode(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(contents, "_digest", hashing)
-    monkeypatch.setattr(cache, "decode_image", decoding)
+    monkeypatch.setattr(decode_all, "decode_image", decoding)
     return counts
 
 

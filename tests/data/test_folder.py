@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from ganzoo.cli.progress import show_progress
-from ganzoo.data import Images, cache, load_dataset, make_images, prepare
+from ganzoo.data import Images, cache, decode_all, load_dataset, make_images, prepare
 from ganzoo.data.folder import load_celeba, load_folder
 from ganzoo.data.pixels import digest
 from ganzoo.errors import DataError, SettingError
@@ -79,15 +79,15 @@ def test_settings_reach_the_decoder_through_load_dataset(pets: tuple[Path, torch
 def test_the_cache_is_used_again_and_follows_changes(pets: tuple[Path, torch.Tensor], monkeypatch) -> None:
     path, _ = pets
     first = load(path)
-    decode = cache.decode_image
-    monkeypatch.setattr(cache, "decode_image", lambda *a: pytest.fail("decoded again"))
+    decode = decode_all.decode_image
+    monkeypatch.setattr(decode_all, "decode_image", lambda *a: pytest.fail("decoded again"))
     again = load(path)
     assert again.sha256 == first.sha256
     assert torch.equal(again.pixels, first.pixels)
     moved = path.with_name("moved")
     shutil.copytree(path, moved)  # keeps the times
     assert load(moved).sha256 == first.sha256
-    monkeypatch.setattr(cache, "decode_image", decode)
+    monkeypatch.setattr(decode_all, "decode_image", decode)
     changed = picture(path / "cat" / "00.png")
     assert torch.equal(load(path).pixels[0], torch.from_numpy(changed).permute(2, 0, 1))
     (path / "dog" / "19.png").unlink()
@@ -248,7 +248,7 @@ def test_builders_at_the_same_time_do_no_harm(pets: tuple[Path, torch.Tensor], m
 def test_a_full_disk_is_seen_before_decoding(pets: tuple[Path, torch.Tensor], monkeypatch) -> None:
     path, _ = pets
     usage = shutil.disk_usage(path)
-    monkeypatch.setattr("ganzoo.data.cache.shutil.disk_usage", lambda p: usage._replace(free=100))
+    monkeypatch.setattr("ganzoo.data.decode_all.shutil.disk_usage", lambda p: usage._replace(free=100))
     with pytest.raises(DataError, match="needs") as caught:
         load(path)
     assert "--data-root" in caught.value.cure

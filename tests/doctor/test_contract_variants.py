@@ -28,13 +28,14 @@ def test_a_sound_variant_passes_every_check(tmp_path: Path) -> None:
 BODY, LOGITS = "h = self.layers(z)", "h = self.layers(x)"
 RETURN = "return self.last(h).flatten()"
 NETWORKS = [
-    ("shapes", "FAILED", "expected [8]", (RETURN, "return self.last(h)")),
-    ("shapes", "FAILED", "GAN.z_dim is 7", ("z_dim=6", "z_dim=7")),
-    ("shapes", "FAILED", "None without conditional=True", (LOGITS, "h = self.layers(x) + labels.float()[:, None]")),
-    ("shapes", "FAILED", "generator(z, labels)", ("forward(self, z, labels)", "forward(self, z)")),
+    ("shapes", "FAILED", "returns [8, 1] for a batch of 8", (RETURN, "return self.last(h) if self.training else self.last(h).flatten()")),  # noqa: E501
+    ("shapes", "FAILED", "say z_dim=6", ("z_dim=6", "z_dim=7")),
+    ("shapes", "FAILED", "say conditional=True", (LOGITS, "h = self.layers(x) + labels.float()[:, None]")),
+    ("shapes", "FAILED", "called as (z, labels)", ("forward(self, z, labels)", "forward(self, z)")),
     ("shapes", "FAILED", "'energy'", ("sizes=(8,)", "sizes=(8,), gives=('energy',)")),
-    ("registered", "FAILED", "Python container", ("self.last = nn.Linear(12, 1)", "self.all = [nn.Linear(12, 1)]\n        self.last = self.all[0]")),  # noqa: E501
-    ("registered", "FAILED", "parameter of the generator", ("discriminator=D(shape)", "discriminator=d"), ("    return GAN(generator=G(shape)", "    g, d = G(shape), D(shape)\n    d.extra = g.layers[0]\n    return GAN(generator=g")),  # noqa: E501
+    ("shapes", "FAILED", "my_gan.py, line", (LOGITS, "h = self.layers(x[:, :, :7])")),
+    ("shapes", "FAILED", "writes into its x", (LOGITS, "x.data.mul_(0.5)\n        h = self.layers(x)")),
+    ("shapes", "FAILED", "writes into its z", (BODY, "h = self.layers(z.mul_(0.5) if self.training else z)")),
     ("range of images", "warning", "between", ("torch.tanh(h)", "20 * h")),
     ("range of images", "warning", "[0, 1]", ("torch.tanh(h)", "torch.sigmoid(h)")),
     ("range of logits", "warning", "probabilities", (RETURN, "return torch.sigmoid(self.last(h)).flatten()")),
@@ -42,8 +43,6 @@ NETWORKS = [
     ("samples apart", "FAILED", "batch norm", ("nn.LeakyReLU(0.2)", "nn.BatchNorm1d(12)")),
     ("samples apart", "FAILED", "nothing says so", (LOGITS, "h = self.layers(x)\n        h = h + h.std(0)"), ("sizes=(8,)", "sizes=(8,), per_sample_critic=False")),  # noqa: E501
     ("samples apart", "FAILED", "differentiates D", (LOGITS, "h = self.layers(x)\n        h = h + h.std(0)"), ("sizes=(8,)", "sizes=(8,), per_sample_critic=False, batch_dependent=True"), ("z_dim=6", "z_dim=6, terms=[Term(name='t', phase='D', loss=lambda b: b.critic(b.real), per_sample_gradients=True)]")),  # noqa: E501
-    ("inputs unchanged", "FAILED", "writes into its images", (LOGITS, "h = self.layers(x.mul_(0.5))")),
-    ("inputs unchanged", "FAILED", "writes into its z", (BODY, "h = self.layers(z.mul_(0.5))")),
     ("eval mode", "FAILED", "in eval mode", (BODY, "h = self.layers(z)\n        h = h - h.mean(0)")),
 ]  # fmt: skip
 GRADIENTS = [
@@ -84,23 +83,6 @@ def test_a_mistake_is_named(group: Group, case: tuple[str, str, str], tmp_path: 
     name, status, told, *changes = case
     registry = zoo(tmp_path, *changes, more=HELPER)  # type: ignore[arg-type]
     assert_found(group(make_case(registry, "mine")), name, status, told)
-
-
-@pytest.mark.parametrize(
-    ("change", "name", "told"),
-    [
-        ("settings=(Setting(name='a', default=1, doc='x'), Setting(name='a', default=2, doc='x'))", "settings", "'a'"),
-        ("settings=(Setting(name='a', default='64', type=int, doc='x'),)", "settings", "write 64"),
-        ("settings=(Setting(name='a', default=0, minimum=1, doc='x'),)", "settings", "out of range"),
-        ("settings=(Setting(name='a', default=None, doc='x'),)", "settings", "no type"),
-        ("defaults={'train.lr': 1.0}", "defaults", "train.lr"),
-        ("objective='hinges'", "defaults", "hinges"),
-    ],
-)
-def test_a_spec_that_is_wrong_is_named(change: str, name: str, told: str, tmp_path: Path) -> None:
-    verdict = check("mine", registry=zoo(tmp_path, ("sizes=(8,)", f"sizes=(8,), {change}")))
-    assert not verdict.ok
-    assert_found(verdict.reports[0].findings, name, "FAILED", told)
 
 
 def test_a_plugin_that_loads_slowly_is_named(tmp_path: Path) -> None:

@@ -123,9 +123,9 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
 
             original = Scorer.score_generator
 
-            def interrupted(self: Scorer, *arguments: Any) -> Any:
+            def interrupted(self: Scorer, *arguments: Any, **options: Any) -> Any:
                 stop()
-                return original(self, *arguments)
+                return original(self, *arguments, **options)
 
             patch.setattr(Scorer, "score_generator", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -414,9 +414,9 @@ def test_what_a_snapshot_draws_does_not_change_the_training(
     run_job(registry, config, tmp_path / "plain", root=root)
     original = Scorer.neighbours
 
-    def drawing(self: Scorer, *arguments: Any) -> Any:
+    def drawing(self: Scorer, *arguments: Any, **options: Any) -> Any:
         torch.randn(3)
-        return original(self, *arguments)
+        return original(self, *arguments, **options)
 
     monkeypatch.setattr(Scorer, "neighbours", drawing)
     run_job(registry, config, tmp_path / "drawing", root=root)

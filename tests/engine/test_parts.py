@@ -18,7 +18,9 @@ from ganzoo.engine.device import (
     resolve_precision,
 )
 from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
-from ganzoo.engine.phases import Batch, make_phases, run_phase
+from ganzoo.engine.game import Game
+from ganzoo.engine.moment import Shared
+from ganzoo.engine.phases import make_phases, run_phase
 from ganzoo.engine.statistics import Statistics
 from ganzoo.engine.step import Step
 from ganzoo.errors import UserError
@@ -59,14 +61,15 @@ def phases_of(losses: Losses = LOSSES, **train: Any) -> tuple[GAN, list[Any], St
     gan.generator.requires_grad_(False)
     gan.discriminator.requires_grad_(False)
     statistics = Statistics(CPU)
-    return gan, make_phases(gan, losses, Train(**train), FP32, statistics), statistics
+    return gan, make_phases(Game(gan=gan, losses=losses), Train(**train), FP32, statistics), statistics
 
 
-def batch_for(gan: GAN, labels: Tensor | None = None) -> Batch:
+def batch_for(gan: GAN, labels: Tensor | None = None) -> Shared:
     gan.generator.requires_grad_(True)
-    fake = gan.generator(torch.randn(5, 3), labels)
+    z = torch.randn(5, 3)
+    fake = gan.generator(z, labels)
     gan.generator.requires_grad_(False)
-    return Batch(real=torch.rand(5, 1, 2, 2), fake=fake, labels=labels)
+    return Shared(z=z, real=torch.rand(5, 1, 2, 2), made={"images": fake}, labels=labels)
 
 
 def weights(module: nn.Module) -> list[Tensor]:
@@ -281,7 +284,7 @@ def test_diversity_is_the_mean_standard_deviation_over_the_batch() -> None:
     gan, phases, statistics = phases_of()
     batch = batch_for(gan)
     run_phase(phases[0], batch)
-    expected = float(batch.fake.detach().std(dim=0, correction=0).mean())
+    expected = float(batch.made["images"].detach().std(dim=0, correction=0).mean())
     assert statistics.read()["diversity"] == pytest.approx(expected, rel=1e-4)
 
 
@@ -343,7 +346,7 @@ def test_bf16_autocasts_networks_and_keeps_losses_in_fp32() -> None:
 
     gan = GAN(generator=G(), discriminator=Spy(), z_dim=3)
     losses = Losses(d_loss=d_loss, g_loss=LOSSES.g_loss)
-    phases = make_phases(gan, losses, Train(), resolve_precision("bf16", CPU), Statistics(CPU))
+    phases = make_phases(Game(gan=gan, losses=losses), Train(), resolve_precision("bf16", CPU), Statistics(CPU))
     run_phase(phases[0], batch_for(gan))
     assert seen == [torch.bfloat16, torch.bfloat16, torch.float32]
     assert all(parameter.dtype == torch.float32 for parameter in gan.discriminator.parameters())

@@ -18,7 +18,7 @@ from ganzoo.config.layers import build_config
 from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cpu import winograd
 from ganzoo.engine.device import resolve_precision
-from ganzoo.engine.phases import Batch
+from ganzoo.engine.moment import Moment
 from ganzoo.engine.step import Step
 from ganzoo.runs.job import run_job
 from ganzoo.runs.snapshots import build_gan
@@ -100,7 +100,7 @@ def test_losses_after_fifty_steps_with_large_tiles(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_plain_path_sees_the_same_images_and_noise() -> None:
-    seen: dict[bool, list[Batch]] = {True: [], False: []}
+    seen: dict[bool, list[Moment]] = {True: [], False: []}
     for plain in seen:
         config = build_config(REGISTRY, variant="gan", sets=["train.batch_size=8"])
         images = make_images(torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator()))
@@ -124,12 +124,12 @@ def test_the_plain_path_sees_the_same_images_and_noise() -> None:
     assert len(seen[True]) == 2
 
 
-def record(phase: Any, into: list[Batch]) -> None:
+def record(phase: Any, into: list[Moment]) -> None:
     loss = phase.loss
 
-    def recorded(batch: Batch) -> torch.Tensor:
+    def recorded(batch: Moment, terms: Any) -> torch.Tensor:
         into.append(batch)
-        return loss(batch)
+        return loss(batch, terms)
 
     object.__setattr__(phase, "loss", recorded)
 

@@ -16,7 +16,8 @@ import pytest
 from ganzoo.errors import RunError, UnknownName, UserError
 from ganzoo.leaderboard.columns import COLUMNS, Number, summarize
 from ganzoo.leaderboard.render import notes, show, to_csv, to_json, to_markdown
-from ganzoo.leaderboard.table import Row, Table, read_tables
+from ganzoo.leaderboard.rows import Row, Table
+from ganzoo.leaderboard.table import read_tables
 
 Write = Callable[..., dict[str, Any]]
 FID = COLUMNS[0]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ganzoo.config.layers import read_document
+from ganzoo.config.documents import read_document
 from ganzoo.errors import RunError, UserError
 from ganzoo.files.text import csv_cell, markdown
 from ganzoo.files.writing import write_text
@@ -26,7 +26,8 @@ from ganzoo.leaderboard.render import to_csv
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.report import make_report, page
 from ganzoo.report.page import MOST_SERIES, loss_chart
-from ganzoo.runs.directory import RunDirectory, find_run, find_runs
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.find import find_run, find_runs
 from ganzoo.runs.integrity import check_runs
 
 Write = Callable[..., dict[str, Any]]

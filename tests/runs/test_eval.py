@@ -317,3 +317,59 @@ def test_stats_of_a_part_of_a_split(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "digits, test split: 200 images of 16x16x1, 64 features by digits" in text
     found = read_moments(tmp_path / "x.npz")
     assert (found.moments.count, found.dim) == (200, 64)
+
+
+NO_EFFECT = [
+    "variant.z_dim=9",
+    "variant.dcgan.channels=4",
+    "objective.real_label=0.9",
+    "train.g_lr=1",
+    "train.batch_size=9",
+    "eval.every=2",
+    "seed=1",
+    "precision=bf16",
+    "engine=plain",
+    "preset=laptop",
+    "callbacks=tensorboard",
+    "device=cpu",
+]
+
+
+@pytest.mark.parametrize("text", NO_EFFECT)
+def test_what_cannot_be_set_of_a_finished_run_is_refused(
+    run: Path, tmp_path: Path, text: str, stats_file: Path
+) -> None:
+    key = text.partition("=")[0]
+    images, out = tmp_path / "images.npz", tmp_path / "out.npz"
+    np.savez(images, images=np.zeros((4, 1, 32, 32), dtype=np.uint8))
+    for command in (
+        ["eval", run],
+        ["eval", images, "--dataset", "digits"],
+        ["eval", run, "--reference", stats_file],
+        ["eval", images, "--reference", stats_file],
+        ["stats", "digits", "--out", out],
+    ):
+        with pytest.raises(UserError, match="has no effect here") as caught:
+            call(*command, "--set", text)
+        assert f"--set {key}" in caught.value.cause
+        assert ("--device" if key == "device" else "what may be set: ") in caught.value.cure
+    assert not out.exists()
+
+
+def test_what_is_set_has_an_effect_or_is_refused(
+    run: Path, tmp_path: Path, stats_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kid = [run, "--set", "eval.metrics=kid"]
+    sizes = (score(capsys, *kid, "--set", f"metrics.kid.subset_size={size}")["values"] for size in (20, 30))
+    assert next(sizes) != next(sizes)
+    assert score(capsys, *kid, "--set", "eval.num_images=50")["images"] == 50
+    with pytest.raises(UserError, match=r"--set eval\.num_images has no effect") as caught:
+        call("stats", "digits", "--out", tmp_path / "out.npz", "--set", "eval.num_images=50")
+    assert caught.value.cure == "say --num-images N"
+    for text in ("eval.metrics=kid", "dataset.size=16"):  # FID alone, and no real images
+        with pytest.raises(UserError, match="has no effect here"):
+            call("eval", run, "--reference", stats_file, "--set", text)
+    with pytest.raises(UserError, match="unknown setting 'evall"):
+        call("eval", run, "--set", "evall.num_images=50")
+    with pytest.raises(UserError, match="there is no '='"):
+        call("eval", run, "--set", "eval.num_images")

@@ -22,7 +22,8 @@ from ganzoo.leaderboard.render import to_csv, to_json, to_markdown
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.report import make_report
 from ganzoo.runs.begin import check_same_images
-from ganzoo.runs.directory import RunDirectory, find_run
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.find import find_run
 from ganzoo.scoring.protocol import explain
 
 Write = Callable[..., dict[str, Any]]

@@ -98,12 +98,12 @@ def test_a_run_stopped_while_it_scores_is_scored_later(
     original = Scorer.score_generator
     scored = 0
 
-    def score(self: Scorer, *arguments: Any) -> Any:
+    def score(self: Scorer, *arguments: Any, **options: Any) -> Any:
         nonlocal scored
         scored += 1
         if scored == 2:
             stop.note(signal.SIGHUP)
-        return original(self, *arguments)
+        return original(self, *arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(Scorer, "score_generator", score)

@@ -24,7 +24,8 @@ from ganzoo.errors import RunError, UserError
 from ganzoo.leaderboard.render import to_csv, to_json, to_markdown
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.report import make_report
-from ganzoo.runs.directory import RunDirectory, find_runs
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.find import find_runs
 
 Write = Callable[..., dict[str, Any]]
 

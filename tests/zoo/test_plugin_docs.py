@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from ganzoo.cli.main import cli
+from ganzoo.config.fit import check_fit
 from ganzoo.data import load_dataset
+from ganzoo.errors import UserError
+from ganzoo.gan import Batch
 from ganzoo.metrics.evaluate import Reference, evaluate
 from ganzoo.metrics.extract import extract_features
 from ganzoo.runs.directory import RunDirectory
@@ -17,7 +24,9 @@ from ganzoo.zoo import hookspecs
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import KINDS, Spec
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+ACGAN = DOCS / "examples" / "my_acgan.py"
+PAGE = (DOCS / "plugins.md").read_text(encoding="utf-8")
 HOOKS = [name for name in vars(hookspecs) if name.startswith("register_")]
 CPU = torch.device("cpu")
 
@@ -48,7 +57,67 @@ def test_every_hook_has_a_section(hook: str) -> None:
 
 def test_what_decides_how_a_variant_is_trained_is_documented() -> None:
     text = section("register_variants")
-    assert all(f"`{name}=" in text for name in ("conditional", "sizes", "per_sample_critic", "batch_dependent"))
+    assert all(f"`{name}=" in text for name in ("conditional", "sizes", "per_sample_critic", "gives"))
+    assert all(f"### {heading}\n" in text for heading in ("Named outputs", "Priors", "Terms", "Parts"))
+    assert "`batch_dependent=" in section("What happens in a step")
+
+
+def test_all_that_a_batch_has_is_documented() -> None:
+    names = [name for name in vars(Batch) if not name.startswith("_")]
+    assert len(names) > 12
+    missing = [name for name in names if not re.search(rf"`(?:batch\.)?{name}\b", section("register_variants"))]
+    assert not missing
+
+
+def test_the_second_step_is_the_file_as_it_is() -> None:
+    assert f"```python\n{ACGAN.read_text()}```" in PAGE
+    assert len(ACGAN.read_text().splitlines()) <= 60
+
+
+def test_the_second_step_trains(data_root: Path, tmp_path: Path) -> None:
+    """Beside a regularizer, an augmentation and an objective with a penalty, that know nothing of it."""
+    command = ["train", "my-acgan", "--plugin", ACGAN, "--objective", "wgan-gp", "--regularize", "lecam"]
+    command += ["--augment", "diffaug", "--kimg", "1.2", "--data-root", data_root, "--out", tmp_path / "run"]
+    sets = ["train.scores=none", "train.snapshots=1", "train.batch_size=32", "variant.width=32", "train.tick_seconds=0"]
+    command += [part for text in sets for part in ("--set", text)]
+    cli.main([str(part) for part in command], standalone_mode=False)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "stats.jsonl").read_text().splitlines()]
+    assert {"d-class", "g-class", "lecam", "penalty", "class_accuracy"} <= lines[-1].keys()
+    assert lines[-1]["d-class"] < 2 * math.log(10)  # of guessing, for real and generated images
+
+
+def test_the_second_step_needs_labels() -> None:
+    registry = Registry.load([ACGAN], environ={"GANZOO_STRICT": "1"})
+    with pytest.raises(UserError, match="conditional"):
+        check_fit(registry.variant("my-acgan"), registry.objective("hinge"), "faces", 28, 1, num_classes=0)
+
+
+def test_the_term_with_memory() -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", section("register_variants"), re.DOTALL)
+    names: dict[str, Any] = {"torch": torch, "nn": torch.nn}
+    exec(source, names)
+    term = names["MovingMean"]()
+    batch = SimpleNamespace(of_real={"logits": torch.tensor([1.0, 3.0])})
+    assert torch.allclose(term(batch), torch.tensor([0.98, 2.98]).square())
+    assert term.state_dict()["mean"] == pytest.approx(0.02)
+
+
+def test_the_regularizer(tmp_path: Path) -> None:
+    spec = spec_of("register_regularizers", tmp_path)
+    term = spec.load()(defaults(spec))
+    assert (term.phase, getattr(spec, "weight", None)) == ("D", 0.001)
+    assert term.loss(SimpleNamespace(of_real={"logits": torch.tensor([1.0, 3.0])})).tolist() == [1.0, 9.0]
+
+
+def test_the_augmentation(tmp_path: Path) -> None:
+    spec = spec_of("register_augmentations", tmp_path)
+    images = torch.zeros(4, 1, 8, 8, requires_grad=True)
+    with torch.random.fork_rng(devices=[]):
+        seen = spec.load()(defaults(spec), (1, 8, 8))(images)
+    assert seen.shape == images.shape
+    assert float(seen.detach().std()) == pytest.approx(0.1, rel=0.2)
+    (gradient,) = torch.autograd.grad(seen.sum(), images)
+    assert torch.equal(gradient, torch.ones_like(images))
 
 
 def test_the_objective(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.doctor.contract.case import Case, make_case
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told, warning
+from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, warning
 from ganzoo.engine.probes.independence import depends_on_others
-from ganzoo.gan import GAN, VariantConfig, named
+from ganzoo.gan import VariantConfig, named
+from ganzoo.runs.checks import check_networks as check_called
 
 BATCHES = 16
 """Images that are looked at."""
@@ -29,133 +30,34 @@ def check_networks(case: Case) -> Iterator[Finding]:
     yield from shapes
     if any(finding.status == "FAILED" for finding in shapes):
         return
-    yield from guarded("registered", lambda: _registered(case))
     yield from guarded("range of images", lambda: _range_of_images(case))
     yield from guarded("range of logits", lambda: _range_of_logits(case))
     yield from guarded("samples apart", lambda: _apart(case))
-    yield from guarded("inputs unchanged", lambda: _unchanged(case))
     yield from guarded("eval mode", lambda: _eval_mode(case))
 
 
 def _shapes(case: Case) -> Findings:
-    spec = case.spec
-    sizes = sorted(spec.sizes)[:2] if spec.sizes else [28, 32]
-    tried = []
-    for size in sizes:
+    """As built for each shape, called as before a run, then as in one."""
+    spec, tried = case.spec, []
+    for size in sorted(spec.sizes)[:2] if spec.sizes else [28, 32]:
         for channels in spec.channels:
             one = make_case(
+                case.registry, spec.name, objective=case.config.objective.name, channels=channels, size=size
+            )
+            gan = one.gan()
+            check_called(case.registry, spec, gan, one.shape, one.classes)
+            real, labels = one.real()
+            check_called(
                 case.registry,
-                spec.name,
-                objective=case.config.objective.name,
-                channels=channels,
-                size=size,
+                spec,
+                gan,
+                one.shape,
+                one.classes,
+                given=(torch.randn(len(real), gan.z_dim), real, labels),
             )
-            at = f"for {size}x{size} images of {channels} channel{'s' if channels > 1 else ''}"
-            wrong = _wrong_shapes(one, one.gan())
-            if wrong is not None:
-                yield failed("shapes", f"{wrong[0]}, {at}", wrong[1])
-                return
             tried.append(f"{channels}x{size}x{size}")
-    yield ok("shapes", ", ".join(tried))
-
-
-def _wrong_shapes(case: Case, gan: GAN) -> tuple[str, str] | None:
-    """What is found, and its cure."""
-    for name, network in (("generator", gan.generator), ("discriminator", gan.discriminator)):
-        if not isinstance(network, nn.Module):
-            return f"GAN.{name} is a {type(network).__name__}, not a torch.nn.Module", f"give GAN a module as {name}"
-    real, labels = case.real()
-    given = "labels int64 [N]" if labels is not None else "labels, which are None without conditional=True"
-    try:
-        z = gan.prior(torch.randn(len(real), gan.z_dim))
-    except Exception as error:
-        return f"GAN.prior fails: {told(error)}", "a prior maps float32 [N, z_dim] to the same shape"
-    if z.shape != (len(real), gan.z_dim):
-        return f"GAN.prior gives {list(z.shape)} for z_dim={gan.z_dim}", "a prior maps [N, z_dim] to the same shape"
-    with torch.no_grad():
-        try:
-            made = named(gan.generator.train()(z, labels), "images")
-        except Exception as error:
-            return (
-                f"the generator fails for z {list(z.shape)}: {told(error)}",
-                f"it is called as generator(z, labels): z float32 [N, z_dim], GAN.z_dim is {gan.z_dim}, and {given}",
-            )
-        try:
-            said = named(gan.discriminator.train()(real, labels), "logits")
-        except Exception as error:
-            return (
-                f"the discriminator fails for images {list(real.shape)}: {told(error)}",
-                f"it is called as discriminator(x, labels): x float32 [N,C,H,W], and {given}",
-            )
-    if "images" not in made or list(made["images"].shape) != list(real.shape):
-        found = list(made["images"].shape) if "images" in made else f"a mapping of {', '.join(made)}"
-        return f"the generator returns {found}, expected {list(real.shape)}", "return images [N,C,H,W] of `shape`"
-    if "logits" not in said or list(said["logits"].shape) != [len(real)]:
-        found = list(said["logits"].shape) if "logits" in said else f"a mapping of {', '.join(said)}"
-        return (
-            f"the discriminator returns {found}, expected [{len(real)}]",
-            "return a logit per image: [N], not [N, 1]",
-        )
-    missing = [name for name in case.spec.gives if name not in said]
-    if missing:
-        return f"the discriminator does not return '{missing[0]}'", f"take '{missing[0]}' out of `gives`, or return it"
-    for name, values in said.items():
-        if name != "logits" and (values.ndim == 0 or len(values) != len(real)):
-            return f"the discriminator's '{name}' is {list(values.shape)}", "each of its outputs is [N, ...]"
-    for name, values in (("images", made["images"]), ("logits", said["logits"])):
-        if not bool(values.isfinite().all()):
-            return f"untrained {name} are not finite", "look at the initial weights"
-    return None
-
-
-def _networks(gan: GAN) -> dict[str, nn.Module]:
-    parts = {f"part '{name}'": part.module for name, part in gan.parts.items()}
-    return {"generator": gan.generator, "discriminator": gan.discriminator, **parts}
-
-
-def _registered(case: Case) -> Findings:
-    """Layers that torch does not know of are not trained, moved to a device or saved; those of two networks, twice."""
-    networks = _networks(case.gan())
-    owners: dict[int, str] = {}
-    good = True
-    for network, module in networks.items():
-        parameters = dict(module.named_parameters())
-        if not parameters:
-            good = False
-            yield failed(
-                "registered",
-                f"the {network} has no parameters",
-                "keep its layers as attributes, or in nn.ModuleList and nn.Sequential instead of a Python list",
-            )
-        for path, part in module.named_modules():
-            for attribute, value in vars(part).items():
-                inside = (
-                    value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
-                )
-                hidden = not attribute.startswith("_") and any(
-                    isinstance(one, (nn.Module, nn.Parameter)) for one in inside
-                )
-                if hidden:
-                    good = False
-                    where = f"{path}.{attribute}" if path else attribute
-                    yield failed(
-                        "registered",
-                        f"the {network} keeps layers in a Python container, '{where}', where torch does not find them",
-                        "use nn.ModuleList, nn.ModuleDict or nn.ParameterList",
-                    )
-        for name, parameter in parameters.items():
-            if id(parameter) in owners:
-                good = False
-                yield failed(
-                    "registered",
-                    f"'{name}' of the {network} is a parameter of the {owners[id(parameter)]}, too",
-                    "give each network layers of its own; look at another's through Batch.parts, or detach it",
-                )
-                break
-        owners |= {id(parameter): network for parameter in parameters.values()}
-    if good:
-        counts = [f"{name} {sum(p.numel() for p in one.parameters()):,}" for name, one in networks.items()]
-        yield ok("registered", f"parameters: {', '.join(counts)}")
+    counts = [f"{name} {sum(p.numel() for p in one.parameters()):,}" for name, one in case.game().networks().items()]
+    yield ok("shapes", f"{', '.join(tried)}; parameters: {', '.join(counts)}")
 
 
 @torch.no_grad()
@@ -251,28 +153,6 @@ def _apart(case: Case) -> Findings:
         )
     else:
         yield ok("samples apart", "each logit is of its own image alone")
-
-
-@torch.no_grad()
-def _unchanged(case: Case) -> Findings:
-    gan = case.gan()
-    real, labels = case.real()
-    z = gan.prior(torch.randn(len(real), gan.z_dim))
-    good = True
-    for name, network, given in (("generator", gan.generator, z), ("discriminator", gan.discriminator, real)):
-        seen, its_labels = given.clone(), None if labels is None else labels.clone()
-        network(seen, its_labels)
-        of_labels = its_labels is not None and labels is not None and not torch.equal(its_labels, labels)
-        if of_labels or not torch.equal(seen, given):
-            good = False
-            what = "labels" if of_labels else {"generator": "z", "discriminator": "images"}[name]
-            yield failed(
-                "inputs unchanged",
-                f"the {name} writes into its {what}, which others see after it",
-                "use an operation that does not end in '_', or clone the input",
-            )
-    if good:
-        yield ok("inputs unchanged")
 
 
 @torch.no_grad()

@@ -81,9 +81,11 @@ def contiguously(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return function(*arguments, **named)
         _note()
         copy = input.contiguous()
+        before = copy._version
         out = function(copy, *arguments[1:], **named)
         if out is copy:
-            return input.copy_(out)
+            # What dropout of nothing returns was not written to, and a write would spoil what backward needs.
+            return input if copy._version == before else input.copy_(out)
         return out.contiguous(memory_format=torch.channels_last)
 
     return call

@@ -43,7 +43,7 @@ def make_optimizer(
         )
     if train.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=train.momentum, weight_decay=decay, foreach=not plain)
-    kind = torch.optim.AdamW if train.optimizer == "adamw" else torch.optim.Adam if plain else FusedAdam
+    kind = torch.optim.Adam if plain else FusedAdam
     return kind(
         groups,
         lr=lr,
@@ -53,6 +53,7 @@ def make_optimizer(
         foreach=False if plain else None,
         fused=not plain,
         capturable=capturable,
+        decoupled_weight_decay=train.optimizer == "adamw",  # which is all that sets AdamW apart
     )
 
 
@@ -82,41 +83,48 @@ class FusedAdam(torch.optim.Adam):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """As torch's; what is out of the ordinary, such as the first step, which makes the state, is left to it."""
-        group = self.param_groups[0]
-        parameters: list[Tensor] = [parameter for parameter in group["params"] if parameter.grad is not None]
-        usual = closure is None and len(self.param_groups) == 1 and not any(group[name] for name in UNUSUAL)
-        if not usual or not all(is_dense_on_cpu(parameter.grad) for parameter in parameters):
+        groups = self.param_groups
+        usual = not any(group[name] for group in groups for name in UNUSUAL)
+        moved: list[list[Tensor]] = [[one for one in group["params"] if one.grad is not None] for group in groups]
+        parameters = [parameter for of_group in moved for parameter in of_group]
+        if closure is not None or not all(is_dense_on_cpu(parameter.grad) for parameter in parameters):
             return super().step(closure)
         with torch.no_grad():
-            states = [self.state[parameter] for parameter in parameters]
             for parameter in parameters:
                 parameter.grad = laid_out_as(parameter, parameter.grad)
-            if not parameters or not all(states):
+            if not usual or not parameters or not all(self.state[parameter] for parameter in parameters):
                 return super().step()
-            steps = [state["step"] for state in states]
-            together = [
-                in_memory_order(parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"])
-                for parameter, state in zip(parameters, states, strict=True)
-            ]
-            weights, gradients, means, squares = (list(tensors) for tensors in zip(*together, strict=True))
-            beta1, beta2 = group["betas"]
-            torch._foreach_add_(steps, 1)
-            torch._fused_adam_(
-                weights,
-                gradients,
-                means,
-                squares,
-                [],
-                steps,
-                lr=group["lr"],
-                beta1=beta1,
-                beta2=beta2,
-                weight_decay=0.0,
-                eps=group["eps"],
-                amsgrad=False,
-                maximize=False,
-            )
+            for group, of_group in zip(groups, moved, strict=True):
+                if of_group:
+                    self._step(group, of_group)
         return None
+
+    def _step(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
+        """Of parameters of one group, all of which have a gradient of their layout, and a state."""
+        states = [self.state[parameter] for parameter in parameters]
+        steps = [state["step"] for state in states]
+        together = [
+            in_memory_order(parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"])
+            for parameter, state in zip(parameters, states, strict=True)
+        ]
+        weights, gradients, means, squares = (list(tensors) for tensors in zip(*together, strict=True))
+        beta1, beta2 = group["betas"]
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
+            weights,
+            gradients,
+            means,
+            squares,
+            [],
+            steps,
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=0.0,
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)

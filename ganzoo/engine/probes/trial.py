@@ -97,10 +97,11 @@ class Trial:
         """Whatever is drawn inside, or counted in what copies share, goes on as if it had not been. Yields what puts it
         back before.
         """
-        roots = {**self.game.networks(), "losses": self.game.losses, "terms": [term.loss for term in self.game.terms]}
+        game = self.game
+        roots = {**game.networks(), **game.memories(), "losses": game.losses, "terms": [one.loss for one in game.terms]}
         held, generators = Reached(roots, self.device.type), global_generators(self.device.type)
         kept = [
-            (buffer, buffer.clone()) for memory in self.game.memories().values() for buffer in memory.buffers()
+            (buffer, buffer.clone()) for memory in game.memories().values() for buffer in memory.buffers()
         ]  # closures know them: copies would not be the ones that are written to
 
         def put_back_shared() -> None:

@@ -125,3 +125,17 @@ def test_backward_is_torchs() -> None:
         assert ours is not None
         assert theirs is not None
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize(
+    "layer", [lambda inplace: nn.Dropout(0.0, inplace), lambda inplace: nn.Dropout(0.5, inplace).eval()]
+)
+def test_a_dropout_of_nothing_is_no_write_that_backward_would_refuse(
+    layer: Callable[[bool], nn.Module], inplace: bool
+) -> None:
+    x = torch.rand(4, 6, 3, 3).contiguous(memory_format=torch.channels_last).requires_grad_()
+    with fast_operations():
+        out = layer(inplace)(F.leaky_relu(x * 1, 0.2, inplace=True).sigmoid())
+        out.sum().backward()
+    torch.testing.assert_close(out, x.detach().sigmoid())

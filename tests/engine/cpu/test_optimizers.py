@@ -41,11 +41,11 @@ def trained(make: Callable[[list[nn.Parameter]], Any], layout: Layout, of_gradie
 
 
 def plain(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return make_optimizer(parameters, Train(beta1=0.5, beta2=0.9), 0.1, plain=True)
+    return make_optimizer([(parameters, 0.1)], Train(beta1=0.5, beta2=0.9), plain=True)
 
 
 def fused(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    return make_optimizer(parameters, Train(beta1=0.5, beta2=0.9), 0.1)
+    return make_optimizer([(parameters, 0.1)], Train(beta1=0.5, beta2=0.9))
 
 
 @pytest.mark.parametrize("of_gradient", [as_is, channels_last, lay_out])
@@ -58,6 +58,58 @@ def test_it_takes_torchs_steps_whatever_the_layout(layout: Layout, of_gradient: 
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
     steps = [int(state["step"]) for state in optimizer.state.values()]
     assert steps == [int(state["step"]) for state in reference.state.values()] == [5, 5, 4]
+
+
+def in_groups(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return make_optimizer([(parameters[:1], 0.1), (parameters[1:], 0.01)], Train(beta1=0.5, beta2=0.9))
+
+
+def plain_in_groups(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    return make_optimizer([(parameters[:1], 0.1), (parameters[1:], 0.01)], Train(beta1=0.5, beta2=0.9), plain=True)
+
+
+@pytest.mark.parametrize("of_gradient", [as_is, channels_last, lay_out])
+@pytest.mark.parametrize("layout", [as_is, channels_last, lay_out])
+def test_so_it_does_where_learning_rates_differ(layout: Layout, of_gradient: Layout) -> None:
+    """As with parts that have one of their own."""
+    wanted, _ = trained(plain_in_groups, layout, of_gradient)
+    got, optimizer = trained(in_groups, layout, of_gradient)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01]
+    for ours, theirs in zip(got, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_so_it_does_with_weight_decay_and_from_a_state_of_another_layout(optimizer: str) -> None:
+    train = Train(optimizer=optimizer, weight_decay=0.1)
+    weights: list[list[Tensor]] = []
+    for how, before, after in ((True, as_is, as_is), (False, lay_out, channels_last), (False, channels_last, lay_out)):
+
+        def make(parameters: list[nn.Parameter], how: bool = how) -> torch.optim.Optimizer:
+            return make_optimizer([(parameters, 0.1)], train, plain=how)
+
+        saved, first = trained(make, before, after)
+        parameters = [nn.Parameter(after(saved[0])), nn.Parameter(saved[1]), nn.Parameter(saved[2])]
+        second = make(parameters)
+        second.load_state_dict(first.state_dict())
+        for parameter in parameters:
+            parameter.grad = torch.linspace(-1, 1, parameter.numel()).view(parameter.shape)
+        second.step()
+        weights.append([parameter.detach() for parameter in parameters])
+    for ours in weights[1:]:
+        for one, wanted in zip(ours, weights[0], strict=True):
+            torch.testing.assert_close(one, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_adamw_is_torchs_adamw() -> None:
+    train = Train(optimizer="adamw", weight_decay=0.1, beta1=0.5, beta2=0.9)
+    ours, _ = trained(lambda parameters: make_optimizer([(parameters, 0.1)], train), as_is, as_is)
+    theirs, _ = trained(
+        lambda parameters: torch.optim.AdamW(parameters, lr=0.1, betas=(0.5, 0.9), weight_decay=0.1, fused=True),
+        as_is,
+        as_is,
+    )
+    assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
 
 
 def test_torchs_own_is_called_only_to_make_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +189,7 @@ def test_a_parameter_with_gaps_is_stepped_and_its_neighbours_are_not() -> None:
     for how in (True, False):
         whole = torch.arange(40.0).view(4, 10) / 40
         parameter = nn.Parameter(whole[:, 1:4])
-        optimizer = make_optimizer([parameter, nn.Parameter(torch.ones(3))], Train(), 0.1, plain=how)
+        optimizer = make_optimizer([([parameter, nn.Parameter(torch.ones(3))], 0.1)], Train(), plain=how)
         for step in range(3):
             parameter.grad = torch.linspace(-1, 1, 12).view(4, 3) * (step + 1)
             optimizer.step()

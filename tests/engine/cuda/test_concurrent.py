@@ -13,8 +13,10 @@ import pytest
 import torch
 
 import ganzoo.bench.together
+from ganzoo.bench.executors import Unwatched
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.bench.together import default_concurrent, groups, run_groups, work_together
+from ganzoo.cli.display import TrainingDisplay
 from ganzoo.config.layers import build_config
 from ganzoo.engine.cuda.concurrent import ALONE, Baton, RandomNumbers, Turn, run_together
 from ganzoo.runs.directory import RunDirectory
@@ -234,7 +236,7 @@ def test_a_group_leaves_results_and_failures_apart(
         return run_job(registry, config, out, **options)
 
     monkeypatch.setattr("ganzoo.runs.job.run_job", run)
-    work_together(jobs, 2)
+    work_together(jobs, 2, TrainingDisplay)
     done, failed, left = (RunDirectory(Path(job.out)) for job in jobs)
     assert done.read_result() is not None
     assert failed.failure_file.read_text().startswith("ValueError: a bug\n\nTraceback")
@@ -263,7 +265,7 @@ def test_what_a_group_leaves_undone_is_run_alone(
     monkeypatch.setattr(ganzoo.bench.together, "join", join)
     monkeypatch.setattr(ganzoo.bench.together, "run_jobs", lambda left, *more: alone.extend(job.title for job in left))
     runs = run_groups(jobs, told.append, concurrent=3)
-    assert started == [(jobs, 3)]
+    assert started == [(jobs, 3, Unwatched)]
     assert told == [f"{jobs[1].title}: failed: ValueError: a bug"]
     assert alone == [jobs[0].title, jobs[2].title]
     assert [run.path for run in runs] == [Path(job.out) for job in jobs]

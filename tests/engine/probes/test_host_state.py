@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ganzoo.config.run_config import Train
-from ganzoo.engine.cuda.graphs import WARM_UP, Iteration, Iterations
+from ganzoo.engine.cuda.graphs import WARM_UP, Inputs, Iteration, Iterations
 from ganzoo.engine.device import Precision
-from ganzoo.engine.phases import Phase, make_phases
+from ganzoo.engine.game import Game
+from ganzoo.engine.phases import Phase, due_at, make_phases
 from ganzoo.engine.probes.calls import Calls, difference, host_digest
 from ganzoo.engine.probes.host_state import HostState
 from ganzoo.engine.state import TrainState
@@ -350,15 +351,15 @@ def iterations_elsewhere(critic: Still, told: list[str]) -> Callable[[], None]:
     gan = GAN(generator=G(), discriminator=critic, z_dim=3)
     state = TrainState(gan=gan, ema=G(), phases=[], device=torch.device("cuda"))
     statistics, precision = Statistics(CPU), Precision(name="fp32", device_type="cpu")
-    state.phases = make_phases(gan, LOSSES, Train(batch_size=4), precision, statistics)
+    state.phases = make_phases(Game(gan=gan, losses=LOSSES), Train(batch_size=4), precision, statistics)
     backend = Elsewhere()
     images = torch.zeros(4, 1, 4, 4)
 
-    def work(pixels: Tensor, labels: Tensor | None, due: Any, decay: Tensor) -> None:
-        statistics.add("logits", critic(pixels, labels))
+    def work(given: Inputs) -> None:
+        statistics.add("logits", critic(given.pixels, given.labels))
 
     runs = Iterations(work=work, state=state, statistics=statistics, backend=backend, report=told.append, per_replay=1)
-    iteration = Iteration(pixels=images, labels=None, due=state.phases, decay=0.5)
+    iteration = Iteration(pixels=images, labels=None, due=due_at(state.phases, 1), decay=0.5, rates=[1.0, 1.0])
     return lambda: runs.run([iteration])
 
 

@@ -1,0 +1,116 @@
+"""Which variants a bench compares, and how its jobs are run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.bench import together
+from ganzoo.bench.executors import Unwatched, Watch, run_jobs
+from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
+from ganzoo.config.fit import check_fit
+from ganzoo.config.run_config import RunConfig
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.zoo.registry import Registry
+
+if TYPE_CHECKING:
+    from ganzoo.data import Images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrants:
+    """What is compared: a config per variant, on the same images."""
+
+    registry: Registry
+    root: Path
+    configs: Sequence[RunConfig]
+    images: Images
+    left_out: Sequence[str]  # a line for each variant that does not fit
+    device_type: str
+
+    @property
+    def sort(self) -> str:
+        """What they are ranked by."""
+        return "fid" if self.configs[0].train.until is None else "time_to"
+
+
+def entrants(
+    registry: Registry,
+    names: Sequence[str],
+    make_config: Callable[[str], RunConfig],
+    root: Path,
+    on_images: Callable[[RunConfig, Images], None] = lambda config, images: None,
+) -> Entrants:
+    """Those of `names` that fit the data; none: all of the zoo. Images are decoded or downloaded once, here.
+
+    Raises:
+        FitError: none fits, or one of those that were named does not.
+        UserError: what is wrong whatever the variant.
+    """
+    from ganzoo.engine.device import resolve_device
+    from ganzoo.scoring.scorer import load_images
+
+    strict = bool(names)
+    names = names or [spec.name for spec in registry.variants()]
+    configs, left_out = choose_configs(names, make_config, strict)
+    device = resolve_device(configs[0].device)  # refused once, rather than in every job
+    images = load_images(registry, configs[0], root, "train")
+    on_images(configs[0], images)
+    by_name = {config.variant.name: config for config in configs}
+
+    def fits_images(name: str) -> RunConfig:
+        spec, objective = registry.variant(name), registry.objective(by_name[name].objective.name)
+        check_fit(
+            spec,
+            objective,
+            by_name[name].dataset.name,
+            images.shape[1],
+            images.shape[0],
+            images.num_classes,
+            [registry.regularizer(choice.name) for choice in by_name[name].regularizers],
+            [choice.name for choice in by_name[name].augmentations],
+        )
+        return by_name[name]
+
+    configs, more = choose_configs(list(by_name), fits_images, strict)
+    return Entrants(
+        registry=registry,
+        root=root,
+        configs=configs,
+        images=images,
+        left_out=[*left_out, *more],
+        device_type=device.type,
+    )
+
+
+def compete(
+    entrants: Entrants,
+    *,
+    seeds: int,
+    out: Path,
+    plugin_files: Sequence[Path],
+    concurrent: int | None,  # runs at a time; None: by rule
+    announce: Callable[[str], None],
+    watch: Watch = Unwatched,
+) -> list[RunDirectory]:
+    """Run what is missing; the runs, in order.
+
+    Raises:
+        Stopped: a signal has come; the same call continues.
+    """
+    from ganzoo.runs.begin import init_sha256, outdated
+
+    registry, root, configs = entrants.registry, entrants.root, entrants.configs
+    data = entrants.images.sha256 + init_sha256(configs[0].init)
+    jobs = plan_jobs(registry, configs, seeds, out, root, plugin_files, data=data)
+    by_name = {config.variant.name: config for config in configs}
+
+    def why_again(job: Job, result: dict[str, Any]) -> str | None:
+        return outdated(result, registry, by_name[job.config["variant"]["name"]], root)
+
+    at_once = concurrent or together.default_concurrent(entrants.device_type, configs, len(jobs))
+    if at_once > 1:
+        return together.run_groups(jobs, announce, concurrent=at_once, outdated=why_again, watch=watch)
+    return run_jobs(jobs, announce, why_again, watch)

@@ -1,0 +1,168 @@
+"""Every file of a listing decoded, in order, by several threads; and what became of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import shutil
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganzoo.data.contents import (
+    UNREADABLE,
+    read,
+)
+from ganzoo.data.decode import WHITES, Decoded, Decoding, decode_image
+from ganzoo.data.facts import resized
+from ganzoo.data.levels import OUTLIERS
+from ganzoo.data.scan import Listing
+from ganzoo.errors import DataError
+from ganzoo.files.text import clean
+
+_BATCH = 32  # files per task of a thread
+
+
+_STALE_SECONDS = 3600.0  # a temporary folder untouched for this long belongs to a builder that was killed
+
+
+class Tally:
+    """What is worth telling of the images, counted while they are decoded."""
+
+    def __init__(self, how: Decoding) -> None:
+        self.how = how
+        self.counts: Counter[str] = Counter()
+        self.frames: Counter[str] = Counter()  # further ones, by the file's ending
+        self.smallest = self.largest = (0, 0)
+        self.lowest, self.highest = 255, 0
+        self.within = np.zeros(len(WHITES) - 1, dtype=np.int64)
+        self.cut_off = self.sampled = 0  # of 16-bit levels
+
+    def add(self, name: str, image: Decoded) -> None:
+        size, area = image.original, image.original[0] * image.original[1]
+        if not self.largest[0] or area < self.smallest[0] * self.smallest[1]:
+            self.smallest = size
+        if area > self.largest[0] * self.largest[1]:
+            self.largest = size
+        fitted, enlarged, shrunk = resized(size, self.how.fit, len(image.pixels))
+        self.lowest = min(self.lowest, int(image.pixels.min()))
+        self.highest = max(self.highest, int(image.pixels.max()))
+        self.counts.update(
+            fitted=fitted,
+            enlarged=enlarged,
+            shrunk=shrunk,
+            gray=image.gray,
+            rgb=not image.gray,
+            transparent=image.transparent,
+            sixteen_bit=image.above is not None,
+            deep_color=image.deep_color,
+        )
+        if image.frames > 1:
+            self.frames[clean(name[name.rfind(".") :].lower())] += image.frames - 1
+        if image.above is not None:
+            *above, cut_off, sampled = image.above.tolist()
+            self.within += np.array(above) <= OUTLIERS * sampled
+            self.cut_off += cut_off
+            self.sampled += sampled
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.counts) | {
+            "frames": dict(self.frames),
+            "smallest": self.smallest,
+            "largest": self.largest,
+            "lowest": self.lowest,
+            "highest": self.highest,
+            "within": self.within.tolist(),
+            "cut_off": self.cut_off,
+            "sampled": self.sampled,
+        }
+
+
+def check_classes(listing: Listing, labels: Tensor) -> None:
+    """Raise DataError if a class has no image that could be read; `labels`: int64 `[N]` of those that could."""
+    counts = torch.bincount(labels, minlength=listing.num_classes)
+    absent = torch.nonzero(counts == 0).flatten().tolist()
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        where = clean(str(listing.folder))
+        if listing.class_names is None:
+            what, cure = f"class {absent[0]}{more} of {where}", "number the classes 0 to K-1, each with an image"
+        else:
+            what = f"the class folder {where}/{listing.class_names[absent[0]]}{more}"
+            cure = "put images into it or remove it"
+        raise DataError(
+            f"{what} has no image that can be read", f"{cure}; or ignore the classes: --set dataset.labels=false"
+        )
+
+
+def decode_all(listing: Listing, how: Decoding) -> Iterator[tuple[bytes, Decoded | str]]:
+    """For each file in order: its SHA-256, and the image or why it is broken.
+
+    Threads, because Pillow frees the interpreter while it decodes: measured on JPEGs of 32 to 1024 pixels they are
+    as fast as processes or faster, and need neither a start-up time nor a guarded `__main__`.
+    """
+
+    def decode(names: Sequence[str]) -> list[tuple[bytes, Decoded | str]]:
+        return [_decode_or_reason(listing.folder / name, how) for name in names]
+
+    names = listing.names
+    workers = num_workers()
+    with ThreadPoolExecutor(workers, thread_name_prefix="ganzoo-decode") as pool:
+        pending: deque[Future[list[tuple[bytes, Decoded | str]]]] = deque()
+        try:
+            for start in range(0, len(names), _BATCH):
+                pending.append(pool.submit(decode, names[start : start + _BATCH]))
+                if len(pending) > 4 * workers:  # bounds the memory
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _decode_or_reason(path: Path, how: Decoding) -> tuple[bytes, Decoded | str]:
+    """Read once, for the digest and for the pixels: what is decoded is what was hashed."""
+    content_digest = UNREADABLE
+    try:
+        data = read(str(path))
+        content_digest = hashlib.sha256(data).digest()
+        return content_digest, decode_image(io.BytesIO(data), how)
+    except Exception as error:  # a hostile file can raise nearly anything in Pillow; each is reported by name
+        text = re.sub(r"<_io\.BytesIO object at \w+>", lambda _: repr(path.name), str(error))
+        return content_digest, f"{type(error).__name__}: {text}".replace(str(path), path.name)
+
+
+def num_workers() -> int:
+    """Processors this process may use, at most 32: beyond that the interpreter lock is the limit."""
+    try:
+        return min(32, len(os.sched_getaffinity(0)))
+    except AttributeError:  # not Linux
+        return min(32, os.cpu_count() or 1)
+
+
+def check_space(work: Path, needed: int) -> None:
+    """Raise DataError now rather than after hours if the disk cannot hold the cache."""
+    free = shutil.disk_usage(work).free
+    if free < needed:
+        cause = f"the image cache needs {needed / 2**20:.0f} MiB and {work.parent} has {free / 2**20:.0f} MiB left"
+        raise DataError(cause, "free some space or choose another place for data with --data-root or GANZOO_DATA")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed builders of this cache left behind."""
+    for work in folder.parent.glob(f"{folder.name}.*.tmp"):
+        with contextlib.suppress(OSError):  # it may vanish under our eyes
+            newest = max(p.stat().st_mtime for p in [work, *work.iterdir()])
+            if time.time() - newest > _STALE_SECONDS:
+                shutil.rmtree(work, ignore_errors=True)
