@@ -7,15 +7,7 @@ from pathlib import Path
 
 import click
 
-from ganzoo.cli.options import (
-    cache_root,
-    data_root_option,
-    json_option,
-    load_registry,
-    plugin_option,
-    print_json,
-    with_options,
-)
+from ganzoo.cli.options import cache_root, data_root_option, json_option, plugin_option, print_json, with_options
 
 
 @click.command()
@@ -27,23 +19,22 @@ def check(name: str, data_root: Path | None, plugin_files: tuple[Path, ...], as_
     NAME is a variant, objective, regularizer, augmentation, dataset (NAME:PATH where it takes a path), feature network,
     metric or callback. No images are downloaded, and nothing is kept.
     """
-    from ganzoo.doctor.contract import Report
     from ganzoo.doctor.contract import check as check_contract
 
-    told: list[Report] = []
+    told = 0
 
-    def tell(report: Report) -> None:
+    def tell(lines: list[str]) -> None:
+        nonlocal told
         if not as_json:
-            click.echo("\n".join([*([""] if told else []), *report.lines()]))
-        told.append(report)
+            click.echo("\n".join([*([""] if told else []), *lines]))
+        told += 1
 
-    verdict = check_contract(name, registry=load_registry(plugin_files), root=cache_root(data_root), on_report=tell)
+    verdict = check_contract(
+        name, plugins=plugin_files, data_root=cache_root(data_root), on_report=lambda report: tell(list(report.lines()))
+    )
     if as_json:
-        print_json({"ok": verdict.ok, "reports": [report.to_dict() for report in verdict.reports]})
+        print_json(verdict.to_dict())
     else:
-        findings = [finding for report in verdict.reports for finding in report.findings]
-        failed, warned = (sum(one.status == status for one in findings) for status in ("FAILED", "warning"))
-        warnings = f", {warned} warning{'s' if warned > 1 else ''}" if warned else ""
-        click.echo(f"\n{f'{failed} of {len(findings)} checks failed' if failed else 'all is well'}{warnings}")
+        click.echo(f"\n{verdict.summary()}")
     if not verdict.ok:
         sys.exit(1)

@@ -16,6 +16,7 @@ from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.cuda.concurrent import ALONE, Turn
 from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
+from ganzoo.engine.game import Game
 from ganzoo.engine.host import Host
 from ganzoo.engine.ledger import Ledger, wall_seconds
 from ganzoo.engine.loop import Observer, Outcome, answers_of, train
@@ -32,6 +33,7 @@ from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.grid import make_grid, save_png
 from ganzoo.runs.losses import explained, make_losses
 from ganzoo.runs.places import remember_places
+from ganzoo.runs.probing import check_samples_apart, range_warning
 from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshot_taker import Scoring, SnapshotTaker
 from ganzoo.runs.snapshots import build_extras, build_gan, snapshot_hashes
@@ -138,9 +140,12 @@ def _run(
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)
     check_networks(registry, variant, gan, images.shape, images.num_classes)
+    if warning := range_warning(registry, variant, gan, images.num_classes if variant.conditional else 0):
+        host.report(warning)
     begun = begin(run, registry, config, images, gan)
     losses = make_losses(registry, objective, config.objective.settings)
     extras = build_extras(registry, config, images.shape)
+    check_samples_apart(registry, config, Game(gan=gan, losses=losses, extras=extras), images, device)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*make_callbacks(registry, run, config), *observers]
     take_snapshot = SnapshotTaker(

@@ -12,13 +12,17 @@ from ganzoo.zoo.specs import Spec
 
 
 class BrokenPlugin(UserError):
-    """A target that breaks the contract. The plugin's author mends it."""
+    """A target that breaks the contract. The plugin's author mends it. `found`: the cause, without whose it is."""
+
+    found: str = ""
 
 
 def blame(registry: Registry, kind: str, spec: Spec, cause: str, cure: str) -> BrokenPlugin:
     """The error that names spec and plugin: "variant 'mine' of plugin 'x' (x.py): " and the cause."""
     singular = "feature network" if kind == "features" else kind[:-1]
-    return BrokenPlugin(f"{singular} '{spec.name}' of plugin {registry.owner(kind, spec.name)}: {cause}", cure)
+    error = BrokenPlugin(f"{singular} '{spec.name}' of plugin {registry.owner(kind, spec.name)}: {cause}", cure)
+    error.found = cause
+    return error
 
 
 def call_target(registry: Registry, kind: str, spec: Spec, *arguments: Any, form: str, **settings: Any) -> Any:

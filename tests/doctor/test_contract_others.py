@@ -39,7 +39,7 @@ GOOD = "d_loss=lambda r, f: (f - r).float(), g_loss=lambda f, r: -f.float()"
     ("losses", "told"),
     [
         ("d_loss=lambda r, f: f[:, None] - r, g_loss=lambda f, r: -f", "d_loss returns [8, 8]"),
-        ("d_loss=lambda r, f: f - r, g_loss=lambda f: -f", "g_loss fails"),
+        ("d_loss=lambda r, f: f - r, g_loss=lambda f: -f", "g_loss is called as (fake, real)"),
         ("d_loss=lambda r, f: f - r, g_loss=lambda f, r: r - f", "g_loss fails"),
         ("d_loss=lambda r, f: -torch.log(torch.sigmoid(r - f)), g_loss=lambda f, r: -f", "not finite for large"),
         ("d_loss=lambda r, f: (f - r).detach(), g_loss=lambda f, r: -f", "no gradient"),
@@ -107,7 +107,8 @@ SCORING = """
 from ganzoo import Callback, Dataset, Features, Metric
 from ganzoo.data import make_images
 def images(root, split, download):
-    return make_images(torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8), torch.arange(40) % 3)
+    random = torch.Generator().manual_seed(len(split))
+    return make_images(torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=random), torch.arange(40) % 3)
 class M:
     def update(self, features, labels): pass
     def compute(self, reference): return {"other": 1.0}
@@ -134,25 +135,25 @@ def register_callbacks():
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("small", "size=32, the images are 28x28"),
-        ("few", "num_classes=2, the images have 3"),
+        ("small", "size=32, the train split has size=28"),
+        ("few", "num_classes=2, the train split has num_classes=3"),
         ("flat", "dim=6"),
-        ("number", "it computes other, the spec's keys are one"),
+        ("number", "computed 'other', and the keys of its spec are one"),
         ("watch", "on_snapshot"),
     ],
 )
 def test_what_scores_and_watches(name: str, told: str, tmp_path: Path) -> None:
-    verdict = check(name, registry=zoo(tmp_path, more=SCORING), root=tmp_path)
+    verdict = check(name, registry=zoo(tmp_path, more=SCORING), data_root=tmp_path)
     assert told in next(f for f in verdict.reports[0].findings if f.status == "FAILED").found
 
 
 def test_a_sound_dataset(tmp_path: Path) -> None:
-    check("right", registry=zoo(tmp_path, more=SCORING), root=tmp_path).raise_if_failed()
+    check("right", registry=zoo(tmp_path, more=SCORING), data_root=tmp_path).raise_if_failed()
 
 
 @pytest.mark.parametrize("name", ["fid", "fid-infinity", "kid", "class-fid", "cas", "digits", "tensorboard"])
 def test_built_in_ones_keep_what_they_declare(name: str, tmp_path: Path) -> None:
-    verdict = check(name, registry=Registry.load(environ={}), root=tmp_path)
+    verdict = check(name, registry=Registry.load(environ={}), data_root=tmp_path)
     assert all(f.status == "ok" for report in verdict.reports for f in report.findings), verdict.lines()
 
 

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from ganzoo.config.settings import resolve
 from ganzoo.doctor.contract.case import smallest_case
 from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told
-from ganzoo.doctor.contract.training import NO_WAIT_CURE, Waited, check_training, not_read
+from ganzoo.doctor.contract.training import check_training
+from ganzoo.doctor.contract.waiting import CURE, Waited, not_read
+from ganzoo.zoo.calls import call_target
 from ganzoo.zoo.registry import Registry
 
 SIZE = 16
@@ -44,7 +46,8 @@ def check_augmentation(registry: Registry, name: str) -> Iterator[Finding]:
 
 def _build(registry: Registry, name: str, channels: int = 3) -> nn.Module:
     spec = registry.augmentation(name)
-    module: nn.Module = spec.load()(resolve(spec.settings, {}, "augmentation"), (channels, SIZE, SIZE))
+    settings, shape = resolve(spec.settings, {}, "augmentation"), (channels, SIZE, SIZE)
+    module: nn.Module = call_target(registry, "augmentations", spec, settings, shape, form="(settings, shape)")
     return module
 
 
@@ -153,6 +156,6 @@ def _no_waiting(registry: Registry, name: str) -> Findings:
                 with torch.no_grad():
                     update(torch.randn(8))
     except Waited as error:
-        yield failed("no waiting", f"it reads a tensor on the host: {told(error)}", NO_WAIT_CURE)
+        yield failed("no waiting", f"it reads a tensor on the host: {told(error)}", CURE)
         return
     yield ok("no waiting", "nothing waits for the device")

@@ -26,7 +26,7 @@ from ganzoo.zoo.specs import Variant
 
 CPU = torch.device("cpu")
 BATCH = 8
-CLASSES = 3  # of the random images, where the variant is conditional
+CLASSES = 11  # of the random images, where the variant is conditional: not ten, so that a 10 in the code shows
 DATASET = 40  # images
 ANY_SIZE = 32  # where a variant takes any
 LONGEST = 16  # steps of a round of phases and terms that are tried
@@ -65,7 +65,7 @@ class Case:
         """uint8 `[count,C,H,W]`, and labels int64 `[count]` or None."""
         random = torch.Generator().manual_seed(seed)
         pixels = torch.randint(0, 256, (count, *self.shape), dtype=torch.uint8, generator=random)
-        return pixels, (torch.arange(count) % self.classes if self.classes else None)
+        return pixels, (-1 - torch.arange(count)) % self.classes if self.classes else None
 
     def real(self, count: int = BATCH) -> tuple[Tensor, Tensor | None]:
         """float32 in [-1, 1], and labels."""

@@ -82,18 +82,39 @@ class CheckFailed(AssertionError):
     """What `Verdict.raise_if_failed` raises; its text is the table."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Verdict:
-    """Of everything that has the name, whatever its kind."""
+    """Of everything that has the name, whatever its kind. Its text is the table."""
 
     reports: tuple[Report, ...]
 
     @property
     def ok(self) -> bool:
+        """Whether no check has failed. Warnings are none."""
         return all(report.ok for report in self.reports)
+
+    @property
+    def failures(self) -> list[Finding]:
+        return [one for report in self.reports for one in report.findings if one.status == FAILED]
 
     def lines(self) -> list[str]:
         return [line for report in self.reports for line in report.lines()]
+
+    def summary(self) -> str:
+        """ "2 of 15 checks failed, 1 warning"."""
+        findings = [finding for report in self.reports for finding in report.findings]
+        warned = sum(one.status == WARNING for one in findings)
+        said = f"{len(self.failures)} of {len(findings)} checks failed" if self.failures else "all is well"
+        return said + (f", {warned} warning{'s' if warned > 1 else ''}" if warned else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"ok": self.ok, "reports": [report.to_dict() for report in self.reports]}
+
+    def __str__(self) -> str:
+        return "\n".join((*self.lines(), "", self.summary()))
+
+    __repr__ = __str__
 
     def raise_if_failed(self) -> None:
         """
@@ -101,7 +122,7 @@ class Verdict:
             CheckFailed: a check has failed. Warnings are none.
         """
         if not self.ok:
-            raise CheckFailed("\n".join(self.lines()))
+            raise CheckFailed(f"\n{self}")
 
 
 def guarded(check: str, work: Callable[[], Findings], cure: str = "mend the line named") -> Iterator[Finding]:
@@ -109,7 +130,7 @@ def guarded(check: str, work: Callable[[], Findings], cure: str = "mend the line
     try:
         yield from work()
     except UserError as error:
-        yield failed(check, error.cause, error.cure)
+        yield failed(check, getattr(error, "found", "") or error.cause, error.cure)  # the table's head says whose it is
     except Exception as error:
         yield failed(check, told(error), cure)
 
@@ -118,7 +139,7 @@ def told(error: BaseException) -> str:
     """In a line, with the last of the author's own lines that led to it."""
     text = (str(error).strip().splitlines() or ["without a message"])[0]
     said = f"{type(error).__name__}: {text}"
-    where = _authors_line(error)
+    where = ", ".join(filter(None, (_authors_line(error), *getattr(error, "__notes__", ()))))
     return f"{said} ({where})" if where else said
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from unittest import mock
 
 import torch
 from torch import Tensor
 
 from ganzoo.doctor.contract.case import CPU, Case
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, warning
+from ganzoo.doctor.contract.differentiation import Differentiation
+from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told, warning
 from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
@@ -26,6 +29,7 @@ SHOWN = 3
 def check_gradients(case: Case) -> Iterator[Finding]:
     yield from guarded("gradients", lambda: _gradients(case))
     yield from guarded("terms", lambda: _terms(case))
+    yield from guarded("device", lambda: _device(case))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,22 +42,24 @@ class _Played:
     names: dict[int, str]  # of all parameters, by id
 
 
-def _play(case: Case) -> _Played:
+def _play(case: Case, device: torch.device = CPU) -> _Played:
     game = case.game()
     random = torch.Generator().manual_seed(0)
     networks, names = game.networks(), dict[int, str]()
     for module in (*networks.values(), *game.memories().values()):
-        module.train().requires_grad_(False)
+        module.to(device).train().requires_grad_(False)
     for network, module in networks.items():
         for name, parameter in module.named_parameters():
             names.setdefault(id(parameter), f"{network}.{name}")
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random).to(parameter))
+            if device == CPU:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=random).to(parameter))
     precision, operations = Precision(name="fp32", device_type="cpu"), Operations(plain=True)
-    phases = make_phases(game, case.config.train, precision, Statistics(CPU), operations=operations, plain=True)
+    phases = make_phases(game, case.config.train, precision, Statistics(device), operations=operations, plain=True)
     called = Networks(game, precision, operations, "two")
     torch.manual_seed(2)
-    real, labels = case.real()
-    z = game.gan.prior(torch.randn(len(real), game.gan.z_dim))
+    real, labels = (None if one is None else one.to(device) for one in case.real())
+    assert real is not None
+    z = game.gan.prior(torch.randn(len(real), game.gan.z_dim, device=device))
     set_gradients(game.gan.generator.parameters(), on=True)
     made = called.generate(z, labels)
     return _Played(game=game, phases=phases, shared=Shared(z=z, real=real, made=made, labels=labels), names=names)
@@ -91,6 +97,14 @@ def _gradients(case: Case) -> Findings:
         )
         return
     # But for biases: differences of logits do not see D's last one, nor batch norm the one before it.
+    frozen = [name for name, one in _requires_grad(case).items() if not one]
+    if frozen:
+        yield warning(
+            "gradients",
+            f"{', '.join(frozen[:SHOWN])} asks for no gradients, and is trained all the same",
+            "make it a buffer: the engine switches the gradients of parameters on and off",
+        )
+        return
     zero = [one for one in parameters if not seen[id(one)] and not played.names[id(one)].endswith("bias")]
     if zero:
         yield warning(
@@ -101,6 +115,15 @@ def _gradients(case: Case) -> Findings:
         return
     moved = [f"{phase.name} moves {len(phase.parameters)} tensors" for phase in played.phases]
     yield ok("gradients", ", ".join(moved))
+
+
+def _requires_grad(case: Case) -> dict[str, bool]:
+    """Of each parameter, as it is built."""
+    return {
+        f"{network}.{name}": parameter.requires_grad
+        for network, module in case.game().networks().items()
+        for name, parameter in module.named_parameters()
+    }
 
 
 def _listed(played: _Played, parameters: Sequence[Tensor]) -> str:
@@ -123,7 +146,11 @@ def _terms(case: Case) -> Findings:
         set_gradients(phase.parameters, on=True)
         moment = phase.see(played.shared)
         moment.adversarial = phase.loss(moment, ())
-        loss = term.loss(moment)
+        differentiation = Differentiation(case.shape)
+        moment.judge = differentiation.shown(moment.judge)  # type: ignore[method-assign]
+        moment.critic = differentiation.shown(moment.critic)  # type: ignore[method-assign]
+        with differentiation.watching():
+            loss = term.loss(moment)
         if not isinstance(loss, Tensor) or loss.ndim > 1 or not loss.is_floating_point():
             found = f"{loss.dtype} {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
             yield failed("terms", f"the term '{name}' returns {found}, expected float32 [N] or []", "mend its loss")
@@ -146,8 +173,38 @@ def _terms(case: Case) -> Findings:
                 "name the phase whose network it differentiates",
             )
             return
+        if differentiation.by_images and not term.per_sample_gradients:
+            yield failed(
+                "terms",
+                f"the term '{name}' differentiates D by its images, and does not say so",
+                "say per_sample_gradients=True in the Term, and in a regularizer's spec: D must not mix samples then",
+            )
+            return
         checked.append(f"{name} {_shape(loss)} in {phase.name}")
     yield ok("terms", ", ".join(checked))
+
+
+def _device(case: Case) -> Findings:
+    """Everything on torch's device without numbers: what is made on the CPU whatever the device is does not go with it,
+    as on CUDA.
+    """
+    try:
+        with mock.patch.object(torch, "autocast", return_value=contextlib.nullcontext()):  # which knows no meta
+            played = _play(case, torch.device("meta"))
+            for phase in played.phases:
+                set_gradients(phase.parameters, on=True)
+                differentiate(phase, phase.see(played.shared), phase.terms)
+                set_gradients(phase.parameters, on=False)
+    except Exception as error:
+        if "device" not in str(error) or "meta" not in str(error) or "item()" in str(error):
+            return  # what has no meaning there is found elsewhere
+        yield failed(
+            "device",
+            f"a tensor stays on the CPU wherever the networks are: {told(error)}",
+            "make tensors where the input is, as torch.zeros(..., device=x.device), and constants buffers",
+        )
+        return
+    yield ok("device", "nothing is tied to one")
 
 
 def _shape(loss: Tensor) -> str:

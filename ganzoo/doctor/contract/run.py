@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from ganzoo.config.layers import settings_of_spec
+from ganzoo.config.recipes import known_settings
 from ganzoo.doctor.contract.augmentations import check_augmentation
-from ganzoo.doctor.contract.findings import Finding, Report, Verdict, guarded, ok, warning
+from ganzoo.doctor.contract.findings import Finding, Findings, Report, Verdict, guarded, ok, warning
 from ganzoo.doctor.contract.losses import check_objective, check_regularizer
 from ganzoo.doctor.contract.scoring import check_callback, check_dataset, check_features, check_metric
 from ganzoo.doctor.contract.variants import check_variant
@@ -19,7 +24,14 @@ from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Spec
 
 IMPORT_SECONDS = 1.0
-"""Every command loads every plugin: from so long on it is felt."""
+"""Every command loads every installed plugin: from so long on it is felt."""
+
+_IMPORT = """
+import sys, time
+began = time.perf_counter()
+import {}
+print(time.perf_counter() - began, "torch" in sys.modules)
+"""
 
 Checks = Callable[[], Iterator[Finding]]
 
@@ -27,38 +39,42 @@ Checks = Callable[[], Iterator[Finding]]
 def check(
     name: str,
     *,
-    plugins: Sequence[Path | str] = (),
-    root: Path | None = None,
+    plugins: str | Path | Sequence[str | Path] = (),
+    data_root: str | Path | None = None,
     registry: Registry | None = None,
     on_report: Callable[[Report], None] = lambda report: None,
 ) -> Verdict:
     """Try what `name` promises: a variant, objective, regularizer, augmentation, dataset ("NAME:PATH" where it takes a
-    path), feature network, metric or callback; all of them where several have the name.
+    path), feature network, metric or callback; all of them where several have the name. Takes seconds, on the CPU; no
+    images are downloaded (a feature network may fetch its weights), and torch's random state is left as it was.
 
-    `plugins`: Python files that are loaded, too. `root`: the folder of datasets; None: that of the command line.
-    `registry`: the zoo; None: it is loaded, with `plugins`. `on_report` is told of each kind when it is done. Takes
-    seconds, on the CPU; no images are downloaded (a feature network may fetch its weights), and torch's random state is
-    left as it was.
+    A test of a plugin is one line: `ganzoo.check("mine", plugins="my_gan.py").raise_if_failed()`.
+
+    Args:
+        name: as `ganzoo list` says.
+        plugins: Python files to load plugins from, or one of them.
+        data_root: folder of datasets and caches; None: ~/.cache/ganzoo.
+        registry: the zoo; None: it is loaded, with `plugins`.
+        on_report: told of each kind of thing that has the name, when it is done.
 
     Raises:
         UnknownName: nothing is called so.
         UserError: one of `plugins` is broken, or not there.
     """
-    import torch
-
-    zoo = Registry.load([Path(file) for file in plugins]) if registry is None else registry
+    files = [plugins] if isinstance(plugins, (str, Path)) else plugins
+    zoo = Registry.load([Path(file) for file in files], known=known_settings()) if registry is None else registry
     for plugin in zoo.failures():
         if plugin.local:
             raise UserError(f"plugin {plugin} is broken: {plugin.error}", "mend it; `ganzoo plugins` has the traceback")
     bare, _, path = name.partition(":")
+    root = Path(data_root or "~/.cache/ganzoo").expanduser()
     reports = []
     for kind, spec in zoo.find(bare):
         if path and kind != "datasets":
             continue
-        work = _checks(zoo, kind, spec.name, root or Path("~/.cache/ganzoo").expanduser(), path)
         plugin = zoo.owner(kind, spec.name)
         with preserved_random_state(torch.device("cpu")), denormals_flushed():
-            findings = (*_of_spec(spec, plugin), *guarded("target", work))
+            findings = (*_of_spec(spec, plugin), *guarded("target", _checks(zoo, kind, spec.name, root, path)))
         reports.append(Report(kind=kind, name=spec.name, plugin=str(plugin), findings=findings))
         on_report(reports[-1])
     return Verdict(reports=tuple(reports))
@@ -81,11 +97,23 @@ def _checks(zoo: Registry, kind: str, name: str, root: Path, path: str) -> Check
 def _of_spec(spec: Spec, plugin: Plugin) -> Iterator[Finding]:
     settings = [setting.name for setting in settings_of_spec(spec)]
     yield ok("spec", f"settings: {', '.join(settings) or 'none'}")  # sound, or the plugin would not have been loaded
-    if plugin.seconds > IMPORT_SECONDS:
+    yield from guarded("import time", lambda: _import_time(plugin))
+
+
+def _import_time(plugin: Plugin) -> Findings:
+    """Of a local file, as it was loaded; of what is installed, in a process that has imported nothing yet."""
+    seconds, with_torch = plugin.seconds, False
+    if not plugin.local:
+        code = _IMPORT.format(plugin.module.partition(":")[0])
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode == 0:
+            told, imported = done.stdout.split()[-2:]
+            seconds, with_torch = float(told), imported == "True"
+    if with_torch or seconds > IMPORT_SECONDS:
         yield warning(
             "import time",
-            f"the plugin took {plugin.seconds:.1f} seconds to load, in every command",
+            f"the plugin took {seconds:.1f} seconds to load{', torch with it' * with_torch}, in every command",
             'import torch in a module of its own, and name targets as text: "module:attribute"',
         )
     else:
-        yield ok("import time", f"{plugin.seconds:.2f} seconds")
+        yield ok("import time", f"{seconds:.2f} seconds")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +15,25 @@ from torch import Tensor, nn
 from ganzoo.config.layers import dataset_settings
 from ganzoo.config.settings import resolve
 from ganzoo.data import Images, NoTestSplit, make_images
-from ganzoo.data.load import load_dataset
 from ganzoo.doctor.contract.case import smallest_case
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, skipped, told, warning
+from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, skipped, warning
 from ganzoo.engine.loop import Snapshot, Status
 from ganzoo.errors import DataError, Unavailable, UserError
 from ganzoo.metrics.evaluate import evaluate
-from ganzoo.metrics.extract import checked_features
+from ganzoo.metrics.extract import checked_features, scoring
 from ganzoo.metrics.reference import Reference, reference_features
+from ganzoo.runs.checks import make_callbacks
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.snapshots import weights_digest
+from ganzoo.scoring.declared import check_features as check_declared
+from ganzoo.scoring.declared import load_declared, load_features, make_metric
+from ganzoo.zoo.calls import BrokenPlugin
 from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
+QUICK = 1.0
+"""Seconds within which a dataset is loaded a second time, to see whether it is the same."""
+
 SAME_FEATURES = 1e-4
 """How far a feature may move with the rest of its batch, as a fraction of the largest."""
 
@@ -42,36 +50,39 @@ def _images(registry: Registry, name: str, root: Path, path: str) -> Findings:
         return
     settings = resolve(dataset_settings(spec), {"path": path} if path else {}, "dataset")
     registry.features(spec.features)
+    digests = dict[str, str]()
     for split in ("train", "test"):
+        check = f"{split} split"
         try:
-            images = load_dataset(spec.load(), root=root, split=split, download=False, **settings)  # type: ignore[arg-type]
+            began = time.perf_counter()
+            images = load_declared(registry, spec, settings, root=root, split=split, download=False)
+            seconds = time.perf_counter() - began
         except NoTestSplit as error:
-            yield ok(f"{split} split", error.cause)
+            if split == "train":
+                raise
+            yield ok(check, error.cause)
             continue
         except DataError as error:
-            if "contract" in error.cause or "returned" in error.cause:
-                raise
-            yield skipped(f"{split} split", f"cannot be had here: {error.cause}")
+            if _is_absent(error):
+                yield skipped(check, f"cannot be had here: {error.cause}")
+                continue
+            raise
+        if images.sha256 in digests.values():
+            yield warning(check, "it has the same images as the train split", "raise NoTestSplit where there is none")
             continue
-        wrong = _other_facts(spec, images)
-        if wrong:
-            yield failed(f"{split} split", f"the spec says {wrong}", "mend the spec, or what the target returns")
-            continue
-        yield ok(f"{split} split", f"{len(images):,} images of {'x'.join(map(str, images.shape))}")
+        digests[split] = images.sha256
+        if seconds < QUICK:
+            again = load_declared(registry, spec, settings, root=root, split=split, download=False)
+            if again.sha256 != images.sha256:
+                cure = "give what is drawn a seed of its own: a run is continued with the same images only"
+                yield failed(check, "it has other images each time", cure)
+                continue
+        yield ok(check, f"{len(images):,} images of {'x'.join(map(str, images.shape))}")
 
 
-def _other_facts(spec: Any, images: Images) -> str:
-    """Where a spec says otherwise than its images: "" nowhere."""
-    channels, height, width = images.shape
-    if spec.size is not None and (height, width) != (spec.size, spec.size):
-        return f"size={spec.size}, the images are {width}x{height}"
-    if spec.channels is not None and channels != spec.channels:
-        return f"channels={spec.channels}, the images have {channels}"
-    if spec.num_classes is not None and images.num_classes != spec.num_classes:
-        return f"num_classes={spec.num_classes}, the images have {images.num_classes}"
-    if spec.labelled is not None and (images.labels is not None) != spec.labelled:
-        return f"labelled={spec.labelled}, the images have {'labels' if images.labels is not None else 'none'}"
-    return ""
+def _is_absent(error: DataError) -> bool:
+    """Whether images are only not here; not, that they are not as they must be."""
+    return "download" in f"{error.cause} {error.cure}" or "no such" in error.cause.lower()
 
 
 def check_features(registry: Registry, name: str) -> Iterator[Finding]:
@@ -80,10 +91,11 @@ def check_features(registry: Registry, name: str) -> Iterator[Finding]:
 
 def _features(registry: Registry, name: str) -> Findings:
     spec = registry.features(name)
+    settings = resolve(spec.settings, {}, "features")
     try:
-        network = spec.load()(CPU, **resolve(spec.settings, {}, "features"))
+        network = load_features(registry, spec, CPU, settings)
     except UserError as error:
-        if error.__cause__ is None and error.__context__ is None:
+        if isinstance(error, BrokenPlugin) or (error.__cause__ is None and error.__context__ is None):
             raise
         yield skipped("features", f"cannot be had here: {error.cause}")
         return
@@ -94,13 +106,13 @@ def _features(registry: Registry, name: str) -> Findings:
     for channels, size in shapes:
         random = torch.Generator().manual_seed(0)
         pixels = torch.randint(0, 256, (6, channels, size, size), dtype=torch.uint8, generator=random)
-        with torch.no_grad():
-            found = checked_features(network, pixels)
-            others = pixels.clone()
-            others[1::2] = 255 - others[1::2]
-            again = checked_features(network, others)
-        if spec.dim and found["pool"].shape[1] != spec.dim:
-            yield failed("features", f'the spec says dim={spec.dim}, "pool" has {found["pool"].shape[1]}', "mend dim")
+        others = pixels.clone()
+        others[1::2] = 255 - others[1::2]
+        with scoring(network, CPU):
+            found, same, again = (checked_features(network, one) for one in (pixels, pixels, others))
+        check_declared(registry, spec, found)
+        if not torch.equal(found["pool"], same["pool"]):
+            yield failed("features", "the same images have other features each time", "draw no random numbers in it")
             return
         if of_dataset is not None and of_dataset.num_classes is not None:
             classes = found["logits"].shape[1] if "logits" in found else 0
@@ -153,55 +165,51 @@ def check_metric(registry: Registry, name: str) -> Iterator[Finding]:
 
 def _numbers(registry: Registry, name: str) -> Findings:
     spec = registry.metric(name)
-    unknown = [key for key in spec.higher_is_better if key not in spec.keys]
-    if unknown:
-        yield failed("numbers", f"higher_is_better has '{unknown[0]}', which is no key", "list it among keys")
-        return
-    metric = spec.load()(**resolve(spec.settings, {}, f"metrics.{name}"))
-    for method in ("update", "compute"):
-        if not callable(getattr(metric, method, None)):
-            yield failed("numbers", f"it has no method {method}", "update(features, labels), compute(reference)")
-            return
+    settings = resolve(spec.settings, {}, f"metrics.{name}")
     extractor = _Flat()
 
     def reference(seed: int, test: Reference | None = None) -> Reference:
         return reference_features(_some(160, seed), extractor, cache_dir=None, key="check", device=CPU, test=test)
 
-    generated = _some(160, 3)
-    try:
-        values = evaluate(
-            {name: metric},
-            [(generated.pixels[start : start + 80], _first(generated, start)) for start in (0, 80)],
+    generated, real = _some(160, 3), reference(1, reference(2))
+
+    def scored(*ends: int) -> dict[str, float]:
+        """By a fresh metric, in batches that end there."""
+        return evaluate(
+            {name: make_metric(registry, spec, settings)},
+            [(generated.pixels[a:b], _labels(generated, a, b)) for a, b in zip((0, *ends), ends, strict=False)],
             extractor,
-            reference(1, reference(2)),
+            real,
             device=CPU,
+            declared={name: spec.keys},
         )
+
+    try:
+        values, again, otherwise = scored(80, 160), scored(80, 160), scored(30, 160)
     except Unavailable as error:
         yield skipped("numbers", f"none of so few random images: {error.cause}")
         return
-    except AttributeError as error:
-        if "items" not in str(error):
-            raise
-        yield failed("numbers", f"compute returns no mapping: {told(error)}", 'return {"key": number, ...}')
-        return
-    other = [key for key in values if key not in spec.keys and "." not in key]  # fid.12: a detail, for no column
     missing = [key for key in spec.keys if key not in values]
-    if other or missing:
-        yield failed(
-            "numbers",
-            f"it computes {', '.join(values) or 'nothing'}, the spec's keys are {', '.join(spec.keys) or 'none'}",
-            "mend the spec's keys: others are in no table",
-        )
-        return
     empty = [key for key, value in values.items() if not math.isfinite(value)]
-    if empty:
+    changed = [key for key, value in values.items() if not math.isclose(value, again[key], rel_tol=1e-9)]
+    of_batches = [key for key, value in values.items() if not math.isclose(value, otherwise[key], rel_tol=1e-4)]
+    if missing:
+        computed = f"it computes {', '.join(values) or 'nothing'}, the spec's keys are {', '.join(spec.keys)}"
+        yield failed("numbers", computed, "mend the spec's keys: others are in no table")
+    elif empty:
         yield warning("numbers", f"'{empty[0]}' is not finite for random images", "raise Unavailable, and say why")
-        return
-    yield ok("numbers", ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
+    elif changed:
+        cure = "keep what is added up in the object, made anew in __init__, and draw no random numbers"
+        yield failed("numbers", f"'{changed[0]}' is another number for the same images in a second score", cure)
+    elif of_batches:
+        cure = "add up sums and counts, or keep the features: batches are of different sizes"
+        yield failed("numbers", f"'{of_batches[0]}' depends on how images are divided into batches", cure)
+    else:
+        yield ok("numbers", ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
 
 
-def _first(images: Images, start: int) -> Tensor | None:
-    return None if images.labels is None else images.labels[start : start + 80]
+def _labels(images: Images, start: int, end: int) -> Tensor | None:
+    return None if images.labels is None else images.labels[start:end]
 
 
 def check_callback(registry: Registry, name: str) -> Iterator[Finding]:
@@ -212,13 +220,8 @@ def _events(registry: Registry, name: str) -> Findings:
     case = smallest_case(registry)
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory.open(Path(folder) / "run", case.config)
-        observer = registry.callback(name).load()(run, case.config)
-        missing = [
-            event for event in ("on_status", "on_snapshot", "on_end") if not callable(getattr(observer, event, None))
-        ]
-        if missing:
-            yield failed("events", f"it has no method {missing[0]}", "define it, if only to do nothing")
-            return
+        config = dataclasses.replace(case.config, callbacks=(name,))
+        (observer,) = make_callbacks(registry, run, config)
         observer.on_status(
             Status(
                 images=1000,
@@ -233,9 +236,15 @@ def _events(registry: Registry, name: str) -> Findings:
         grid = torch.zeros(case.channels, 8, 8, dtype=torch.uint8)
         for index, last in ((0, False), (1, True)):
             generator = case.gan().generator.eval()
+            before = weights_digest(generator.state_dict())
             metrics = {"fid": 10.0}
             observer.on_snapshot(
                 Snapshot(images=1000 * index, index=index, last=last, generator=generator, metrics=metrics, grid=grid)
             )
+            if weights_digest(generator.state_dict()) != before or generator.training:
+                yield failed(
+                    "events", "it changes the generator that is trained on", "work on copy.deepcopy(generator)"
+                )
+                return
         observer.on_end({"metrics": {"fid": 10.0}})
     yield ok("events", "told of a tick, two snapshots and the end")

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.doctor.contract.case import Case
 from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told, warning
+from ganzoo.doctor.contract.waiting import CURE, Waited, not_read
 from ganzoo.engine.cuda.graphs import WARM_UP
 from ganzoo.engine.cuda.pretended import Pretended
 from ganzoo.engine.device import Precision
 from ganzoo.engine.step import Step
 from ganzoo.runs.directory import RunDirectory
 
-WAITING = ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__", "nonzero")
-"""Methods of a tensor that wait for the device on CUDA, and that no graph can hold."""
-
 STOPPED, LONGER = 3, 17
 """Steps before a run is stopped, and of the rest: what is counted in Python, up to 16, begins anew in between."""
-
-
-class Waited(Exception):
-    """A tensor was read on the host."""
 
 
 def check_training(case: Case) -> Iterator[Finding]:
@@ -74,31 +66,6 @@ def _not_finite(step: Step) -> str | None:
     return found[0] if found else None
 
 
-@contextlib.contextmanager
-def not_read() -> Iterator[None]:
-    """What turns a tensor into a Python value raises.
-
-    Raises:
-        Waited: it did.
-    """
-
-    def refusing(name: str) -> Any:
-        def refuse(self: Tensor, *arguments: Any, **options: Any) -> Any:
-            raise Waited(f"Tensor.{name}")
-
-        return refuse
-
-    with contextlib.ExitStack() as stack:
-        for name in WAITING:
-            stack.enter_context(mock.patch.object(Tensor, name, refusing(name)))
-        yield
-
-
-NO_WAIT_CURE = (
-    "keep numbers in tensors: torch.where instead of `if`, no .item() or float(); what counts is a buffer, or `every`"
-)
-
-
 def _no_waiting(case: Case) -> Findings:
     step = case.step()
     _advance(step, case.period)  # the first ones make what the others find
@@ -106,7 +73,7 @@ def _no_waiting(case: Case) -> Findings:
         with not_read():
             _advance(step, 2 * case.period)
     except Waited as error:
-        yield failed("no waiting", f"a step reads a tensor on the host: {told(error)}", NO_WAIT_CURE)
+        yield failed("no waiting", f"a step reads a tensor on the host: {told(error)}", CURE)
         return
     yield ok("no waiting", "nothing waits for the device")
 

@@ -22,8 +22,8 @@ OF_LOGITS = 3e-5
 
 def depends_on_others(discriminator: nn.Module, real: Tensor, labels: Tensor | None) -> bool:
     """Whether a logit depends on other images of the batch, in train mode: by batch norm, minibatch statistics, or
-    however. Dropout is switched off. `real`: float32 `[N,C,H,W]` in [-1, 1], N from 2; `labels`: int64 `[N]`, None
-    where the network is called without.
+    however. Dropout is switched off. `real`: float32 `[N,C,H,W]` in [-1, 1], N from 2, on any device; `labels`: int64
+    `[N]`, None where the network is called without.
 
     Copies of the network are asked, as it is built and with parameters that have been moved (layers may start at zero):
     of images as they are, and of near copies of one another, which layers that compare images react to. A network that
@@ -33,14 +33,13 @@ def depends_on_others(discriminator: nn.Module, real: Tensor, labels: Tensor | N
     ieee = Precision(name="fp32", device_type=real.device.type)
     near = real[:1] + 1e-3 * torch.randn(real.shape, generator=torch.Generator().manual_seed(0)).to(real)
     with preserved_random_state(real.device), numerics(real.device, ieee, penalised=True), any_layout():
-        for images in (real, near.clamp(-1, 1)):
-            for moved in (False, True):
-                try:
-                    with contextlib.suppress(Exception):
-                        if _depends(discriminator, images, labels, moved=moved):
-                            return True
-                finally:
-                    put_back((*held.undo, *(undo for _, undo in generators.values())))
+        for images, moved in ((real, False), (real, True), (near.clamp(-1, 1), True)):
+            try:
+                with contextlib.suppress(Exception):
+                    if _depends(discriminator, images, labels, moved=moved):
+                        return True
+            finally:
+                put_back((*held.undo, *(undo for _, undo in generators.values())))
     return False
 
 
@@ -48,7 +47,7 @@ def _depends(discriminator: nn.Module, images: Tensor, labels: Tensor | None, *,
     """Every second image is asked about: by the gradient of its logit with respect to the others, and by its logit when
     the others are exchanged.
     """
-    network = _copy(discriminator, moved=moved)
+    network = _copy(discriminator, images.device, moved=moved)
     again = copy.deepcopy(network)  # spectral norm, for one, moves at each call
     x = images.clone().requires_grad_()
     with torch.enable_grad():
@@ -65,8 +64,8 @@ def _depends(discriminator: nn.Module, images: Tensor, labels: Tensor | None, *,
     return bool(difference > OF_LOGITS * spread + 4 * torch.finfo(torch.float32).eps * said.abs().max())
 
 
-def _copy(discriminator: nn.Module, *, moved: bool) -> nn.Module:
-    network = copy.deepcopy(discriminator).train()
+def _copy(discriminator: nn.Module, device: torch.device, *, moved: bool) -> nn.Module:
+    network = copy.deepcopy(discriminator).to(device).train()
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.eval()
