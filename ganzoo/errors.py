@@ -54,5 +54,18 @@ class RunError(UserError):
     """A run directory that cannot be used as asked."""
 
 
+class GameError(RunError):
+    """Losses or networks that break the contract while they are played. `piece`: "objective", "variant", or the name of
+    a term.
+    """
+
+    def __init__(self, cause: str, cure: str, piece: str = "") -> None:
+        super().__init__(cause, cure)
+        self.piece = piece
+
+    def __reduce__(self) -> tuple[type[GameError], tuple[str, str, str]]:  # type: ignore[override]
+        return (type(self), (self.cause, self.cure, self.piece))
+
+
 class Unavailable(UserError):
     """A metric that has no number for these images: they are too few, or lack what it needs. The others go on."""

@@ -21,7 +21,7 @@ from ganzoo.engine.moment import Moment, Networks, Shared
 from ganzoo.engine.probes.joint import Passes
 from ganzoo.engine.rates import Rate, rate_of
 from ganzoo.engine.statistics import Statistics
-from ganzoo.errors import RunError
+from ganzoo.errors import GameError, RunError
 from ganzoo.gan import GAN, Batch, Term
 from ganzoo.gan import Phase as OwnPhase
 
@@ -228,7 +228,7 @@ class _Losses:
             value = term.loss(moment)
         if not isinstance(value, Tensor) or value.ndim > 1:
             found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise RunError(f"the term '{term.name}' returns {found}, expected [N] or []", "mend its loss")
+            raise GameError(f"the term '{term.name}' returns {found}, expected [N] or []", "mend its loss", term.name)
         value = value.float()
         if term.weight != 1:
             value = term.weight * value
@@ -260,13 +260,24 @@ class _Losses:
         """A loss `[N, 1]` or `[N, N]` would be averaged without a word.
 
         Raises:
-            RunError: it is no tensor `[N]`, nor `[]`.
+            GameError: it is no tensor `[N]`, nor `[]`, or nothing can be learned from it.
         """
+        piece = "variant" if name.startswith("loss of the phase") else "objective"
         if not isinstance(loss, Tensor) or (loss.ndim and loss.shape != logits.shape):
             found = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-            raise RunError(
-                f"the objective's {name} is {found} for logits {list(logits.shape)}",
+            raise GameError(
+                f"the {piece}'s {name} is {found} for logits {list(logits.shape)}",
                 f"return one value per sample, {list(logits.shape)}",
+                piece,
+            )
+        if torch.is_grad_enabled() and not loss.requires_grad and name != "penalty":
+            if logits.requires_grad or piece == "variant":
+                cure = "compute it from what D says, without detach, item or no_grad"
+                raise GameError(f"the {piece}'s {name} has no gradient", cure, piece)
+            raise GameError(
+                f"the logits that {name} is made of have no gradient",
+                "look for detach, no_grad and whole numbers in the forwards of generator and discriminator",
+                "variant",
             )
 
 

@@ -7,7 +7,7 @@ are made only to find out why that failed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.device import preserved_random_state
-from ganzoo.gan import GAN, Term
+from ganzoo.gan import GAN
+from ganzoo.runs.terms import check_parts, check_terms
 from ganzoo.zoo.calls import BrokenPlugin, blame, call_target, misfit
 from ganzoo.zoo.registry import Registry
-from ganzoo.zoo.specs import Objective, Regularizer, Variant
+from ganzoo.zoo.specs import Variant
 
 Blame = Callable[[str, str], BrokenPlugin]
 _WIDEST = 4096
@@ -39,6 +40,7 @@ def check_built(registry: Registry, variant: Variant, gan: Any) -> GAN:
         raise wrong(f"its target returned a {type(gan).__name__}, not a ganzoo.gan.GAN", "mend its target")
     if isinstance(gan.z_dim, bool) or not isinstance(gan.z_dim, int) or gan.z_dim < 1:
         raise wrong(f"GAN.z_dim is {gan.z_dim!r}, not a whole number from 1", "say how many numbers z has")
+    check_parts(registry, variant, gan.parts)
     networks: dict[str, Any] = {"generator": gan.generator, "discriminator": gan.discriminator}
     networks |= {f"part '{name}'": part.module for name, part in gan.parts.items()}
     for name, network in networks.items():
@@ -50,20 +52,8 @@ def check_built(registry: Registry, variant: Variant, gan: Any) -> GAN:
         if name in ("generator", "discriminator") and not any(p.requires_grad for p in network.parameters()):
             raise wrong(f"the {name} has no parameters to train", "keep its layers in attributes, or in nn.ModuleList")
     _check_apart(networks, wrong)
-    check_progress(registry, "variants", variant, gan.terms)
+    check_terms(registry, "variants", variant, gan.terms)
     return gan
-
-
-def check_progress(
-    registry: Registry, kind: str, spec: Variant | Objective | Regularizer, terms: Iterable[Term]
-) -> None:
-    """Raises BrokenPlugin where a term goes by how far the run has come, and the spec, which is all that a run's config
-    knows of it, does not say so: the run could be made longer, and would not be what it would have been.
-    """
-    moved = next((term.name for term in terms if term.progress and not spec.progress), None)
-    if moved is not None:
-        cause = f"its term '{moved}' says progress=True, and its spec does not"
-        raise blame(registry, kind, spec, cause, "say progress=True in the spec, too")
 
 
 def _check_registered(name: str, network: nn.Module, known: set[int], wrong: Blame) -> None:
@@ -149,7 +139,9 @@ def check_networks(
                         "the untrained generator makes NaN or infinity", "mend its forward or its first weights"
                     )
             judged = _called(gan.discriminator, "discriminator", "x", x, labels, wrong)
-            _main_output(judged, "discriminator", "logits", [count], wrong)
+            logits = _main_output(judged, "discriminator", "logits", [count], wrong)
+            if given is not None and not bool(logits.isfinite().all()):
+                raise wrong("the untrained discriminator says NaN or infinity", "mend its forward or its first weights")
             _check_others(judged, variant, count, wrong)
     finally:
         for module, training in modes:

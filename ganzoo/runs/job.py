@@ -145,7 +145,8 @@ def _run(
     begun = begin(run, registry, config, images, gan)
     losses = make_losses(registry, objective, config.objective.settings)
     extras = build_extras(registry, config, images.shape)
-    check_samples_apart(registry, config, Game(gan=gan, losses=losses, extras=extras), images, device)
+    game = Game(gan=gan, losses=losses, extras=extras)
+    check_samples_apart(registry, config, game, images, device)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*make_callbacks(registry, run, config), *observers]
     take_snapshot = SnapshotTaker(
@@ -162,7 +163,7 @@ def _run(
     )
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
-    with host.stop.held_back(), explained(registry, objective, losses):
+    with host.stop.held_back(), explained(registry, config, game):
         step = Step(
             gan=gan,
             losses=losses,

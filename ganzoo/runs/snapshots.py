@@ -32,9 +32,10 @@ from ganzoo.files.reading import (
 from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
 from ganzoo.gan import GAN, Prior, Term, VariantConfig
-from ganzoo.runs.checks import check_built, check_progress
+from ganzoo.runs.checks import check_built
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.plugin_cure import plugins_named
+from ganzoo.runs.terms import check_terms
 from ganzoo.zoo.calls import blame, call_target
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Objective, Regularizer
@@ -103,7 +104,7 @@ def build_extras(registry: Registry, config: RunConfig, shape: tuple[int, int, i
         if not isinstance(made, (list, tuple)) or not all(isinstance(term, Term) for term in made):
             cause = f"its target returned a {type(made).__name__}, not terms"
             raise blame(registry, "regularizers", spec, cause, "return a ganzoo.Term, or a list of them")
-        check_progress(registry, "regularizers", spec, made)
+        check_terms(registry, "regularizers", spec, made)
         weight, every = cast(float, choice.settings["weight"]), cast(int, choice.settings["every"])
         terms += [replace(term, weight=term.weight * weight, every=term.every * every) for term in made]
     augmentations: dict[str, nn.Module] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ganzoo.errors import UserError
@@ -36,7 +36,19 @@ def call_target(registry: Registry, kind: str, spec: Spec, *arguments: Any, form
     if problem:
         takes = f", it {problem}"
         raise blame(registry, kind, spec, f"target is called as {form}{takes}", f"write it as a function of {form}")
-    return target(*arguments, **settings)
+    told = (Settings(one, kind, spec) if type(one) is dict else one for one in arguments)
+    return target(*told, **settings)
+
+
+class Settings(dict[str, Any]):
+    """What a target is given of its spec's settings; a name that is none is answered with those that are."""
+
+    def __init__(self, settings: Mapping[str, Any], kind: str, spec: Spec) -> None:
+        super().__init__(settings)
+        self._whose = f"{kind[:-1]} '{spec.name}'"
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(f"{name!r} is no setting of {self._whose}; its spec has: {', '.join(self) or 'none'}")
 
 
 def load_target(registry: Registry, kind: str, spec: Spec) -> Callable[..., Any]:

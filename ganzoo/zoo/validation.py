@@ -105,7 +105,8 @@ def _check_target(target: Any) -> None:
         return
     first = attribute.partition(".")[0]
     if not hasattr(loaded, first):
-        raise BrokenSpec(f"target is {target!r}, and the module has no {first!r}", near(first, vars(loaded)))
+        public = [name for name in vars(loaded) if not name.startswith("_")]
+        raise BrokenSpec(f"target is {target!r}, and the module has no {first!r}", near(first, public))
 
 
 def _taken(spec: Spec) -> tuple[set[str], bool]:

@@ -108,7 +108,8 @@ from ganzoo import Callback, Dataset, Features, Metric
 from ganzoo.data import make_images
 def images(root, split, download):
     random = torch.Generator().manual_seed(len(split))
-    return make_images(torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=random), torch.arange(40) % 3)
+    pixels = torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=random)
+    return make_images(pixels, torch.arange(40) % 3)
 class M:
     def update(self, features, labels): pass
     def compute(self, reference): return {"other": 1.0}

@@ -276,7 +276,7 @@ RUNS: dict[str, tuple[str, str, str]] = {
     ),
     "g_loss with real": (G_LOSS, "lambda fake, real: F.softplus(real - fake)", "g_loss reads real.*g_uses_real=True"),
     "g_loss, method": (G_LOSS, "lambda fake, real: real.relu() - fake", "g_loss reads real.*g_uses_real=True"),
-    "no gradient": (D_LOSS, "F.softplus(fake).detach()", "a loss has no gradient"),
+    "no gradient": (D_LOSS, "F.softplus(fake).detach()", "objective 'mine' of .*d_loss has no gradient"),
     "loss in place": (
         D_LOSS,
         "real.exp().mul_(real.exp().add_(1)) + (e := fake.exp(), e.mul_(2))[0]",

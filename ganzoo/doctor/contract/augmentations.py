@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ganzoo.config.settings import resolve
 from ganzoo.doctor.contract.case import smallest_case
 from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told
+from ganzoo.doctor.contract.gradients import check_device
 from ganzoo.doctor.contract.training import check_training
 from ganzoo.doctor.contract.waiting import CURE, Waited, not_read
 from ganzoo.zoo.calls import call_target
@@ -41,6 +42,7 @@ def check_augmentation(registry: Registry, name: str) -> Iterator[Finding]:
 
     yield from guarded("fit", fits)
     for case in made:
+        yield from check_device(case)
         yield from (finding for finding in check_training(case) if finding.check != "no waiting")
 
 

@@ -14,6 +14,9 @@ import torch
 import ganzoo
 from ganzoo.errors import UserError
 
+LONGEST_LINE = 80
+"""Letters of an author's code that are shown."""
+
 OK, WARNING, FAILED, SKIPPED = "ok", "warning", "FAILED", "skipped"
 
 
@@ -125,6 +128,12 @@ class Verdict:
             raise CheckFailed(f"\n{self}")
 
 
+def without_repetitions(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One mistake may end several checks: it is told once."""
+    first: dict[str, Finding] = {}
+    return tuple(one for one in findings if one.status != FAILED or first.setdefault(one.found, one) is one)
+
+
 def guarded(check: str, work: Callable[[], Findings], cure: str = "mend the line named") -> Iterator[Finding]:
     """What `work` finds; whatever it raises is a finding, too, with the author's line."""
     try:
@@ -139,8 +148,13 @@ def told(error: BaseException) -> str:
     """In a line, with the last of the author's own lines that led to it."""
     text = (str(error).strip().splitlines() or ["without a message"])[0]
     said = f"{type(error).__name__}: {text}"
-    where = ", ".join(filter(None, (_authors_line(error), *getattr(error, "__notes__", ()))))
+    notes = [note for note in getattr(error, "__notes__", ()) if not note.startswith("ganzoo: ")]  # of the engine
+    where = ", ".join(filter(None, (_authors_line(error), *notes)))
     return f"{said} ({where})" if where else said
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]} ..."
 
 
 def _authors_line(error: BaseException) -> str:
@@ -148,7 +162,7 @@ def _authors_line(error: BaseException) -> str:
     if not own:
         return ""
     frame = own[-1]
-    line = f": {frame.line}" if frame.line else ""
+    line = f": {shortened(frame.line)}" if frame.line else ""
     return f"{Path(frame.filename).name}, line {frame.lineno}{line}"
 
 

@@ -96,7 +96,23 @@ def _losses(registry: Registry, name: str) -> Findings:
             if _grows(loss, twice):
                 yield failed("losses", f"{field} grows with the size of the batch", MEAN_CURE)
                 return
+    if _same_side(losses):
+        yield warning(
+            "losses",
+            "d_loss and g_loss move the logits of generated images the same way",
+            "look at the signs: D and G play against each other",
+        )
+        return
     yield ok("losses", f"[N], finite for logits of {LARGE:g}, with gradients")
+
+
+def _same_side(losses: Losses) -> bool:
+    """Whether, wherever both have a gradient at generated images' logits, both have the same sign."""
+    real, fake = torch.linspace(3, -3, BATCH), torch.linspace(-3, 3, BATCH).requires_grad_()
+    (of_d,) = torch.autograd.grad(losses.d_loss(real, fake).sum(), fake)
+    (of_g,) = torch.autograd.grad(losses.g_loss(fake, real if losses.g_uses_real else None).sum(), fake)
+    product = of_d * of_g
+    return bool((product >= 0).all() and (product > 0).any())
 
 
 def _wrong(field: str, loss: object, what: str, logits: dict[str, Tensor]) -> Finding | None:

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.doctor.contract.case import Case, make_case
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, warning
+from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told, warning
 from ganzoo.engine.probes.independence import depends_on_others
 from ganzoo.engine.probes.reached import global_generators
 from ganzoo.errors import UserError
 from ganzoo.gan import VariantConfig, named
 from ganzoo.runs.checks import check_networks as check_called
-from ganzoo.runs.probing import RANGE_CURE, range_problem, untrained_images
+from ganzoo.runs.probing import GROSS, RANGE_CURE, range_problem, untrained_images
+from ganzoo.zoo.calls import BrokenPlugin
+from ganzoo.zoo.specs import Variant
 
 ANY_SIZES = (28, 32, 64)
 """Tried of a variant that takes any size."""
@@ -69,6 +71,7 @@ def _shapes(case: Case) -> Findings:
             except Exception as error:
                 made = f"{shape} images of {one.classes} classes" if one.classes else f"{shape} images"
                 error.add_note(f"for {made}")
+                cure = _cure(spec, one.classes, error)
                 if tried and isinstance(error, UserError):
                     field = "channels" if f"1x{size}x{size}" in tried else "sizes"
                     yield failed(
@@ -77,10 +80,25 @@ def _shapes(case: Case) -> Findings:
                         f"say {field}= in the spec with those that it makes, or make it of `shape`",
                     )
                     return
+                if cure:
+                    yield failed("shapes", getattr(error, "found", "") or told(error), cure)
+                    return
                 raise
             tried.append(shape)
     counts = [f"{name} {sum(p.numel() for p in one.parameters()):,}" for name, one in case.game().networks().items()]
     yield ok("shapes", f"{tried[0]}{f' to {tried[-1]}' if len(tried) > 1 else ''}; parameters: {', '.join(counts)}")
+
+
+def _cure(spec: Variant, classes: int, error: Exception) -> str:
+    """Of what cannot be built or called, by what it looks like; "" where it looks like nothing known."""
+    whole = [one for one in spec.settings if isinstance(one.default, float) and one.default.is_integer()]
+    if isinstance(error, TypeError) and "float" in str(error) and whole:
+        return f"write default={whole[0].default:.0f} for the setting '{whole[0].name}', without a point, for a count"
+    if isinstance(error, IndexError) and classes:
+        return f"make room for num_classes, here {classes}, not for a number that is written out"
+    if isinstance(error, BrokenPlugin) and spec.sizes is None and "expected [" in error.found:
+        return "make images of `shape`, or say in the spec which sizes= it makes"
+    return ""
 
 
 def _random(case: Case) -> Findings:
@@ -205,7 +223,9 @@ def _range_of_images(case: Case) -> Findings:
             other = dataclasses.replace(gan, generator=_redrawn(gan.generator, seed))
             made.append(untrained_images(other, case.classes))
         problem = range_problem(made) if all(float(one.min()) >= 0 for one in made) else ""
-    if problem:
+    if problem and float(made[0].abs().max()) > GROSS:
+        yield failed("range of images", problem, RANGE_CURE)
+    elif problem:
         yield warning("range of images", f"{problem}; pictures and scores are of clamped ones", RANGE_CURE)
     else:
         yield ok("range of images", f"between {float(made[0].min()):.3g} and {float(made[0].max()):.3g}")

@@ -13,7 +13,16 @@ import torch
 from ganzoo.config.layers import settings_of_spec
 from ganzoo.config.recipes import known_settings
 from ganzoo.doctor.contract.augmentations import check_augmentation
-from ganzoo.doctor.contract.findings import Finding, Findings, Report, Verdict, guarded, ok, warning
+from ganzoo.doctor.contract.findings import (
+    Finding,
+    Findings,
+    Report,
+    Verdict,
+    guarded,
+    ok,
+    warning,
+    without_repetitions,
+)
 from ganzoo.doctor.contract.losses import check_objective, check_regularizer
 from ganzoo.doctor.contract.scoring import check_callback, check_dataset, check_features, check_metric
 from ganzoo.doctor.contract.variants import check_variant
@@ -74,8 +83,8 @@ def check(
             continue
         plugin = zoo.owner(kind, spec.name)
         with preserved_random_state(torch.device("cpu")), denormals_flushed():
-            findings = (*_of_spec(spec, plugin), *guarded("target", _checks(zoo, kind, spec.name, root, path)))
-        reports.append(Report(kind=kind, name=spec.name, plugin=str(plugin), findings=findings))
+            found = [*_of_spec(spec, plugin), *guarded("target", _checks(zoo, kind, spec.name, root, path))]
+        reports.append(Report(kind=kind, name=spec.name, plugin=str(plugin), findings=without_repetitions(found)))
         on_report(reports[-1])
     return Verdict(reports=tuple(reports))
 

@@ -132,7 +132,8 @@ def _features(registry: Registry, name: str) -> Findings:
     if isinstance(network, nn.Module) and any(one.requires_grad for one in network.parameters()):
         yield warning("features", "parameters ask for gradients", "freeze them: requires_grad_(False)")
         return
-    if not spec.weights_sha256 and not getattr(network, "weights_sha256", None):
+    weighs = isinstance(network, nn.Module) and any(True for _ in network.parameters())
+    if weighs and not spec.weights_sha256 and not getattr(network, "weights_sha256", None):
         yield warning(
             "features",
             "the digest of its weights is not known, so that scores of other weights look the same",

@@ -19,7 +19,7 @@ from ganzoo.engine.device import Precision
 from ganzoo.engine.step import Step
 from ganzoo.runs.directory import RunDirectory
 
-STOPPED, LONGER = 3, 17
+STOPPED, LONGER = 7, 16
 """Steps before a run is stopped, and of the rest: what is counted in Python, up to 16, begins anew in between."""
 
 
