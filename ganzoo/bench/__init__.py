@@ -6,4 +6,4 @@ package can be called.
 
 from ganzoo.zoo.callable_module import make_callable
 
-make_callable(__name__, "ganzoo.bench.api:bench")
+make_callable(__name__)

@@ -6,4 +6,4 @@ package can be called.
 
 from ganzoo.zoo.callable_module import make_callable
 
-make_callable(__name__, "ganzoo.leaderboard.api:leaderboard")
+make_callable(__name__)

@@ -17,6 +17,7 @@ from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.device import preserved_random_state
 from ganzoo.gan import GAN, Term
 from ganzoo.objectives import Losses
+from ganzoo.runs.watching import observer_problem
 from ganzoo.zoo.calls import BrokenPlugin, blame, call_target, misfit
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Objective, Regularizer, Variant
@@ -313,9 +314,6 @@ def _mistake(error: BaseException, losses: Losses) -> tuple[str, str]:
     return "", ""
 
 
-METHODS = ("on_status", "on_snapshot", "on_end")
-
-
 def make_callbacks(registry: Registry, run: Any, config: RunConfig) -> list[Any]:
     """The observers that the config names.
 
@@ -326,14 +324,9 @@ def make_callbacks(registry: Registry, run: Any, config: RunConfig) -> list[Any]
     for name in config.callbacks:
         spec = registry.callback(name)
         callback = call_target(registry, "callbacks", spec, run, config, form="(run, config)")
-        for method in METHODS:
-            if not callable(getattr(callback, method, None)):
-                cause = f"what its target returns, a {type(callback).__name__}, has no method {method}"
-                raise blame(registry, "callbacks", spec, cause, f"write all of {', '.join(METHODS)}")
-            problem = misfit(getattr(callback, method), None)
-            if problem:
-                argument = method.removeprefix("on_").replace("end", "result")
-                cause = f"{method} is called as ({argument}), it {problem}"
-                raise blame(registry, "callbacks", spec, cause, f"write {method}(self, {argument})")
+        found = observer_problem(callback)
+        if found is not None:
+            cause = f"what its target returns, a {type(callback).__name__}, {found[0]}"
+            raise blame(registry, "callbacks", spec, cause, found[1])
         made.append(callback)
     return made
