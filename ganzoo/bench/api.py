@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ganzoo.bench.executors import check_script, kill_workers
 from ganzoo.bench.plan import compete, entrants
-from ganzoo.config.options import Names, RunOptions, check_options, takes_run_options
+from ganzoo.config.options import Names, RunOptions, number_of, takes_run_options
 from ganzoo.config.places import as_path
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
 from ganzoo.errors import RunError
@@ -19,8 +19,6 @@ from ganzoo.leaderboard.api import Leaderboard
 from ganzoo.leaderboard.table import make_tables
 from ganzoo.runs.run import Run
 from ganzoo.runs.watching import Unwatched, Watch, unheard
-from ganzoo.zoo.specs import Setting
-from ganzoo.zoo.values import check
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -36,7 +34,7 @@ def bench(
     seeds: int = 1,
     concurrent: int | None = None,
     out: str | Path = "runs/bench",
-    announce: Callable[[str], None] = unheard,
+    announce: Callable[[str], None] | None = None,
     watch: Watch = Unwatched,
     stop: Stop | None = None,
     **options: Unpack[RunOptions],
@@ -67,10 +65,9 @@ def bench(
         KeyboardInterrupt: Ctrl-C; the same call continues. Other signals as in `ganzoo.train`.
     """
     check_script()
-    check_options("bench", options)
-    seeds = _count("seeds", seeds)
-    concurrent = None if concurrent is None else _count("concurrent", concurrent)
-    under = as_path(out, "out")
+    seeds = number_of(seeds, "seeds", int, minimum=1)
+    concurrent = None if concurrent is None else number_of(concurrent, "concurrent", int, minimum=1)
+    under, announce = as_path(out, "out"), announce or unheard
     with signals_of_the_caller(stop, again=_break_off):
         chosen = entrants(variants, under, options, announce)
         runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent, announce=announce, watch=watch)
@@ -128,7 +125,7 @@ def speed(
     compare: str | Path | None = None,
     fail_on: float = 10.0,
     out: str | Path = "runs/bench",
-    announce: Callable[[str], None] = unheard,
+    announce: Callable[[str], None] | None = None,
     **options: Unpack[RunOptions],
 ) -> Speed:
     """Measure how fast variants train and sample, as `ganzoo bench --speed-only` does; nothing is trained to an
@@ -150,10 +147,9 @@ def speed(
         RunError: `compare` cannot be read, or would be overwritten, or has nothing in common.
         UserError: as `ganzoo.bench`.
     """
-    check_options("speed", options)
-    rounds = _count("rounds", rounds)
-    percent = check(Setting(name="fail_on", default=10.0, minimum=0, maximum=100, doc="percent"), fail_on, "fail_on")
-    path = as_path(out, "out") / "speed.json"
+    rounds = number_of(rounds, "rounds", int, minimum=1)
+    fail_on = number_of(fail_on, "fail_on", float, minimum=0, maximum=100)
+    path, announce = as_path(out, "out") / "speed.json", announce or unheard
     chosen = entrants(variants, path.parent, options, announce)
     from ganzoo.bench import speed as timing
 
@@ -171,7 +167,7 @@ def speed(
     ratios = None if before is None else timing.compare_speed(now, before)
     for line in () if before is None else (*timing.changed_conditions(now, before), *_only_in_one(now, before)):
         announce(f"not the code alone: {line}")
-    return Speed(path=path, measured=now, ratios=ratios, fail_on=cast(float, percent))
+    return Speed(path=path, measured=now, ratios=ratios, fail_on=fail_on)
 
 
 def _break_off(number: int) -> None:
@@ -189,9 +185,3 @@ def _only_in_one(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
     here, there = ({row["variant"] for row in document["rows"]} for document in (now, before))
     lines = [f"{name} was not measured before" for name in sorted(here - there)]
     return lines + [f"{name} was measured before, and is not now" for name in sorted(there - here)]
-
-
-def _count(name: str, value: Any) -> int:
-    """Raises SettingError: no whole number from 1 on."""
-    number = check(Setting(name=name, default=1, minimum=1, doc=f"number of {name}"), value, name)
-    return cast(int, number)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypedDict, TypeVar, cast, get_args, get_type_hints
 
 from ganzoo.config.documents import read_document
+from ganzoo.config.habits import cure_of
 from ganzoo.config.layers import build_config
 from ganzoo.config.places import as_path
 from ganzoo.config.recipes import known_settings
 from ganzoo.config.run_config import RunConfig, flatten
 from ganzoo.errors import SettingError, UnknownName
 from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.specs import Setting
+from ganzoo.zoo.values import check
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -151,28 +157,44 @@ def files_of(plugins: Files) -> list[Path]:
     return [as_path(file, "plugins") for file in plugins]
 
 
-def check_options(function: str, options: Mapping[str, Any]) -> None:
-    """
-    Raises:
-        UnknownName: one that is none of `RunOptions`.
-    """
-    for name in options:
-        if name not in RunOptions.__annotations__:
-            raise UnknownName("argument", name, RunOptions.__annotations__, f" of ganzoo.{function}")
+def number_of(value: Any, argument: str, kind: type, minimum: float | None = None, maximum: float | None = None) -> Any:
+    """`value` as a number of the kind, int or float. Raises SettingError."""
+    about = Setting(name=argument, default=kind(), minimum=minimum, maximum=maximum, doc=f"argument `{argument}`")
+    return check(about, value, argument)
+
+
+def known_arguments(function: F) -> F:
+    """Have an argument that the function does not have refused as other names are."""
+    known = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        for name in options:
+            if name not in known:
+                cure = None if get_close_matches(name, known, cutoff=0.8) else cure_of(name)
+                if cure is not None:
+                    raise SettingError(f"ganzoo.{function.__name__} has no argument '{name}'", cure)
+                raise UnknownName("argument", name, known, f" of ganzoo.{function.__name__}")
+        return function(*arguments, **options)
+
+    return cast(F, call)
 
 
 def takes_run_options(function: F) -> F:
     """Show `**options: Unpack[RunOptions]` one by one, in the function's signature and among the docstring's "Args:",
-    at whose end it says "options:".
+    at whose end it says "options:"; otherwise as `known_arguments`.
     """
     hints = get_type_hints(RunOptions, include_extras=True)
+    rooms = re.compile(r"\b(collections\.abc|pathlib|typing)\.")
     *own, _ = inspect.signature(function).parameters.values()
     shown, lines = [], []
     for name, hint in hints.items():
         kind, meaning = get_args(hint)
-        shown.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
+        shown.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=rooms.sub("", str(kind)))
+        )
         lines.append(f"    {name}: {meaning}.")
     function.__signature__ = inspect.signature(function).replace(parameters=[*own, *shown])  # type: ignore[attr-defined]
     before, _, after = inspect.cleandoc(function.__doc__ or "").partition("    options: those of every run.")
     function.__doc__ = before + "\n".join(lines) + after
-    return function
+    return known_arguments(function)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganzoo.config.options import known_arguments
 from ganzoo.config.places import as_path
 from ganzoo.files.frames import Frame, to_frame
 from ganzoo.leaderboard.render import documents, to_csv, to_json, to_markdown
@@ -86,6 +87,7 @@ class Leaderboard:
         return f"<Leaderboard of {len(self.compared)} tables: {', '.join(rows)}{failed}>"
 
 
+@known_arguments
 def leaderboard(*paths: str | os.PathLike[str], sort: str = "fid") -> Leaderboard:
     """Rank the runs below some folders, from any number of machines, as `ganzoo leaderboard` does.
 

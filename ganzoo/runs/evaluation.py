@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ganzoo.config.layers import build_config
-from ganzoo.config.options import Files, Names, Sets, load_zoo, names_of, texts_of
+from ganzoo.config.options import Files, Names, Sets, known_arguments, load_zoo, names_of, number_of, texts_of
 from ganzoo.config.places import as_path, cache_root
 from ganzoo.config.run_config import RunConfig, dataset_label
 from ganzoo.data import Images, load_dataset
@@ -75,6 +75,7 @@ class Evaluation:
         return f"<Evaluation {self.source}: {shown}; {self.images} images against {self.dataset}>"
 
 
+@known_arguments
 def evaluate(
     source: str | os.PathLike[str],
     *,
@@ -89,8 +90,8 @@ def evaluate(
     device: str | torch.device | None = None,
     data_root: str | Path | None = None,
     plugins: Files = None,
-    announce: Callable[[str], None] = unheard,
-    report: Callable[[str], None] = unheard,
+    announce: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Score a run, a snapshot, a folder of images or an npz, as `ganzoo eval` does.
 
@@ -124,12 +125,13 @@ def evaluate(
         metrics=names_of(metrics, "metrics"),
         num_images=num_images,
         size=size,
-        snapshot=snapshot,
+        snapshot=None if snapshot is None else number_of(snapshot, "snapshot", float),
         sets=texts_of(sets),
         device=None if device is None else str(device),
     )
-    registry = load_zoo(plugins, report)
-    return Evaluation(**evaluate_source(registry, question, root=cache_root(data_root), announce=announce))
+    registry = load_zoo(plugins, report or unheard)
+    root = cache_root(data_root)
+    return Evaluation(**evaluate_source(registry, question, root=root, announce=announce or unheard))
 
 
 def evaluate_source(

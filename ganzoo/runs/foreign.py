@@ -120,6 +120,8 @@ def evaluate_against_file(
         count, shape = len(images), images.shape
         batches = images.pixels.split(config.eval.batch_size)
     else:
+        if question.size is not None:
+            raise SettingError("--size is for images of a folder or .npz, not for those of a run", "leave --size out")
         path, file = snapshot_file(question.source, question.snapshot)
         loaded = load_snapshot(file, registry, device)
         snapshot, shape = snapshot_line(file, loaded), loaded.shape

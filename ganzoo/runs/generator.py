@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ganzoo.config.options import Files, load_zoo
+from ganzoo.config.options import Files, known_arguments, load_zoo, number_of
 from ganzoo.config.places import as_path
 from ganzoo.errors import SettingError
 from ganzoo.gan import named
@@ -51,19 +51,29 @@ class Generator:
         `[N,C,H,W]` in [-1, 1] on `device`.
 
         Raises:
-            SettingError: labels are missing, or not wanted.
+            SettingError: labels are missing, not wanted, or no classes; tensors of other shapes.
         """
         if (labels is not None) != self.conditional:
             what = "needs labels" if self.conditional else "takes no labels"
             raise SettingError(
                 f"the generator of {self.path} {what}", "see its `conditional`, and give int64 labels [N] or None"
             )
-        where = None if labels is None else labels.to(self.device)
-        return named(self.module(z.to(self.device), where), "images")["images"]
+        if not isinstance(z, Tensor) or z.shape[1:] != (self.z_dim,):
+            found = list(z.shape) if isinstance(z, Tensor) else f"a {type(z).__name__}"
+            raise SettingError(f"z is {found}, not a tensor [N, {self.z_dim}]", "make one by generator.z(n, seed=0)")
+        if labels is not None:
+            if labels.shape != z.shape[:1] or labels.dtype != torch.int64:
+                raise SettingError(
+                    f"labels are {labels.dtype} {list(labels.shape)}", f"give int64 [{len(z)}], one for each z"
+                )
+            if not bool(((labels >= 0) & (labels < self.num_classes)).all()):  # on a GPU that would end the process
+                raise SettingError("labels hold what is no class", f"classes are 0 to {self.num_classes - 1}")
+            labels = labels.to(self.device)
+        return named(self.module(z.to(self.device), labels), "images")["images"]
 
     def z(self, n: int, *, seed: int = 0) -> Tensor:
         """float32 `[n, z_dim]` on the CPU: what images 0 to n - 1 of `seed` are made of."""
-        return plan_samples(self._source, count=_count(n), seed=seed).inputs(torch.arange(n))[0]
+        return plan_samples(self._source, count=_count(n), seed=_seed(seed)).inputs(torch.arange(n))[0]
 
     def sample(self, n: int, labels: Labels = None, seed: int = 0, *, truncation: float | None = None) -> Tensor:
         """uint8 `[n,C,H,W]` on the CPU: image i is the one that `ganzoo sample --seed SEED` makes as its i-th, bit for
@@ -74,7 +84,7 @@ class Generator:
             SettingError: no such class, or labels or a truncation for a generator that takes none.
             UserError: the images hold NaN or infinity.
         """
-        samples = plan_samples(self._source, count=_count(n), labels=labels, seed=seed, truncation=truncation)
+        samples = plan_samples(self._source, count=_count(n), labels=labels, seed=_seed(seed), truncation=truncation)
         return torch.cat([pixels for pixels, _ in samples.blocks()])
 
     def images(
@@ -110,7 +120,7 @@ class Generator:
             self._source,
             count=None if n is None else _count(n),
             labels=labels,
-            seed=seed,
+            seed=_seed(seed),
             interpolate=interpolate,
             steps=steps,
             codes=codes,
@@ -125,15 +135,19 @@ class Generator:
         return f"<Generator {self.path}: {self.config['variant']['name']}, z {self.z_dim} -> {size}{classes}>"
 
 
+@known_arguments
 def load(
     source: str | os.PathLike[str],
     snapshot: float | None = None,
     *,
     device: str | torch.device = "auto",
     plugins: Files = None,
-    report: Callable[[str], None] = unheard,
+    report: Callable[[str], None] | None = None,
 ) -> Generator:
     """The generator of a run.
+
+    Example:
+        ganzoo.load("dcgan").images(1, seed=7)[0].save("one.png")
 
     Args:
         source: a `Run`, a run directory, a snapshot (.safetensors), or the name of a variant: its newest run under
@@ -146,8 +160,9 @@ def load(
     Raises:
         UserError: no such run, a damaged snapshot, a variant that is not there.
     """
-    registry = load_zoo(plugins, report)
-    found = open_source(registry, str(as_path(source, "source")), kimg=snapshot, device=str(device))
+    registry = load_zoo(plugins, report or unheard)
+    kimg = None if snapshot is None else number_of(snapshot, "snapshot", float)
+    found = open_source(registry, str(as_path(source, "source")), kimg=kimg, device=str(device))
     loaded = found.snapshot
     return Generator(
         module=loaded.generator,
@@ -164,7 +179,9 @@ def load(
     )
 
 
-def _count(n: int) -> int:
-    if n < 1:
-        raise SettingError(f"{n} images cannot be made", "ask for 1 or more")
-    return n
+def _count(n: Any) -> int:
+    return int(number_of(n, "n", int, minimum=1))
+
+
+def _seed(seed: Any) -> int:
+    return int(number_of(seed, "seed", int))

@@ -84,7 +84,9 @@ class Run:
 
     @property
     def stats(self) -> list[dict[str, Any]]:
-        """A record for each tick of training, oldest first: "kimg", "seconds", "img_per_s", losses, ..."""
+        """A record for each tick of training, oldest first: "kimg", "seconds", "img_per_s", losses, ...;
+        without "g_loss" where G was not trained since the one before, as with several steps of D for each of G.
+        """
         return self._directory.stats()
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def snapshot_file(source: str, kimg: float | None) -> tuple[Path, Path]:
     return directory.path, snapshot_of(directory, kimg)
 
 
-Labels = int | str | Sequence[int | str] | None
+Labels = int | str | Sequence[int | str] | Tensor | None
 """Classes, which images take in turn: 3, "cat", "cat,3", [3, "cat"]. None: all of them, at most 20."""
 
 
@@ -126,7 +126,10 @@ class Source:
             return ()
         if labels is None:
             return tuple(range(min(snapshot.num_classes, MANY)))
-        parts = [labels] if isinstance(labels, (str, int)) else labels
+        parts = labels.tolist() if isinstance(labels, Tensor) else labels
+        parts = [parts] if isinstance(parts, (str, int)) else parts
+        if not isinstance(parts, Iterable):
+            raise SettingError(f"labels are {labels!r}", "name classes by number or name, such as [0, 1]")
         found = [parse_labels(str(part), snapshot.num_classes, snapshot.class_names) for part in parts]
         if not any(found):
             raise SettingError("labels are empty", "leave them out for all classes, or name one")
@@ -188,6 +191,8 @@ def plan_samples(
         chosen = choose_codes(snapshot.prior, name, codes or {}, sweep, steps)
     along = len(chosen.values) if chosen else 0  # images of a row that belong together; 0: each is for itself
     if interpolate is not None:
+        if not isinstance(interpolate, (tuple, list)) or [type(seed) for seed in interpolate] != [int, int]:
+            raise SettingError(f"interpolate is {interpolate!r}, not two seeds", "write interpolate=(0, 1)")
         along = steps or 8
         inputs = _interpolation(interpolate, snapshot.z_dim, along, in_turn, snapshot.prior)
     elif chosen is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.config.options import RunOptions, check_options, config_of, load_zoo, takes_run_options
+from ganzoo.config.options import RunOptions, config_of, load_zoo, takes_run_options
 from ganzoo.config.places import as_path, cache_root
 from ganzoo.config.run_config import dataset_label
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
@@ -34,8 +34,8 @@ def train(
     out: str | Path | None = None,
     init: str | os.PathLike[str] | None = None,
     observers: Sequence[Observer] = (),
-    announce: Callable[[str], None] = unheard,
-    report: Callable[[str], None] = unheard,
+    announce: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
     watch: Watch | None = None,
     stop: Stop | None = None,
     began: float | None = None,
@@ -70,8 +70,8 @@ def train(
             and then do what they do elsewhere in the program.
         Stopped: `stop` has been asked to.
     """
-    check_options("train", options)
     check_observers(observers)
+    announce, report = announce or unheard, report or unheard
     with signals_of_the_caller(stop) as stop:
         registry = load_zoo(options.get("plugins"), report)
         path = None if out is None else as_path(out, "out")
