@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import pydoc
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -121,11 +124,11 @@ def test_what_has_no_result_says_so(tmp_path: Path, run: ganzoo.Run) -> None:
         ganzoo.Run(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("labels", [None, "3,7", [3, "7"], 5])
+@pytest.mark.parametrize("labels", [None, "3,7", [3, "7"], torch.tensor([3, 7]), 5])
 def test_images_are_those_of_the_command(labels: Any, run: ganzoo.Run, tmp_path: Path) -> None:
     """270 images: more than the block that a generator is called with."""
     generator = ganzoo.load(run)
-    option = [] if labels is None else ["--labels", "5" if labels == 5 else "3,7"]
+    option = [] if labels is None else ["--labels", "5" if isinstance(labels, int) else "3,7"]
     call("sample", run.path, "-n", 270, "--seed", 4, *option, "--out", tmp_path / "all.npz")
     with np.load(tmp_path / "all.npz") as archive:
         theirs = torch.from_numpy(archive["arr_0"]).permute(0, 3, 1, 2)
@@ -155,13 +158,17 @@ def test_a_generator_is_called_with_noise(run: ganzoo.Run) -> None:
     assert not images.requires_grad
     pixels = (images * 127.5 + 127.5).round().clamp(0, 255)
     assert (pixels - generator.sample(4, [0, 1, 2, 3], seed=2)).abs().max() <= 1
-    with pytest.raises(ganzoo.SettingError, match="needs labels"):
-        generator(z)
-    for labels in ([10], "cat", []):
-        with pytest.raises(ganzoo.SettingError):
-            generator.sample(1, labels)
-    with pytest.raises(ganzoo.SettingError):
-        generator.sample(0)
+    for wrong in ((z,), (z[:, :3], labels), (z, labels[:2]), (z, labels + 7), (z, labels.float()), (z.numpy(), labels)):
+        with pytest.raises(ganzoo.SettingError, match=r"labels|z is"):
+            generator(*wrong)
+    for asked in ([10], "cat", [], 1.5):
+        with pytest.raises(ganzoo.SettingError, match=r"class|labels"):
+            generator.sample(1, asked)
+    for count, seed in ((0, 0), ("x", 0), (1, "x")):
+        with pytest.raises(ganzoo.SettingError, match=r"n=|seed="):
+            generator.sample(count, seed=seed)
+    with pytest.raises(ganzoo.SettingError, match="not two seeds"):
+        generator.grid(interpolate=3)
 
 
 def test_evaluate_is_the_command(run: ganzoo.Run, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +182,13 @@ def test_evaluate_is_the_command(run: ganzoo.Run, root: Path, capsys: pytest.Cap
     assert list(found.to_frame()["fid"]) == [found.values["fid"], *(floor["values"]["fid"] for floor in found.floors)]
     part = ganzoo.evaluate(run, metrics="fid", num_images=90, sets={"eval.num_reference": 500}, data_root=root)
     assert part.protocol != found.protocol
+
+
+def test_an_evaluation_shows_its_scores(run: ganzoo.Run, root: Path) -> None:
+    found = ganzoo.evaluate(run, metrics="fid", num_images=90, data_root=root)
+    assert repr(found).startswith(f"<Evaluation {run.path}: fid {found.values['fid']:.5g}; 90 images against digits")
+    with pytest.raises(ganzoo.SettingError, match="--size is for images"):
+        ganzoo.evaluate(run, reference=run.path.parent / "made.npz", size=16, data_root=root)
 
 
 def test_bench_and_leaderboard(root: Path, tmp_path: Path) -> None:
@@ -212,10 +226,28 @@ def test_bench_and_leaderboard(root: Path, tmp_path: Path) -> None:
     [
         (lambda: ganzoo.train("dcgn"), "unknown variant 'dcgn'", "dcgan"),
         (lambda: ganzoo.train("dcgan", kimgs=1), "unknown argument 'kimgs' of ganzoo.train", "kimg"),
-        (lambda: ganzoo.bench("gan", epochs=1), "unknown argument 'epochs' of ganzoo.bench", "kimg"),
-        (lambda: ganzoo.bench("gan", seeds=0), "seeds=0", "from 1 on"),
+        (lambda: ganzoo.bench("gan", epochs=1), "ganzoo.bench has no argument 'epochs'", "thousands of real images"),
+        (lambda: ganzoo.evaluate("gan", metric="fid"), "unknown argument 'metric' of ganzoo.evaluate", "metrics"),
+        (lambda: ganzoo.bench("gan", seeds=0), "seeds=0", "at least 1"),
         (lambda: ganzoo.train("gan", sets={"train.batchsize": 1}), "unknown setting", "train.batch_size"),
         (lambda: ganzoo.train("gan", config="no.toml"), "no.toml does not exist", "TOML"),
+        (lambda: ganzoo.train("gan", sets=3), "sets is 3", "train.batch_size"),
+        (lambda: ganzoo.train("gan", config=3), "config is 3, no path", "PATH"),
+        (lambda: ganzoo.train("gan", kimg="ten"), "train.kimg='ten' is not a number", "thousands"),
+        (lambda: ganzoo.train("gan", dataset="digit"), "unknown dataset 'digit'", "digits"),
+        (lambda: ganzoo.train("gan", dataset="folder:away"), "away does not exist", "folder of images"),
+        (lambda: ganzoo.train("gan", regularize=["r3"]), "unknown regularizer 'r3'", "r1"),
+        (lambda: ganzoo.train("gan", regularize=3), "regularize is 3", "as text"),
+        (lambda: ganzoo.train(3), "variant is 3", "as text"),
+        (lambda: ganzoo.train("gan", out=3), "out is 3, no path", "PATH"),
+        (lambda: ganzoo.train("gan", plugins=3), "plugins is 3", "my_gan.py"),
+        (lambda: ganzoo.train("gan", observers=[3]), "observer int has no method on_status", "on_snapshot"),
+        (lambda: ganzoo.train("gan", observers=Diary()), "observers is a Diary", "[observer]"),
+        (lambda: ganzoo.load("nothing.safetensors"), "nothing.safetensors does not exist", "a snapshot"),
+        (lambda: ganzoo.load(None), "source is None", "PATH"),
+        (lambda: ganzoo.load("gan", "last"), "snapshot='last' is not a number", "a number"),
+        (lambda: ganzoo.leaderboard(["a", "b"]), "paths is ['a', 'b'], no path", "PATH"),
+        (lambda: ganzoo.speed("gan", fail_on="much"), "fail_on='much' is not a number", "at most 100"),
         (lambda: ganzoo.load("nothing"), "'nothing' is no run directory", "train one"),
         (lambda: ganzoo.leaderboard("nothing"), "nothing is no folder", "folders"),
         (lambda: ganzoo.evaluate("images"), "'images' is no run directory", "train one"),
@@ -230,6 +262,72 @@ def test_errors_are_those_of_the_commands(
     assert cause in caught.value.cause
     assert cure in caught.value.cure
     assert not list(tmp_path.iterdir())
+
+
+def test_the_nearest_variant_that_has_runs_is_named(
+    run: ganzoo.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    shutil.copytree(run.path, tmp_path / "runs" / "one")
+    monkeypatch.chdir(tmp_path)
+    assert ganzoo.Run("cdcgan").snapshots
+    with pytest.raises(ganzoo.RunError) as caught:
+        ganzoo.load("cdcgn")
+    assert caught.value.cure == "did you mean cdcgan?"
+
+
+def test_damage_is_told(run: ganzoo.Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "run")
+    damaged = ganzoo.Run(tmp_path / "run")
+    content = bytearray(damaged.snapshots[-1].read_bytes())
+    content[-1] ^= 1
+    damaged.snapshots[-1].write_bytes(content)
+    with pytest.raises(ganzoo.RunError, match="SHA-256"):
+        ganzoo.load(damaged)
+    (damaged.path / "samples" / "000000.000.png").write_bytes(b"no picture")
+    with pytest.raises(ganzoo.RunError, match="is no PNG"):
+        _ = damaged.samples
+    (damaged.path / "result.json").write_text("{")
+    assert "damaged" in repr(damaged)
+    with pytest.raises(ganzoo.RunError, match=r"result\.json"):
+        _ = damaged.values
+
+
+class Signals(Diary):
+    """Sends one at a tick."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def on_status(self, status: Any) -> None:
+        if not self.kimg:
+            signal.raise_signal(self.number)
+        super().on_status(status)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_saves_the_state_and_goes_on_to_the_caller(
+    name: str, run: ganzoo.Run, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, seen, out = getattr(signal, name), list[bool](), tmp_path / "run"
+    ours = signal.default_int_handler if name == "SIGINT" else lambda *_: seen.append((out / "state").exists())
+    before = signal.signal(number, ours)
+    ticks: dict[str, Any] = {**TINY["sets"], "train.tick_seconds": 0, "train.tick_kimg": 0.064}
+    options = {**TINY, "sets": ticks, "out": out, "data_root": root}
+    try:
+        with pytest.raises(KeyboardInterrupt, match=f"stopped by {name}"):
+            ganzoo.train("cdcgan", observers=[Signals(number)], **options)
+        assert signal.getsignal(number) is ours
+    finally:
+        signal.signal(number, before)
+    assert seen == ([] if name == "SIGINT" else [True])
+    stopped = ganzoo.Run(out)
+    assert not stopped.finished
+    assert stopped.stats[-1]["kimg"] < 0.2
+    whole = ganzoo.train("cdcgan", **options)
+    assert torch.equal(ganzoo.load(whole).sample(8), ganzoo.load(run).sample(8))
 
 
 def test_a_refused_start_leaves_nothing(root: Path, tmp_path: Path) -> None:

@@ -97,11 +97,13 @@ def evaluate_against_file(
     assert question.reference is not None
     if question.dataset is not None:
         raise SettingError("--dataset and --reference both say what to compare with", "leave one of them out")
+    path = question.images_path()
+    if path is None and question.size is not None:
+        raise SettingError("--size is for images of a folder or .npz, not for those of a run", "leave --size out")
     if question.metrics not in (None, "fid"):
         raise SettingError(f"a file of mu and sigma allows no {question.metrics}", "--metrics fid, or --dataset")
     reference = read_moments(question.reference)
     spec = _features_for(registry, question.features, reference)
-    path = question.images_path()
     facts: list[str] = []
     snapshot = None
     law = "none"
@@ -120,8 +122,6 @@ def evaluate_against_file(
         count, shape = len(images), images.shape
         batches = images.pixels.split(config.eval.batch_size)
     else:
-        if question.size is not None:
-            raise SettingError("--size is for images of a folder or .npz, not for those of a run", "leave --size out")
         path, file = snapshot_file(question.source, question.snapshot)
         loaded = load_snapshot(file, registry, device)
         snapshot, shape = snapshot_line(file, loaded), loaded.shape
