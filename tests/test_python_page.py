@@ -19,7 +19,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 CUT = {
     "kimg=2": "kimg=0.1, num_images=70",
     "kimg=1": "kimg=0.1, num_images=70",
-    "seeds=1": "sets={'train.batch_size': 16, 'train.snapshots': 1, 'eval.metrics': 'fid', 'variant.dcgan.channels': 4}",
+    "seeds=1": "sets=['train.batch_size=16', 'train.snapshots=1', 'eval.metrics=fid', 'variant.dcgan.channels=4']",
     '"variant.channels": 16': '"variant.channels": 4, "train.batch_size": 16, "eval.metrics": "fid"',
 }
 """The page's budgets, and those of the test."""

@@ -324,9 +324,8 @@ def make_callbacks(registry: Registry, run: Any, config: RunConfig) -> list[Any]
     for name in config.callbacks:
         spec = registry.callback(name)
         callback = call_target(registry, "callbacks", spec, run, config, form="(run, config)")
-        found = observer_problem(callback)
+        found = observer_problem(callback, f"what its target returns, a {type(callback).__name__},")
         if found is not None:
-            cause = f"what its target returns, a {type(callback).__name__}, {found[0]}"
-            raise blame(registry, "callbacks", spec, cause, found[1])
+            raise blame(registry, "callbacks", spec, *found)
         made.append(callback)
     return made

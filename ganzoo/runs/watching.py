@@ -74,15 +74,15 @@ METHODS = ("on_status", "on_snapshot", "on_end")
 """What an observer is told by."""
 
 
-def observer_problem(observer: Any) -> tuple[str, str] | None:
-    """What keeps it from being one, and the cure; None: nothing."""
+def observer_problem(observer: Any, name: str) -> tuple[str, str] | None:
+    """What keeps `observer`, which is called `name`, from being one, and the cure; None: nothing."""
     for method in METHODS:
         if not callable(getattr(observer, method, None)):
-            return f"has no method {method}", f"write all of {', '.join(METHODS)}"
+            return f"{name} has no method {method}", f"write all of {', '.join(METHODS)}"
         problem = misfit(getattr(observer, method), None)
         if problem:
             argument = method.removeprefix("on_").replace("end", "result")
-            return f"has a method {method}, called as ({argument}), that {problem}", f"write {method}(self, {argument})"
+            return f"{method} is called as ({argument}), it {problem}", f"write {method}(self, {argument})"
     return None
 
 
@@ -94,9 +94,9 @@ def check_observers(observers: Sequence[Any]) -> None:
     if not isinstance(observers, (list, tuple)):
         raise SettingError(f"observers is a {type(observers).__name__}, not a list", "write observers=[observer]")
     for observer in observers:
-        found = observer_problem(observer)
+        found = observer_problem(observer, f"observer {type(observer).__name__}")
         if found is not None:
-            raise SettingError(f"observer {type(observer).__name__} {found[0]}", found[1])
+            raise SettingError(*found)
 
 
 def unheard(line: str) -> None:
