@@ -297,7 +297,7 @@ def ticks(rounds: int) -> list[Row]:
         config = gan_config(registry, **overrides)
         torch.manual_seed(0)
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-            train(
+            step = Step(
                 gan=build_gan(registry, config, SHAPE, 0),
                 losses=registry.objective(config.objective.name).load()(config.objective.settings),
                 sampler=make_sampler(images, batch_size=batch, device=DEVICE, seed=0),
@@ -305,10 +305,9 @@ def ticks(rounds: int) -> list[Row]:
                 num_classes=0,
                 device=DEVICE,
                 precision=resolve_precision(config.precision, DEVICE),
-                run=RunDirectory.open(Path(folder) / "run", config),
-                take_snapshot=lambda **_: {},
-                observers=[TrainingDisplay("gan")],
             )
+            journal, observers = RunDirectory.open(Path(folder) / "run", config), [TrainingDisplay("gan")]
+            train(step, run=journal, take_snapshot=lambda **_: {}, observers=observers)
 
     works = {"end": partial(run, kimg=kimg), "default": run, "step": partial(run, kimg=0.001, seconds=0.0)}
     with denormals_flushed():

@@ -11,10 +11,9 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
 from ganzoo.errors import DataError, DuplicateName, RunError, SettingError, UnknownName, UserError
 from ganzoo.zoo import specs
+from ganzoo.zoo.hookspecs import GANZOO_API, hookimpl
 from ganzoo.zoo.specs import (
     Augmentation,
     Callback,
@@ -54,13 +53,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 sys.modules.setdefault("ganzoo.specs", specs)  # where plugins of contract 1 found them
-
-GANZOO_API = 2
-"""Version of the plugin contract. A plugin module says which one it was written for: `GANZOO_API = 2`. Those of
-contract 1 run unchanged; another number is refused.
-"""
-
-hookimpl = pluggy.HookimplMarker("ganzoo")
 
 _LAZY = {
     **dict.fromkeys(

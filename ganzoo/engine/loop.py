@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from ganzoo.config.run_config import Train
 from ganzoo.config.target import Target
-from ganzoo.data.sampler import Sampler
-from ganzoo.engine.cuda.concurrent import ALONE, Turn
-from ganzoo.engine.device import Precision, preserved_random_state, synchronize
+from ganzoo.engine.device import preserved_random_state, synchronize
 from ganzoo.engine.energy import EnergyMeter
-from ganzoo.engine.game import Extras
+from ganzoo.engine.host import Host
 from ganzoo.engine.journal import Journal
-from ganzoo.engine.ledger import Ledger
+from ganzoo.engine.memory import MemoryMeter
 from ganzoo.engine.pace import Pace, marks
 from ganzoo.engine.schedule import Budget, Schedule
-from ganzoo.engine.step import NO_EXTRAS, Answers, Step
-from ganzoo.engine.stopping import NEVER, Stop
-from ganzoo.gan import GAN
-from ganzoo.objectives import Losses
+from ganzoo.engine.step import Answers, Step
 
 SAVE_SECONDS = 60.0
 """Seconds of training between two savings of the state, beside the one at each snapshot."""
@@ -94,192 +88,219 @@ class Outcome:
 
 
 def train(
+    step: Step,
     *,
-    gan: GAN,
-    losses: Losses,
-    extras: Extras = NO_EXTRAS,
-    sampler: Sampler,
-    config: Train,
-    num_classes: int,  # 0: the networks get no labels
-    device: torch.device,
-    precision: Precision,
-    plain: bool = False,  # no fast paths: see Step
     run: Journal,
-    identity: Mapping[str, Any] | None = None,  # of the run, kept in its states: see TrainState
-    first_budget: Budget | None = None,  # what the run was begun with; None: `config`'s
-    ledger: Ledger | None = None,  # of the job's wall clock; None: its time begins now
     take_snapshot: SnapshotTaker,
+    identity: Mapping[str, Any] | None = None,  # of the run, kept in its states: see TrainState
+    first_budget: Budget | None = None,  # what the run was begun with; None: that of `step.config`
     target: Target | None = None,  # None: train to the end of the budget
     observers: Sequence[Observer] = (),
-    reset_peak_memory: Callable[[], object] = lambda: None,
-    peak_memory: Callable[[], int] = lambda: 0,  # bytes, since the last reset
-    report: Callable[[str], None] = lambda text: None,  # told in a line what is slower than it could be, and why
-    turn: Turn = ALONE,  # where several runs of a process share the device
-    stop: Stop = NEVER,  # looked at after each step
+    memory: MemoryMeter | None = None,  # None: not measured
+    host: Host | None = None,  # None: a process of its own, whose time begins now
 ) -> Outcome:
     """Train until the budget is spent, continuing from the run directory's state where there is one.
+
+    `step`: made with `answers_of(run)`, so that a run goes on as it began.
 
     Raises:
         Stopped: a signal has come; the state is saved.
     """
-    ledger = ledger or Ledger()
-    step = Step(
-        gan=gan,
-        losses=losses,
-        extras=extras,
-        sampler=sampler,
-        config=config,
-        num_classes=num_classes,
-        device=device,
-        precision=precision,
-        plain=plain,
-        report=report,
-        answers=_answers(run),
+    device = step.state.device
+    training = _Training(
+        step=step,
+        run=run,
+        take_snapshot=take_snapshot,
+        schedule=Schedule(step.config, first_budget, step.longest),
+        target=target,
+        observers=observers,
+        memory=memory or MemoryMeter(device, alone=False),
+        host=host or Host(),
+        energy=EnergyMeter(device),
     )
-    state = step.state
-    state.identity = dict(identity or {})
-    batch_size, schedule = config.batch_size, Schedule(config, first_budget, step.longest)
-    pace = Pace(marks(device))
-    values: dict[str, float] = {}
-    hit = False  # the target
-    if _answers(run) is None:
-        run.record(engine=dataclasses.asdict(step.answers))
-    continued = state.load(run, report)
-    ledger.take_up(state.spent)
+    step.state.identity = dict(identity or {})
+    return training()
 
-    def save() -> None:
-        with turn.away():
-            synchronize(device)  # what it does until then is training
-        with ledger.of("ticks"):
-            state.spent, state.seconds = ledger.spent(), ledger.seconds("train")
-            state.save(run)
 
-    def save_and_stop() -> None:
-        save()
-        stop.check(f" at {state.step * batch_size / 1000:g} kimg, state saved")
+def answers_of(run: Journal) -> Answers | None:
+    """What the networks answered when the run began; None: it has not."""
+    kept = run.read_record().get("engine")
+    return None if kept is None else Answers(passes=kept["passes"], different=kept.get("different"))
 
-    if continued:
-        run.rewind(state.step * batch_size)
-        values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
-        # The end of a shorter budget was a snapshot, though it may have lain between two of the interval.
-        state.snapshot = min(state.snapshot, schedule.reached(state.step, state.seconds))
-        if state.step == state.snapshot_step:  # the run may have been stopped while it was stored or scored
-            scores = take_snapshot(
-                images=state.step * batch_size,
-                index=state.snapshot,
-                last=schedule.ended(state.step, state.seconds),
-                generator=step.averaged(),
-            )
-            hit = target is not None and target.reached(scores)
-    else:
-        run.rewind(-1)
-        take_snapshot(images=0, index=0, last=False, generator=step.averaged())
 
-    reset_peak_memory()  # scoring is not this variant's memory
-    peak = int(values.pop("peak_memory", 0))
+@dataclass(kw_only=True)
+class _Training:
+    """What `train` does, called once."""
+
+    step: Step
+    run: Journal
+    take_snapshot: SnapshotTaker
+    schedule: Schedule
+    target: Target | None
+    observers: Sequence[Observer]
+    memory: MemoryMeter
+    host: Host
+    energy: EnergyMeter
+    values: dict[str, float] = field(default_factory=dict)  # of the last tick
+    hit: bool = False  # the target
     diverged: str | None = None
-    saved_at = state.seconds
-    energy = EnergyMeter(device)
-    energy.start()
-    while not schedule.ended(state.step, state.seconds) and not hit:
-        ledger.turn_to("train")
-        step.advance(schedule.room(state.step, state.seconds, state.snapshot))
-        turn.pass_on()
-        pace.tell(turn)
-        state.seconds = ledger.seconds("train")
-        reached = schedule.reached(state.step, state.seconds)
-        if reached <= state.snapshot and not schedule.ticks(state.step, state.seconds - state.tick_seconds):
-            if stop.requested is not None:
-                save_and_stop()
-            if state.seconds - saved_at >= SAVE_SECONDS:  # ticks may be further apart
-                save()
-                saved_at = state.seconds
-            continue
+    peak: int = 0  # bytes
+    saved_at: float = 0.0  # seconds of training
 
-        # Tick. Reading the statistics waits for the device, which has been training until then.
-        with turn.away():
-            synchronize(device)
+    def __call__(self) -> Outcome:
+        step, state, schedule, ledger = self.step, self.step.state, self.schedule, self.host.ledger
+        pace = Pace(marks(state.device))
+        continued = self._begin()
+        self.memory.reset()  # scoring is not this variant's memory
+        self.saved_at = state.seconds
+        self.energy.start()
+        while not schedule.ended(state.step, state.seconds) and not self.hit and self.diverged is None:
+            ledger.turn_to("train")
+            step.advance(schedule.room(state.step, state.seconds, state.snapshot))
+            self.host.turn.pass_on()
+            pace.tell(self.host.turn)
+            state.seconds = ledger.seconds("train")
+            snapshot_due = schedule.reached(state.step, state.seconds) > state.snapshot
+            if snapshot_due or schedule.ticks(state.step, state.seconds - state.tick_seconds):
+                self._tick()
+            elif self.host.stop.requested is not None:
+                self._save_and_stop()
+            elif state.seconds - self.saved_at >= SAVE_SECONDS:  # ticks may be further apart
+                self._save()
+        ledger.turn_to("rest")
+        self.energy.stop()
+        return self._outcome(continued)
+
+    def _begin(self) -> bool:
+        """Take up what there is of the run, or its first snapshot. Returns whether there was a state."""
+        step, state, run = self.step, self.step.state, self.run
+        if answers_of(run) is None:
+            run.record(engine=dataclasses.asdict(step.answers))
+        continued = state.load(run, self.host.report)
+        self.host.ledger.take_up(state.spent)
+        if not continued:
+            run.rewind(-1)
+            self.take_snapshot(images=0, index=0, last=False, generator=step.averaged())
+            return False
+        run.rewind(self._images)
+        self.values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
+        self.peak = int(self.values.pop("peak_memory", 0))
+        # The end of a shorter budget was a snapshot, though it may have lain between two of the interval.
+        state.snapshot = min(state.snapshot, self.schedule.reached(state.step, state.seconds))
+        if state.step == state.snapshot_step:  # the run may have been stopped while it was stored or scored
+            self._snapshot()
+        return True
+
+    @property
+    def _images(self) -> int:
+        return self.step.state.step * self.step.config.batch_size
+
+    def _tick(self) -> None:
+        state, ledger = self.step.state, self.host.ledger
+        # Reading the statistics waits for the device, which has been training until then.
+        with self.host.turn.away():
+            synchronize(state.device)
         ledger.turn_to("ticks")
         state.seconds = ledger.seconds("train")
-        values = step.statistics.read()
-        reached = schedule.reached(state.step, state.seconds)  # the budget may have ended while the device was awaited
-        done = schedule.progress(state.step, state.seconds)
-        speed = (state.step - state.tick_step) * batch_size / max(state.seconds - state.tick_seconds, 1e-9)
+        self.values = self.step.statistics.read()
+        # The budget may have ended while the device was awaited.
+        reached = self.schedule.reached(state.step, state.seconds)
+        self._tell()
+        self.diverged = self._bad(snapshot=reached > state.snapshot)
+        if self.diverged is not None:
+            return
+        if reached > state.snapshot:
+            state.snapshot, state.snapshot_step = reached, state.step
+            self._save()
+            self.energy.stop()
+            self._snapshot()
+            self.energy.start()
+            self.memory.reset()
+        elif state.seconds - self.saved_at >= SAVE_SECONDS:
+            self._save()
+        if self.host.stop.requested is not None:
+            self._save_and_stop()
+
+    def _tell(self) -> None:
+        """The tick to the run's statistics and to the observers."""
+        step, state = self.step, self.step.state
+        done = self.schedule.progress(state.step, state.seconds)
+        images = (state.step - state.tick_step) * step.config.batch_size
+        speed = images / max(state.seconds - state.tick_seconds, 1e-9)
         state.tick_step, state.tick_seconds = state.step, state.seconds
-        peak = max(peak, peak_memory())
+        self.peak = max(self.peak, self.memory.training_peak())
         status = Status(
-            images=state.step * batch_size,
+            images=self._images,
             seconds=state.seconds,
             img_per_s=speed,
             progress=done,
             seconds_left=state.seconds * (1 - done) / max(done, 1e-9),
-            values=values,
-            peak_memory=peak,
+            values=self.values,
+            peak_memory=self.peak,
         )
-        run.add_stats(
+        self.run.add_stats(
             {
                 "images": status.images,
                 "kimg": status.kimg,
                 "seconds": round(status.seconds, 3),
                 "img_per_s": round(speed, 1),
-                **values,
+                **self.values,
                 "peak_memory": status.peak_memory,
             }
         )
-        if observers:
-            with preserved_random_state(device):  # when they are told is the clock's affair, and training is not
-                for observer in observers:
+        if self.observers:
+            with preserved_random_state(state.device):  # when they are told is the clock's affair, and training is not
+                for observer in self.observers:
                     observer.on_status(status)
-        held = step.statistics.kept()  # may be infinite at first: a least value so far, say
-        bad = ", ".join(name for name, value in values.items() if name not in held and not math.isfinite(value))
+
+    def _bad(self, *, snapshot: bool) -> str | None:
+        """Why the run has diverged, or None. Weights are looked at before a snapshot: the losses of this tick were read
+        before its last step.
+        """
+        at = f"not finite at {self._images / 1000:.1f} kimg"
+        held = self.step.statistics.kept()  # may be infinite at first: a least value so far, say
+        bad = [name for name, value in self.values.items() if name not in held and not math.isfinite(value)]
         if bad:
-            diverged = f"{bad} not finite at {status.kimg:.1f} kimg"
-            break
-        if reached > state.snapshot and not _finite(
-            state.ema
-        ):  # the losses of this tick were read before its last step
-            diverged = f"weights of G not finite at {status.kimg:.1f} kimg"
-            break
-        if reached > state.snapshot:
-            state.snapshot, state.snapshot_step = reached, state.step
-            save()
-            energy.stop()
-            scores = take_snapshot(
-                images=status.images,
-                index=reached,
-                last=schedule.ended(state.step, state.seconds),
-                generator=step.averaged(),
-            )
-            hit = target is not None and target.reached(scores)
-            energy.start()
-            reset_peak_memory()
-            saved_at = state.seconds
-        elif state.seconds - saved_at >= SAVE_SECONDS:
-            save()
-            saved_at = state.seconds
-        if stop.requested is not None:
-            save_and_stop()
+            return f"{', '.join(bad)} {at}"
+        return f"weights of G {at}" if snapshot and not _finite(self.step.state.ema) else None
 
-    ledger.turn_to("rest")
-    energy.stop()
-    if diverged is None and values.get("diversity", 1.0) < COLLAPSE_STD:
-        diverged = f"collapsed: generated images differ by {values['diversity']:.4f} on average"
-    return Outcome(
-        images=state.step * batch_size,
-        seconds=state.seconds,
-        diverged=diverged,
-        values=values,
-        peak_memory=peak,
-        reached=hit,
-        joules=None if energy.joules is None or continued or turn.runs > 1 else energy.joules,
-        execution=step.execution,
-    )
+    def _snapshot(self) -> None:
+        state = self.step.state
+        scores = self.take_snapshot(
+            images=self._images,
+            index=state.snapshot,
+            last=self.schedule.ended(state.step, state.seconds),
+            generator=self.step.averaged(),
+        )
+        self.hit = self.target is not None and self.target.reached(scores)
 
+    def _save(self) -> None:
+        state, ledger = self.step.state, self.host.ledger
+        with self.host.turn.away():
+            synchronize(state.device)  # what it does until then is training
+        with ledger.of("ticks"):
+            state.spent, state.seconds = ledger.spent(), ledger.seconds("train")
+            state.save(self.run)
+        self.saved_at = state.seconds
 
-def _answers(run: Journal) -> Answers | None:
-    """What the networks answered when the run began."""
-    kept = run.read_record().get("engine")
-    return None if kept is None else Answers(passes=kept["passes"], different=kept.get("different"))
+    def _save_and_stop(self) -> None:
+        self._save()
+        self.host.stop.check(f" at {self._images / 1000:g} kimg, state saved")
+
+    def _outcome(self, continued: bool) -> Outcome:
+        diverged, energy = self.diverged, self.energy
+        if diverged is None and self.values.get("diversity", 1.0) < COLLAPSE_STD:
+            diverged = f"collapsed: generated images differ by {self.values['diversity']:.4f} on average"
+        return Outcome(
+            images=self._images,
+            seconds=self.step.state.seconds,
+            diverged=diverged,
+            values=self.values,
+            peak_memory=self.peak,
+            reached=self.hit,
+            joules=None if energy.joules is None or continued or self.host.turn.runs > 1 else energy.joules,
+            execution=self.step.execution,
+        )
 
 
 def _finite(network: nn.Module) -> bool:

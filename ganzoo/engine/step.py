@@ -92,6 +92,7 @@ class Step:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
         if not plain and device.type == "cpu":
             keep_freed_memory()
+        self.config = config
         game = Game(gan=gan, losses=losses, extras=extras)
         for module in (*game.networks().values(), *game.memories().values()):
             module.to(device).train().requires_grad_(False)
@@ -133,7 +134,7 @@ class Step:
         self._g_parameters = list(gan.generator.parameters())
         self._prior = None if isinstance(gan.prior, Normal) else gan.prior
         self._goes_by_progress = any(term.progress for term in game.terms)
-        self._sampler, self._config, self._conditional = sampler, config, num_classes > 0
+        self._sampler, self._conditional = sampler, num_classes > 0
         self._precision = precision
         self._penalised = game.penalised
         backend = cuda_graphs(device) if graphs == "auto" and not plain else None if graphs == "auto" else graphs
@@ -191,7 +192,7 @@ class Step:
             raise
 
     def _next(self) -> Iteration:
-        state, config = self.state, self._config
+        state, config = self.state, self.config
         pixels, labels = self._sampler.batch(state.step)
         state.step += 1
         due = due_at(state.phases, state.step)
@@ -209,7 +210,7 @@ class Step:
 
     def _progress(self) -> float:
         """0 in the first step of the budget, 1 in its last."""
-        steps = math.ceil((self._config.kimg or 0.0) * 1000 / self._config.batch_size)
+        steps = math.ceil((self.config.kimg or 0.0) * 1000 / self.config.batch_size)
         return min(1.0, (self.state.step - 1) / max(steps - 1, 1))
 
     def _iterate(self, given: Inputs) -> None:

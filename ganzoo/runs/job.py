@@ -16,9 +16,11 @@ from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.cuda.concurrent import ALONE, Turn
 from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
+from ganzoo.engine.host import Host
 from ganzoo.engine.ledger import Ledger, wall_seconds
-from ganzoo.engine.loop import Observer, Outcome, train
+from ganzoo.engine.loop import Observer, Outcome, answers_of, train
 from ganzoo.engine.memory import MemoryMeter
+from ganzoo.engine.step import Step
 from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.errors import UserError
 from ganzoo.files.writing import exclusive, write_json
@@ -67,7 +69,7 @@ def run_job(
             on other images than those of now.
         Stopped: a signal has come; the same call continues.
     """
-    ledger = Ledger(began)
+    host = Host(ledger=Ledger(began), turn=turn, stop=stop, announce=announce, report=report or announce)
     stop.check()
     run = RunDirectory.open(out, config)
     if images is None:
@@ -81,9 +83,9 @@ def run_job(
         reason = outdated(finished, registry, config, root)
         if reason is None:
             return finished
-        (report or announce)(f"{run.path}: {reason}")
+        host.report(f"{run.path}: {reason}")
     with exclusive(run.path / ".lock"):
-        return _run(registry, config, run, root, images, observers, announce, report or announce, ledger, turn, stop)
+        return _run(registry, config, run, root, images, observers, host)
 
 
 def _run(
@@ -93,11 +95,7 @@ def _run(
     root: Path,
     images: Images,
     observers: Sequence[Observer],
-    announce: Callable[[str], None],
-    report: Callable[[str], None],
-    ledger: Ledger,
-    turn: Turn,
-    stop: Stop,
+    host: Host,
 ) -> dict[str, Any]:
     """What `run_job` does once the directory is its own."""
     run.settle(config)
@@ -105,7 +103,7 @@ def _run(
     run.failure_file.unlink(missing_ok=True)
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
-    concurrent = max(turn.runs, _concurrent_before(run))
+    concurrent = max(host.turn.runs, _concurrent_before(run))
     environment = describe_environment(device, precision.name, registry.plugins, root) | {"concurrent": concurrent}
     write_json(run.env_file, environment)
 
@@ -128,13 +126,13 @@ def _run(
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
         )
-    scoring, memory = None, MemoryMeter(device, alone=turn.runs == 1)
+    scoring, memory = None, MemoryMeter(device, alone=host.turn.runs == 1)
     if score_interval(config.train.scores, config.eval.every) is not None:
-        announce(f"loading the feature network {config.features.name}")
+        host.announce(f"loading the feature network {config.features.name}")
         with memory.scoring():
-            scorer = Scorer(registry, config, images, root=root, device=device, announce=announce)
+            scorer = Scorer(registry, config, images, root=root, device=device, announce=host.announce)
             scorer.rehearse()
-        scoring = Scoring(scorer, announce)
+        scoring = Scoring(scorer, host.announce)
 
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)
@@ -145,12 +143,21 @@ def _run(
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*make_callbacks(registry, run, config), *observers]
     take_snapshot = SnapshotTaker(
-        run, config, gan, images, scoring, variant.conditional, watchers, device, stop, memory, ledger, report
+        run,
+        config,
+        gan,
+        images,
+        scoring=scoring,
+        conditional=variant.conditional,
+        observers=watchers,
+        device=device,
+        memory=memory,
+        host=host,
     )
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
-    with stop.held_back(), explained(registry, objective, losses):
-        outcome = train(
+    with host.stop.held_back(), explained(registry, objective, losses):
+        step = Step(
             gan=gan,
             losses=losses,
             extras=extras,
@@ -160,18 +167,19 @@ def _run(
             device=device,
             precision=precision,
             plain=config.engine == "plain",
+            answers=answers_of(run),
+            report=host.report,
+        )
+        outcome = train(
+            step,
             run=run,
+            take_snapshot=take_snapshot,
             identity=begun.identity,
             first_budget=begun.first_budget,
-            ledger=ledger,
-            take_snapshot=take_snapshot,
             target=target,
             observers=watchers,
-            reset_peak_memory=memory.reset,
-            peak_memory=memory.training_peak,
-            report=report,
-            turn=turn,
-            stop=stop,
+            memory=memory,
+            host=host,
         )
         take_snapshot.finish()
     sampler.close()
@@ -189,7 +197,7 @@ def _run(
         "kimg": outcome.images / 1000,
         "joules": outcome.joules,
     }
-    spent = ledger.spent()
+    spent = host.ledger.spent()
     result["seconds"] = {**spent, "wall": wall_seconds(spent)}
     write_json(run.result_file, result)
     for watcher in watchers:

@@ -12,10 +12,9 @@ from torch import nn
 from ganzoo.config.run_config import RunConfig
 from ganzoo.data import Images
 from ganzoo.engine.device import preserved_random_state
-from ganzoo.engine.ledger import Ledger
+from ganzoo.engine.host import Host
 from ganzoo.engine.loop import Observer, Snapshot
 from ganzoo.engine.memory import MemoryMeter
-from ganzoo.engine.stopping import Stop
 from ganzoo.errors import RunError
 from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory
@@ -59,25 +58,24 @@ class SnapshotTaker:
         config: RunConfig,
         gan: GAN,
         images: Images,
+        *,
         scoring: Scoring | None,
         conditional: bool,
         observers: Sequence[Observer],
         device: torch.device,
-        stop: Stop,
         memory: MemoryMeter,
-        ledger: Ledger,
-        report: Callable[[str], None],
+        host: Host,
     ) -> None:
         self._run, self._config, self._gan, self._images = run, config, gan, images
-        self._scoring, self._observers, self._device, self._stop = scoring, observers, device, stop
-        self._memory, self._ledger, self._report = memory, ledger, report
+        self._scoring, self._observers, self._device = scoring, observers, device
+        self._memory, self._host = memory, host
         self._inputs, self._count, self._columns = grid_inputs(
             gan.z_dim, images.num_classes, conditional, prior=gan.prior
         )
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
-        with self._stop.let_through(), preserved_random_state(self._device):  # the state has been saved
+        with self._host.stop.let_through(), preserved_random_state(self._device):  # the state has been saved
             return self._take(images=images, index=index, last=last, generator=generator)
 
     def _take(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
@@ -96,7 +94,7 @@ class SnapshotTaker:
         save_png(run.sample_file(images), grid)
         record = None
         if self._scoring is not None and config.is_scored(index, last) and (index > 0 or last):
-            with self._ledger.of("score"):
+            with self._host.ledger.of("score"):
                 self._score_untrained(self._scoring, generator)
                 record = self._scored(self._scoring, images, generator)
         snapshot = Snapshot(
@@ -114,7 +112,7 @@ class SnapshotTaker:
     def finish(self) -> None:
         """Score what has been left for later: a run may end, diverged, before its first score."""
         if self._scoring is not None:
-            with self._stop.let_through(), preserved_random_state(self._device), self._ledger.of("score"):
+            with self._host.stop.let_through(), preserved_random_state(self._device), self._host.ledger.of("score"):
                 self._score_untrained(self._scoring, self._gan.generator)
                 self._scoring.prepare()
 
@@ -125,7 +123,7 @@ class SnapshotTaker:
         try:
             _, tensors = read_snapshot(self._run.snapshot_file(0))
         except RunError as error:  # the trained ones are there all the same
-            self._report(f"the untrained generator is not scored: {error.cause}")
+            self._host.report(f"the untrained generator is not scored: {error.cause}")
             return
         scoring.announce("scoring the untrained generator")
         generator = copy.deepcopy(like)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ganzoo import Callback, Dataset, Features, Metric, Objective, Setting, hookimpl
+from ganzoo.zoo.hookspecs import hookimpl
 from ganzoo.zoo.metric_specs import METRICS
 from ganzoo.zoo.objective_specs import OBJECTIVES
+from ganzoo.zoo.specs import Callback, Dataset, Features, Metric, Objective, Setting
 
 GANZOO_API = 1
 

@@ -6,7 +6,12 @@ import pluggy
 
 from ganzoo.zoo.specs import Augmentation, Callback, Dataset, Features, Metric, Objective, Regularizer, Variant
 
-hookspec = pluggy.HookspecMarker("ganzoo")
+GANZOO_API = 2
+"""Version of the plugin contract. A plugin module says which one it was written for: `GANZOO_API = 2`. Those of
+contract 1 run unchanged; another number is refused.
+"""
+
+hookspec, hookimpl = pluggy.HookspecMarker("ganzoo"), pluggy.HookimplMarker("ganzoo")
 
 
 @hookspec

@@ -21,10 +21,10 @@ from typing import Any
 
 import pluggy
 
-from ganzoo import GANZOO_API
 from ganzoo.errors import DuplicateName, UserError
 from ganzoo.zoo import hookspecs
 from ganzoo.zoo.fields import BrokenSpec
+from ganzoo.zoo.hookspecs import GANZOO_API
 from ganzoo.zoo.local import load_local, local_file, module_name, own_name
 from ganzoo.zoo.specs import KINDS, Spec
 from ganzoo.zoo.validation import Known, check_spec, near

@@ -19,6 +19,7 @@ from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cuda.concurrent import ALONE
 from ganzoo.engine.cuda.graphs import Iteration, Iterations
 from ganzoo.engine.device import Precision
+from ganzoo.engine.host import Host
 from ganzoo.engine.ledger import Ledger
 from ganzoo.engine.loop import Outcome, train
 from ganzoo.engine.pace import LONG, SHORT, Pace
@@ -92,7 +93,7 @@ def trained(
     monkeypatch.setattr(Step, "advance", advance)
     run = RunDirectory.open(path, config)
     pixels = torch.randint(0, 256, (600, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    outcome = train(
+    step = Step(
         gan=build_gan(registry, config, (1, 32, 32), 0),
         losses=registry.objective(config.objective.name).load()(config.objective.settings),
         sampler=make_sampler(make_images(pixels, None), batch_size=4, device=CPU, seed=0),
@@ -100,10 +101,9 @@ def trained(
         num_classes=0,
         device=CPU,
         precision=Precision(name="fp32", device_type="cpu"),
-        run=run,
-        ledger=Ledger(clock=clock),
-        take_snapshot=lambda **arguments: {},
     )
+    host = Host(ledger=Ledger(clock=clock))
+    outcome = train(step, run=run, take_snapshot=lambda **arguments: {}, host=host)
     return outcome, [row["images"] // config.train.batch_size for row in run.stats()]
 
 
