@@ -95,7 +95,7 @@ def test_both_find_the_same_run(
     assert ganzoo.Run("dcgan") == run
 
 
-def test_a_run_is_plain_data(run: ganzoo.Run) -> None:
+def test_a_run_is_plain_data(run: ganzoo.Run, root: Path) -> None:
     assert json.dumps([run.config, run.result, run.metrics, run.stats, run.environment])
     assert run.finished
     assert not run.diverged
@@ -107,6 +107,7 @@ def test_a_run_is_plain_data(run: ganzoo.Run) -> None:
     assert list(run.to_frame()["kimg"]) == [tick["kimg"] for tick in run.stats]
     scores = run.to_frame("metrics")
     assert list(scores["fid"]) == [score["values"]["fid"] for score in run.metrics]
+    assert ganzoo.train(config=run.config, out=run.path, data_root=root).result == run.result
     with pytest.raises(ganzoo.UnknownName, match="neither"):
         run.to_frame("neither")
     assert f"FID {run.values['fid']:.2f}" in repr(run)
@@ -386,11 +387,22 @@ def test_help_names_every_option(name: str) -> None:
     assert "Raises:" in text
 
 
-def test_options_have_the_names_of_the_command_line() -> None:
-    theirs = {option.lstrip("-") for parameter in cli.commands["train"].params for option in parameter.opts}
-    plural = {"set": "sets", "plugin": "plugins"}
-    theirs = {plural.get(name, name.replace("-", "_")) for name in theirs} - {"json", "out", "init", "variant"}
-    assert theirs == set(RunOptions.__annotations__)
+@pytest.mark.parametrize(
+    ("command", "functions"),
+    [
+        ("train", ["train"]),
+        ("bench", ["bench", "speed"]),
+        ("eval", ["evaluate"]),
+        ("leaderboard", ["leaderboard"]),
+    ],
+)
+def test_arguments_have_the_names_of_the_options(command: str, functions: list[str]) -> None:
+    shorter = {"plugin_files": "plugins", "config_file": "config"}
+    printing = {"as_json", "form", "check", "speed_only"}
+    theirs = {shorter.get(parameter.name or "", parameter.name) for parameter in cli.commands[command].params}
+    ours = {name for function in functions for name in inspect.signature(getattr(ganzoo, function)).parameters}
+    told = {"announce", "report", "observers", "watch", "stop", "began"}
+    assert theirs - printing == ours - told
 
 
 SCRIPT = """
