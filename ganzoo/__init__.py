@@ -1,7 +1,8 @@
 """ganzoo: a plugin-based GAN model zoo with a benchmark. Importing it does not import torch.
 
 What an author of plugins or a user of the library needs is here, by name; where a name needs torch, torch is imported
-when the name is first used.
+when the name is first used. What the commands do is `train`, `bench`, `speed`, `evaluate`, `load` and
+`leaderboard`: see their help, and docs/python.md.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from ganzoo.zoo.specs import (
 )
 
 if TYPE_CHECKING:
-    from ganzoo.bench.api import bench
-    from ganzoo.doctor.contract import check
+    from ganzoo.bench.api import Speed, bench, speed
+    from ganzoo.doctor.contract import Verdict, check
     from ganzoo.gan import (
         GAN,
         Batch,
@@ -45,7 +46,10 @@ if TYPE_CHECKING:
     )
     from ganzoo.leaderboard.api import Leaderboard, leaderboard
     from ganzoo.objectives import Losses, gradient_penalty
-    from ganzoo.runs.api import Generator, Run, evaluate, load, train
+    from ganzoo.runs.evaluation import Evaluation, evaluate
+    from ganzoo.runs.generator import Generator, load
+    from ganzoo.runs.run import Run
+    from ganzoo.runs.training import train
 
 __version__ = "0.1.0"
 
@@ -70,9 +74,13 @@ _LAZY = {
         "ganzoo.gan",
     ),
     **dict.fromkeys(("Losses", "gradient_penalty"), "ganzoo.objectives"),
-    "check": "ganzoo.doctor.contract",
-    **dict.fromkeys(("Generator", "Run", "evaluate", "load", "train"), "ganzoo.runs.api"),
+    **dict.fromkeys(("Verdict", "check"), "ganzoo.doctor.contract"),
+    **dict.fromkeys(("Evaluation", "evaluate"), "ganzoo.runs.evaluation"),
+    **dict.fromkeys(("Generator", "load"), "ganzoo.runs.generator"),
+    **dict.fromkeys(("Speed", "speed"), "ganzoo.bench.api"),
     "Leaderboard": "ganzoo.leaderboard.api",
+    "Run": "ganzoo.runs.run",
+    "train": "ganzoo.runs.training",
 }
 """Name -> the module that has it."""
 
@@ -86,6 +94,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "DuplicateName",
+    "Evaluation",
     "Features",
     "Generator",
     "Leaderboard",
@@ -102,6 +111,7 @@ __all__ = [
     "RunError",
     "Setting",
     "SettingError",
+    "Speed",
     "Term",
     "TruncatedNormal",
     "Uniform",
@@ -110,6 +120,7 @@ __all__ = [
     "Value",
     "Variant",
     "VariantConfig",
+    "Verdict",
     "__version__",
     "bench",
     "check",
@@ -118,6 +129,7 @@ __all__ = [
     "hookimpl",
     "leaderboard",
     "load",
+    "speed",
     "train",
 ]
 

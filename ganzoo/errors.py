@@ -22,7 +22,7 @@ class UnknownName(UserError):
     """A name nobody registered; the cure lists the nearest names."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
-        known = sorted(known)
+        name, known = str(name), sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         cure = f"did you mean {' or '.join(near)}?" if near else ""
         cure = f"{cure} known: {', '.join(known) or 'none'}".strip()

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import ganzoo.bench.executors
 from ganzoo.bench.jobs import Job
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import from_dict
@@ -99,7 +98,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             run_job(registry, from_dict(registry, job.config), Path(job.out), root=Path(job.root))
         return [RunDirectory(Path(job.out)) for job in jobs]
 
-    monkeypatch.setattr(ganzoo.bench.executors, "run_jobs", run_jobs)
+    monkeypatch.setattr("ganzoo.bench.plan.run_jobs", run_jobs)
     return tmp_path
 
 

@@ -1,9 +1,6 @@
-"""Many runs. Called, it is `ganzoo.bench.api.bench`.
-
-The room has the name of the library's function, and Python sets a package as an attribute of the one above it: so this
-package can be called.
-"""
+"""Many runs."""
 
 from ganzoo.zoo.callable_module import make_callable
 
-make_callable(__name__, "ganzoo.bench.api:bench")
+# The room has the name of a function of the library, and Python sets a package as an attribute of the one above it.
+make_callable(__name__)

@@ -1,73 +1,187 @@
-"""The library's function about many runs."""
+"""The library's functions about many runs: `ganzoo.bench` and `ganzoo.speed`. Torch-free until they work."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ganzoo.bench.executors import Unwatched, Watch
+from ganzoo.bench.executors import check_script, kill_workers
 from ganzoo.bench.plan import compete, entrants
-from ganzoo.config.options import config_of
+from ganzoo.config.options import Names, RunOptions, number_of, takes_run_options
+from ganzoo.config.places import as_path
+from ganzoo.engine.stopping import Stop, signals_of_the_caller
 from ganzoo.errors import RunError
+from ganzoo.files.frames import Frame, to_frame
+from ganzoo.files.writing import write_json, writing
 from ganzoo.leaderboard.api import Leaderboard
 from ganzoo.leaderboard.table import make_tables
-from ganzoo.runs.api import registry_of, root_of
+from ganzoo.runs.run import Run
+from ganzoo.runs.watching import Unwatched, Watch, unheard
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+SECONDS = 0.5
+"""Of training, and of sampling, in each round of each variant that `speed` measures."""
 
 
+@takes_run_options
 def bench(
-    variants: str | Sequence[str] | None = None,
+    variants: Names = None,
     *,
     seeds: int = 1,
     concurrent: int | None = None,
     out: str | Path = "runs/bench",
-    data_root: str | Path | None = None,
-    plugins: Iterable[str | Path] = (),
-    sets: Sequence[str] = (),
-    config: str | Path | Mapping[str, Any] | None = None,
-    announce: Callable[[str], None] = lambda line: None,
+    announce: Callable[[str], None] | None = None,
     watch: Watch = Unwatched,
-    **options: Any,
+    stop: Stop | None = None,
+    **options: Unpack[RunOptions],
 ) -> Leaderboard:
-    """Train and compare variants, as `ganzoo bench`: the same call does only what is missing.
+    """Train and compare variants, as `ganzoo bench` does. Called again, it does only what is missing. Each run is a
+    process of its own, started anew: a script calls this below `if __name__ == "__main__":`, a notebook anywhere.
 
-    Each run is a process of its own, so that a script has to call this below `if __name__ == "__main__":`.
+    Example:
+        board = ganzoo.bench(["gan", "dcgan"], kimg=2, seeds=3)
+        print(board.to_markdown())
 
     Args:
-        variants: names, or a text of names with commas; None: all that fit the dataset.
-        seeds: training seeds per variant.
+        variants: their names, a list or comma separated; None: all that fit the dataset.
+        seeds: training seeds per variant, `seed` and on; three or more for ranks.
         concurrent: runs that share a GPU at a time; None: by rule.
-        out: folder of the runs.
-        data_root: folder of datasets and caches; None: $GANZOO_DATA or ~/.cache/ganzoo.
-        plugins: Python files to load plugins from.
-        sets: settings, "train.batch_size=32".
-        config: TOML or JSON file, or what it would hold.
-        announce: told, in a line, of variants that are left out, jobs that were done before, and failures.
-        watch: makes an observer for each run, in the run's own process: a class or function of a module.
-        options: as of `ganzoo.train`.
+        out: folder of the run directories.
+        announce: told, in a line, what is left out, what was read, what is done before and what has failed.
+        watch: makes the observer of each run, in its process: a function or class of a module, see
+            `ganzoo.runs.watching.Watch`.
+        stop: of whoever handles signals; None: they are handled in here, and the runs save their state.
+        options: those of every run.
+
+    Returns:
+        The leaderboard of these runs. Its `failed` are those without a result; it has no tables where none has begun.
 
     Raises:
-        UserError: no variant fits, or anything that is wrong whatever the variant; no run could be started.
+        UserError: anything that the caller can mend, by its `cause` and `cure`, but for what ends a single run.
+        KeyboardInterrupt: Ctrl-C; the same call continues. Other signals as in `ganzoo.train`.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise RunError(
-            "ganzoo.bench was called while a process of its own was starting",
-            'put the call below `if __name__ == "__main__":`',
-        )
-    files = [Path(file) for file in plugins]
-    registry, root = registry_of(files), root_of(data_root)
-    asked = (variants or "").split(",") if isinstance(variants, str) or variants is None else variants
-    names = [registry.variant(name.strip()).name for name in dict.fromkeys(asked) if name.strip()]
-    chosen = entrants(
-        registry, names, lambda name: config_of(registry, name, sets=sets, config=config, **options), root
+    check_script()
+    seeds = number_of(seeds, "seeds", int, minimum=1)
+    concurrent = None if concurrent is None else number_of(concurrent, "concurrent", int, minimum=1)
+    under, announce = as_path(out, "out"), announce or unheard
+    with signals_of_the_caller(stop, again=_break_off):
+        chosen = entrants(variants, under, options, announce)
+        runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent, announce=announce, watch=watch)
+        started = [run for run in runs if run.config_file.exists()]
+        tables = make_tables(started, chosen.sort) if started else []
+    return Leaderboard(compared=tables, runs=[Run.at(run) for run in runs])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """A measurement of throughput, and how it compares with an earlier one."""
+
+    path: Path
+    """Of the speed.json that holds it."""
+    measured: dict[str, Any]
+    """JSON-ready: "environment", "rounds", "seconds", and "rows", see `rows`."""
+    ratios: list[dict[str, Any]] | None
+    """Of the variants in both: "variant", "objective", "train_ratio", "sample_ratio": now over before, above 1 where it
+    is faster. None: nothing to compare with.
+    """
+    fail_on: float
+    """Percent by which a variant may be slower."""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """For each variant: "train_img_per_s" (real images of training a second), "sample_img_per_s" (generated images
+        a second), "spread" between the rounds, "batch_size", "parameters", ...
+        """
+        return list(self.measured["rows"])
+
+    @property
+    def slower(self) -> list[dict[str, Any]]:
+        """Those of `ratios` that train or sample slower by more than `fail_on` percent."""
+        return [row for row in self.ratios or () if lowest(row) < 1 - self.fail_on / 100]
+
+    @property
+    def restless(self) -> list[str]:
+        """Variants whose rounds differ by more than `fail_on` percent among themselves."""
+        return [row["variant"] for row in self.rows if 100 * row["spread"] > self.fail_on]
+
+    def to_frame(self) -> Frame:
+        """`rows` as a pandas DataFrame. UserError without pandas."""
+        return to_frame(self.rows)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{row['variant']} {row['train_img_per_s']:,.0f} img/s" for row in self.rows)
+        return f"<Speed {self.path}: {shown}>"
+
+
+@takes_run_options
+def speed(
+    variants: Names = None,
+    *,
+    rounds: int = 15,
+    compare: str | Path | None = None,
+    fail_on: float = 10.0,
+    out: str | Path = "runs/bench",
+    announce: Callable[[str], None] | None = None,
+    **options: Unpack[RunOptions],
+) -> Speed:
+    """Measure how fast variants train and sample, as `ganzoo bench --speed-only` does; nothing is trained to an
+    end. The numbers go to OUT/speed.json.
+
+    Example:
+        print(ganzoo.speed("dcgan", rounds=5).rows[0]["train_img_per_s"])
+
+    Args:
+        variants: their names, a list or comma separated; None: all that fit the dataset.
+        rounds: of about a second for each variant.
+        compare: an earlier speed.json.
+        fail_on: percent, above 0 and below 100; a variant that is slower by more is in `slower`.
+        out: folder of speed.json.
+        announce: told, in a line, what is left out and how far it has come.
+        options: those of every run.
+
+    Raises:
+        RunError: `compare` cannot be read, or would be overwritten, or has nothing in common.
+        UserError: as `ganzoo.bench`.
+    """
+    rounds = number_of(rounds, "rounds", int, minimum=1)
+    fail_on = number_of(fail_on, "fail_on", float, minimum=0, maximum=100)
+    path, announce = as_path(out, "out") / "speed.json", announce or unheard
+    chosen = entrants(variants, path.parent, options, announce)
+    from ganzoo.bench import speed as timing
+
+    # Refused before a minute is spent on measuring.
+    earlier = None if compare is None else as_path(compare, "compare")
+    before = None if earlier is None else timing.read_speed(earlier)
+    if earlier is not None and earlier.resolve() == path.resolve():
+        raise RunError(f"{earlier} would be overwritten by what is compared with it", "choose another --out")
+    now = timing.measure_speed(
+        chosen.registry, chosen.configs, root=chosen.root, rounds=rounds, seconds=SECONDS, announce=announce
     )
-    for line in chosen.left_out:
-        announce(line)
-    runs = compete(
-        chosen, seeds=seeds, out=Path(out), plugin_files=files, concurrent=concurrent, announce=announce, watch=watch
-    )
-    started = [run for run in runs if run.config_file.exists()]
-    if not started:
-        raise RunError(f"no run could be started in {out}", "train one of the variants by itself: it says why")
-    return Leaderboard(make_tables(started, chosen.sort))
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, now)
+    ratios = None if before is None else timing.compare_speed(now, before)
+    for line in () if before is None else (*timing.changed_conditions(now, before), *_only_in_one(now, before)):
+        announce(f"not the code alone: {line}")
+    return Speed(path=path, measured=now, ratios=ratios, fail_on=fail_on)
+
+
+def _break_off(number: int) -> None:
+    """A second signal."""
+    kill_workers()
+    raise KeyboardInterrupt
+
+
+def lowest(row: dict[str, Any]) -> float:
+    """Of a row's two ratios."""
+    return float(min(row["train_ratio"], row["sample_ratio"]))
+
+
+def _only_in_one(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    here, there = ({row["variant"] for row in document["rows"]} for document in (now, before))
+    lines = [f"{name} was not measured before" for name in sorted(here - there)]
+    return lines + [f"{name} was measured before, and is not now" for name in sorted(there - here)]

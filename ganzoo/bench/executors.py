@@ -8,82 +8,21 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from ganzoo.bench.jobs import Job
 from ganzoo.config.layers import from_dict
+from ganzoo.config.options import load_zoo
 from ganzoo.engine.ledger import process_began
 from ganzoo.engine.stopping import SIGNALS, Stop, Stopped, signals_blocked, stop_on_signals
 from ganzoo.errors import UserError
-from ganzoo.runs.directory import RunDirectory
-from ganzoo.zoo.registry import Registry
-
-if TYPE_CHECKING:
-    from ganzoo.engine.loop import Snapshot, Status
+from ganzoo.runs.directory import RunDirectory, told_with_traceback
+from ganzoo.runs.watching import Unwatched, Watch
 
 Outdated = Callable[[Job, dict[str, Any]], str | None]
 """Why the result of a finished job is no longer what the job asks for, in words; None where it is."""
-
-
-class Watcher(Protocol):
-    """An observer of one run, entered while it lasts, that is also told in lines what goes on beside its ticks."""
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def on_status(self, status: Status) -> None: ...
-
-    def on_snapshot(self, snapshot: Snapshot) -> None: ...
-
-    def on_end(self, result: dict[str, Any]) -> None: ...
-
-    def announce(self, text: str) -> None:
-        """What takes a while, and how far it has come; may be left out."""
-        ...
-
-    def report(self, text: str) -> None:
-        """What has to be known of the run."""
-        ...
-
-
-class Watch(Protocol):
-    """Makes the watcher of a job, in the job's own process: a function or class of a module, so that it can be sent
-    there. `live` False: other runs of the process are watched, too.
-    """
-
-    def __call__(self, title: str, live: bool = True) -> Watcher: ...
-
-
-class Unwatched:
-    """The watcher of a run that nobody watches."""
-
-    def __init__(self, title: str, live: bool = True) -> None:
-        pass
-
-    def __enter__(self) -> Unwatched:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-    def announce(self, text: str) -> None:
-        pass
-
-    def report(self, text: str) -> None:
-        pass
-
-    def on_status(self, status: Status) -> None:
-        pass
-
-    def on_snapshot(self, snapshot: Snapshot) -> None:
-        pass
-
-    def on_end(self, result: dict[str, Any]) -> None:
-        pass
 
 
 def run_jobs(
@@ -124,12 +63,38 @@ GRACE_SECONDS = 10.0
 """For a worker to save its state, before it is killed."""
 
 
+_JOINED: set[multiprocessing.process.BaseProcess] = set()
+"""Workers that are waited for."""
+
+UNGUARDED = 4
+"""Exit code of a worker that could not begin: the script that starts workers does so where it is imported."""
+
+
+def check_script() -> None:
+    """To be called by what starts workers, which import its script first. Where a script starts workers as it is
+    imported, that would go on forever: the worker ends, and `join` says why.
+
+    Raises:
+        UserError: there is no file that they could import.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # multiprocessing's own sign of it
+        raise SystemExit(UNGUARDED)
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
+        raise UserError(f"the script is {file}, which worker processes cannot import", "put it into a file")
+
+
 def join(worker: multiprocessing.process.BaseProcess) -> int:
     """Start a process and wait for its end: the exit code, negative for a signal that killed it. What interrupts this
     one interrupts the worker, too, and waits until it is gone.
+
+    Raises:
+        UserError: the script starts its work again whenever it is imported.
     """
     with signals_blocked():  # one that comes in between would leave a worker that nobody knows
         worker.start()
+    _JOINED.add(worker)
     try:
         worker.join()
     except (KeyboardInterrupt, Stopped):
@@ -139,14 +104,20 @@ def join(worker: multiprocessing.process.BaseProcess) -> int:
             worker.kill()
             worker.join()
         raise
+    finally:
+        _JOINED.discard(worker)
+    if worker.exitcode == UNGUARDED:
+        raise UserError(
+            "the script runs ganzoo.bench whenever it is imported, as each of its worker processes does",
+            'put the call below a line `if __name__ == "__main__":`',
+        )
     return worker.exitcode or 0
 
 
-def kill_workers(number: int) -> None:
-    """What a bench does at a second signal."""
-    for worker in multiprocessing.active_children():
+def kill_workers() -> None:
+    """End them at once, without a saved state: what a bench does at a second signal."""
+    for worker in tuple(_JOINED):
         worker.kill()
-    os._exit(128 + number)
 
 
 def _ended(exitcode: int) -> str:
@@ -176,7 +147,7 @@ def _work(job: Job, watch: Watch, stop: Stop) -> None:
     try:
         from ganzoo.runs.job import run_job  # imports torch: seconds in which the user may interrupt, too
 
-        registry = Registry.load([Path(file) for file in job.plugin_files])
+        registry = load_zoo(job.plugin_files)
         config = from_dict(registry, job.config)
         with watcher:
             run_job(
@@ -209,9 +180,7 @@ def record_failure(run: RunDirectory, error: BaseException, report: Callable[[st
     if isinstance(error, UserError):
         write_failure(run, f"{error.cause}; {error.cure}", report)
     else:
-        write_failure(
-            run, "".join([f"{type(error).__name__}: {error}\n\n", *traceback.format_exception(error)]), report
-        )
+        write_failure(run, told_with_traceback(error), report)
 
 
 def end_with_parent() -> None:

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.bench import together
-from ganzoo.bench.executors import Unwatched, Watch, run_jobs
+from ganzoo.bench.executors import run_jobs
 from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
 from ganzoo.config.fit import check_fit
+from ganzoo.config.options import Names, RunOptions, config_of, files_of, load_zoo, names_of
+from ganzoo.config.places import cache_root
 from ganzoo.config.run_config import RunConfig
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.plugin_cure import plugins_named, runs_of
+from ganzoo.runs.training import say_what_was_read
+from ganzoo.runs.watching import Watch
 from ganzoo.zoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -24,10 +29,10 @@ class Entrants:
     """What is compared: a config per variant, on the same images."""
 
     registry: Registry
+    plugins: Sequence[Path]  # files
     root: Path
-    configs: Sequence[RunConfig]
+    configs: Sequence[RunConfig]  # one at least
     images: Images
-    left_out: Sequence[str]  # a line for each variant that does not fit
     device_type: str
 
     @property
@@ -36,28 +41,28 @@ class Entrants:
         return "fid" if self.configs[0].train.until is None else "time_to"
 
 
-def entrants(
-    registry: Registry,
-    names: Sequence[str],
-    make_config: Callable[[str], RunConfig],
-    root: Path,
-    on_images: Callable[[RunConfig, Images], None] = lambda config, images: None,
-) -> Entrants:
-    """Those of `names` that fit the data; none: all of the zoo. Images are decoded or downloaded once, here.
+def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable[[str], None]) -> Entrants:
+    """Those of `variants` that fit the data; none: all of the zoo. Images are decoded or downloaded once, here.
+    `announce` is told of plugins and variants that are left out, and of what was read.
 
     Raises:
         FitError: none fits, or one of those that were named does not.
         UserError: what is wrong whatever the variant.
     """
+    plugins = files_of(options.get("plugins"))
+    registry, root = load_zoo(plugins, announce), cache_root(options.get("data_root"))
+    asked = (names_of(variants, "variants") or "").split(",")
+    names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
+    strict = bool(names)
+    with plugins_named(registry, (run for name in names for run in runs_of(name, out))):
+        names = [registry.variant(name).name for name in names] or [spec.name for spec in registry.variants()]
+    configs, left_out = choose_configs(names, lambda name: config_of(registry, name, options), strict)
     from ganzoo.engine.device import resolve_device
     from ganzoo.scoring.scorer import load_images
 
-    strict = bool(names)
-    names = names or [spec.name for spec in registry.variants()]
-    configs, left_out = choose_configs(names, make_config, strict)
     device = resolve_device(configs[0].device)  # refused once, rather than in every job
     images = load_images(registry, configs[0], root, "train")
-    on_images(configs[0], images)
+    say_what_was_read(configs[0], images, announce)
     by_name = {config.variant.name: config for config in configs}
 
     def fits_images(name: str) -> RunConfig:
@@ -75,13 +80,10 @@ def entrants(
         return by_name[name]
 
     configs, more = choose_configs(list(by_name), fits_images, strict)
+    for line in (*left_out, *more):
+        announce(line)
     return Entrants(
-        registry=registry,
-        root=root,
-        configs=configs,
-        images=images,
-        left_out=[*left_out, *more],
-        device_type=device.type,
+        registry=registry, plugins=plugins, root=root, configs=configs, images=images, device_type=device.type
     )
 
 
@@ -90,10 +92,9 @@ def compete(
     *,
     seeds: int,
     out: Path,
-    plugin_files: Sequence[Path],
     concurrent: int | None,  # runs at a time; None: by rule
     announce: Callable[[str], None],
-    watch: Watch = Unwatched,
+    watch: Watch,
 ) -> list[RunDirectory]:
     """Run what is missing; the runs, in order.
 
@@ -104,7 +105,7 @@ def compete(
 
     registry, root, configs = entrants.registry, entrants.root, entrants.configs
     data = entrants.images.sha256 + init_sha256(configs[0].init)
-    jobs = plan_jobs(registry, configs, seeds, out, root, plugin_files, data=data)
+    jobs = plan_jobs(registry, configs, seeds, out, root, entrants.plugins, data=data)
     by_name = {config.variant.name: config for config in configs}
 
     def why_again(job: Job, result: dict[str, Any]) -> str | None:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.bench.executors import (
     Outdated,
-    Unwatched,
-    Watch,
     done_before,
     end_with_parent,
     first_failure,
@@ -25,9 +23,11 @@ from ganzoo.bench.executors import (
 )
 from ganzoo.bench.jobs import Job
 from ganzoo.config.layers import from_dict
+from ganzoo.config.options import load_zoo
 from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.stopping import Stop, Stopped, stop_on_signals
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.watching import Unwatched, Watch
 from ganzoo.zoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _work_together(jobs: Sequence[Job], concurrent: int, watch: Watch, stop: Sto
         from ganzoo.engine.cuda.concurrent import run_together
         from ganzoo.engine.device import resolve_device
 
-        registry = Registry.load([Path(file) for file in jobs[0].plugin_files])
+        registry = load_zoo(jobs[0].plugin_files)
         device = resolve_device(jobs[0].config["device"])
         work: list[Callable[[Turn], None]] = [functools.partial(_work, registry, job, watch, stop) for job in jobs]
         run_together(work, device=device, at_once=concurrent)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ganzoo.cli.options import cache_root, data_root_option, json_option, plugin_option, print_json, with_options
+from ganzoo.cli.options import data_root_option, json_option, plugin_option, print_json, with_options
 
 
 @click.command()
@@ -30,7 +30,7 @@ def check(name: str, data_root: Path | None, plugin_files: tuple[Path, ...], as_
         told += 1
 
     verdict = check_contract(
-        name, plugins=plugin_files, data_root=cache_root(data_root), on_report=lambda report: tell(list(report.lines()))
+        name, plugins=plugin_files, data_root=data_root, on_report=lambda report: tell(list(report.lines()))
     )
     if as_json:
         print_json(verdict.to_dict())

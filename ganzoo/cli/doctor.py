@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from ganzoo.cli.options import (
-    cache_root,
     data_root_option,
     device_option,
     json_option,
@@ -17,6 +16,7 @@ from ganzoo.cli.options import (
     print_json,
     with_options,
 )
+from ganzoo.config.places import cache_root
 
 
 @click.command()

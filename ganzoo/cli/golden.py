@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from ganzoo.cli.options import cache_root, data_root_option, load_registry
+from ganzoo.cli.options import data_root_option, load_registry
+from ganzoo.config.places import cache_root
 
 
 @click.command()

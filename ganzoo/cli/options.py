@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ganzoo.errors import SettingError
-
 if TYPE_CHECKING:
-    from ganzoo.config.run_config import RunConfig
     from ganzoo.zoo.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,35 +65,20 @@ run_options = with_options(
 
 def load_registry(files: Sequence[Path]) -> Registry:
     """The zoo; broken plugins are reported on stderr and left out."""
-    from ganzoo.config.recipes import known_settings
-    from ganzoo.zoo.registry import Registry
+    from ganzoo.config.options import load_zoo
 
-    registry = Registry.load(list(files), known=known_settings())
-    for plugin in registry.failures():
-        click.echo(f"plugin {plugin} is left out: {plugin.error}", err=True)
-    return registry
+    return load_zoo(files, say)
 
 
-def cache_root(data_root: Path | None) -> Path:
-    """
-    Raises:
-        SettingError: the path, perhaps from $GANZOO_DATA, is not valid UTF-8; records could not name it.
-    """
-    try:
-        str(data_root).encode()
-    except UnicodeEncodeError:
-        raise SettingError(f"data root {str(data_root)!a} is not valid UTF-8", "rename the folder") from None
-    return (data_root or Path("~/.cache/ganzoo")).expanduser().absolute()
+def say(line: str) -> None:
+    """On stderr: what is not the command's answer."""
+    click.echo(line, err=True)
 
 
-def make_config(
-    registry: Registry, variant: str | None, options: dict[str, Any], extra: dict[str, Any] | None = None
-) -> RunConfig:
-    from ganzoo.config.options import config_of
-
-    others = ("plugin_files", "data_root", "config_file")
-    named = {name: value for name, value in options.items() if name not in others}
-    return config_of(registry, variant, config=options["config_file"], overrides=extra, **named)
+def to_library(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as arguments of the library's functions, which have two of them by shorter names."""
+    names = {"plugin_files": "plugins", "config_file": "config"}
+    return {names.get(name, name): value for name, value in options.items()}
 
 
 def print_json(document: Any) -> None:

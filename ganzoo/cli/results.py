@@ -29,21 +29,20 @@ from ganzoo.files.text import clean
 @json_option
 def leaderboard(paths: tuple[Path, ...], sort: str, form: str, check: bool, as_json: bool) -> None:
     """Rank the runs under PATHS (default: runs), one table per protocol."""
-    from ganzoo.leaderboard.render import to_csv, to_json, to_markdown
-    from ganzoo.leaderboard.table import read_tables
+    from ganzoo.leaderboard.api import leaderboard as read
 
     if check:
         _check(list(paths) or [Path("runs")], as_json or form == "json")
         return
-    tables = read_tables(list(paths) or [Path("runs")], sort)
+    board = read(*paths, sort=sort)
     if as_json or form == "json":
-        click.echo(to_json(tables))
+        click.echo(board.to_json())
     elif form == "table":
         from ganzoo.cli.display import print_tables
 
-        print_tables(tables)
+        print_tables(board.compared)
     else:
-        click.echo(to_markdown(tables) if form == "md" else to_csv(tables), nl=False)
+        click.echo(board.to_markdown() if form == "md" else board.to_csv(), nl=False)
 
 
 def _check(paths: list[Path], as_json: bool) -> None:
@@ -97,7 +96,7 @@ def sample(
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.runs.codes import parse_codes
     from ganzoo.runs.outputs import output_of
-    from ganzoo.runs.sampling import parse_seeds, plan_samples, snapshot_file
+    from ganzoo.runs.sampling import open_source, parse_seeds, plan_samples, snapshot_file
 
     if steps is not None and interpolate is None and options["sweep"] is None and not code:
         raise SettingError(
@@ -106,15 +105,13 @@ def sample(
     if interpolate is not None and seed is not None:
         raise SettingError("--interpolate has its own two seeds", "leave --seed out")
     path, write = output_of(out or str(snapshot_file(run, snapshot)[0] / "samples.png"))
+    source = open_source(load_registry(plugin_files), run, kimg=snapshot, device=device or "auto")
     samples = plan_samples(
-        load_registry(plugin_files),
-        run,
+        source,
         seed=seed or 0,
-        kimg=snapshot,
         interpolate=None if interpolate is None else parse_seeds(interpolate),
         steps=steps,
         codes=parse_codes(code),
-        device=device or "auto",
         **options,
     )
     with TrainingDisplay("sample") as display:

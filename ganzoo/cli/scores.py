@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from ganzoo.cli.options import (
-    cache_root,
     data_root_option,
     device_option,
     json_option,
     load_registry,
     plugin_option,
     print_json,
+    say,
+    to_library,
     with_options,
 )
 
@@ -35,15 +36,14 @@ sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", 
     "--snapshot", type=float, metavar="KIMG", help="Use the snapshot nearest to this many kimg.  [default: last]"
 )
 @with_options(sets_option, device_option, data_root_option, plugin_option, json_option)
-def eval_command(as_json: bool, data_root: Path | None, plugin_files: tuple[Path, ...], **options: Any) -> None:
+def eval_command(as_json: bool, **options: Any) -> None:
     """Score a run, a snapshot, a folder of images or an npz against a dataset."""
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.leaderboard.columns import bytes_text
-    from ganzoo.runs.evaluation import Question, evaluate_source
+    from ganzoo.runs.evaluation import evaluate
 
-    registry = load_registry(plugin_files)
     with TrainingDisplay("eval") as display:
-        document = evaluate_source(registry, Question(**options), root=cache_root(data_root), announce=display.announce)
+        document = evaluate(announce=display.announce, report=say, **to_library(options)).to_dict()
     if as_json:
         print_json(document)
         return
@@ -83,6 +83,7 @@ def eval_command(as_json: bool, data_root: Path | None, plugin_files: tuple[Path
 def stats(dataset: str, out: Path, data_root: Path | None, plugin_files: tuple[Path, ...], **options: Any) -> None:
     """Write the mean and covariance of a dataset's features, as pytorch-fid and `eval --reference` read them."""
     from ganzoo.cli.display import TrainingDisplay
+    from ganzoo.config.places import cache_root
     from ganzoo.runs.foreign import write_stats
 
     registry = load_registry(plugin_files)

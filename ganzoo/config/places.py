@@ -1,10 +1,12 @@
-"""Paths of datasets as they are typed."""
+"""Paths as they are typed, and where datasets and caches lie. Torch-free."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
-from ganzoo.errors import UserError
+from ganzoo.errors import SettingError, UserError
 from ganzoo.files.text import clean
 
 
@@ -38,3 +40,25 @@ def dataset_path(text: str) -> str:
     except (OSError, RuntimeError) as error:  # links in a circle; no such user
         raise UserError(f"{clean(text, 200)}: {clean(str(error), 200)}", "give the path of the images") from None
     return path
+
+
+def as_path(value: Any, option: str) -> Path:
+    """What `option` was given as a path. Raises SettingError."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise SettingError(f"{option} is {value!r}, no path", f'give a path as text: {option}="PATH"') from None
+
+
+def cache_root(data_root: Path | str | None = None) -> Path:
+    """The folder of datasets and caches, from the root; None: $GANZOO_DATA, or ~/.cache/ganzoo.
+
+    Raises:
+        SettingError: the path is not valid UTF-8; records could not name it.
+    """
+    path = as_path(data_root or os.environ.get("GANZOO_DATA") or "~/.cache/ganzoo", "data_root")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise SettingError(f"data root {str(path)!a} is not valid UTF-8", "rename the folder") from None
+    return path.expanduser().absolute()

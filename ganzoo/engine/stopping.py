@@ -133,7 +133,7 @@ def stop_on_signals(stop: Stop | None = None, *, again: Callable[[int], object] 
     before: dict[int, object] = {}
     if threading.current_thread() is threading.main_thread():
         for number in _numbers():
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: a handler that is not Python's
                 before[number] = signal.signal(number, handle)
     try:
         if before and hasattr(signal, "pthread_sigmask"):
@@ -142,3 +142,30 @@ def stop_on_signals(stop: Stop | None = None, *, again: Callable[[int], object] 
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def signals_of_the_caller(stop: Stop | None, *, again: Callable[[int], object] | None = None) -> Iterator[Stop]:
+    """`stop`, of whoever handles signals; None: as `stop_on_signals` in here, and what was stopped ends as the signal
+    does without us, once the state is saved: by KeyboardInterrupt, by the caller's own handler, or with the process.
+
+    Raises:
+        KeyboardInterrupt: a signal has come, and there was no `stop`. A further one raises it at once.
+    """
+    if stop is not None:
+        yield stop
+        return
+    stopped = None
+    try:
+        with stop_on_signals(again=again or _interrupt) as ours:
+            yield ours
+    except Stopped as error:
+        stopped = error
+    if stopped is not None:
+        if signal.getsignal(stopped.number) is not signal.default_int_handler:
+            signal.raise_signal(stopped.number)
+        raise KeyboardInterrupt(stopped.text)
+
+
+def _interrupt(number: int) -> None:
+    raise KeyboardInterrupt

@@ -1,50 +1,107 @@
-"""The library's function about many results."""
+"""`ganzoo.leaderboard`: results, compared, as plain Python data. Torch-free."""
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganzoo.config.options import known_arguments
+from ganzoo.config.places import as_path
 from ganzoo.files.frames import Frame, to_frame
-from ganzoo.leaderboard.render import to_csv, to_json, to_markdown
+from ganzoo.leaderboard.render import documents, to_csv, to_json, to_markdown
 from ganzoo.leaderboard.rows import Table
 from ganzoo.leaderboard.table import read_tables
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.run import Run
+
+_ABOUT = ("rank", "kind", "variant", "objective", "settings", "seeds", "status")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """Tables of results, one per protocol: rows of different tables are not to be compared."""
+    """One table for each protocol: what is in different tables cannot be compared. A notebook shows it as tables."""
 
-    tables: Sequence[Table]
+    compared: Sequence[Table]
+    """The tables as objects, for those who want to render them anew."""
+    runs: Sequence[Run]
+    """Those that it is of. Of `ganzoo.bench`: one for each variant and seed, in order, whatever became of it."""
 
-    def to_dict(self) -> list[dict[str, Any]]:
-        """As `ganzoo leaderboard --format json` says it."""
-        document: list[dict[str, Any]] = json.loads(to_json(list(self.tables)))
-        return document
+    @property
+    def tables(self) -> list[dict[str, Any]]:
+        """JSON-ready: "protocol", "dataset", "environments", "floors", "left_out", "ranked_by", "rows", ... Each row
+        has "rank", "variant", "objective", "settings", "seeds", "status", "runs", and "numbers", of which each is
+        {"mean", "interval95", "n"} by the key of its column.
+        """
+        return documents(self.compared)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """All rows, in order, each with the "protocol" of its table."""
-        return [{"protocol": table["protocol"], **row} for table in self.to_dict() for row in table["rows"]]
+        """Flat, of all tables: "protocol", "dataset", "rank", "kind" ("generated"; "real": a floor), "variant",
+        "objective", "settings", "seeds", "status", and for each number its mean by the key of its column ("fid", "is",
+        ...) and, over several seeds, half its 95 % interval ("fid_interval95").
+        """
+        rows = []
+        for table in self.tables:
+            for row in table["rows"]:
+                flat = {"protocol": table["protocol"], "dataset": table["dataset"], **{key: row[key] for key in _ABOUT}}
+                for key, number in row["numbers"].items():
+                    flat[key] = number["mean"]
+                    if number["interval95"] is not None:
+                        flat[f"{key}_interval95"] = number["interval95"]
+                rows.append(flat)
+        return rows
 
-    def to_markdown(self) -> str:
-        return to_markdown(list(self.tables))
-
-    def to_csv(self) -> str:
-        return to_csv(list(self.tables))
+    @property
+    def failed(self) -> list[Run]:
+        """The runs that have no result, or failed when they were last started: see their `failure`."""
+        return [run for run in self.runs if not run.finished]
 
     def to_frame(self) -> Frame:
         """`rows` as a pandas DataFrame. UserError without pandas."""
         return to_frame(self.rows)
 
+    def to_json(self) -> str:
+        """`tables` as text."""
+        return to_json(self.compared)
 
-def leaderboard(*paths: str | Path, sort: str = "fid") -> Leaderboard:
-    """The results of all runs under `paths`, ranked by `sort`.
+    def to_csv(self) -> str:
+        """One line for each row."""
+        return to_csv(self.compared)
+
+    def to_markdown(self) -> str:
+        """A table for each protocol, with its conditions below."""
+        return to_markdown(self.compared)
+
+    _repr_markdown_ = to_markdown
+
+    def __repr__(self) -> str:
+        rows = [
+            f"{row['variant']} {row['fid']:.2f}" if "fid" in row else row["variant"]
+            for row in self.rows
+            if row["kind"] == "generated"
+        ]
+        failed = f"; {len(self.failed)} of {len(self.runs)} runs without a result" if self.failed else ""
+        return f"<Leaderboard of {len(self.compared)} tables: {', '.join(rows)}{failed}>"
+
+
+@known_arguments
+def leaderboard(*paths: str | os.PathLike[str], sort: str = "fid") -> Leaderboard:
+    """Rank the runs below some folders, from any number of machines, as `ganzoo leaderboard` does.
+
+    Example:
+        print(ganzoo.leaderboard("runs").to_markdown())
+
+    Args:
+        paths: folders; none: runs.
+        sort: key of the column that ranks: "fid", "kid", "train_img_per_s", ...
 
     Raises:
-        UserError: no results there, or a metric that there is not.
+        RunError: no run is found, or none that can be read, or a path is no folder.
+        UnknownName: `sort` is no column.
     """
-    return Leaderboard(read_tables([Path(path) for path in paths or ("runs",)], sort))
+    tables = read_tables([as_path(path, "paths") for path in paths] or [Path("runs")], sort)
+    runs = [Run.at(RunDirectory(Path(path))) for table in tables for row in table.rows for path in row.runs]
+    return Leaderboard(compared=tables, runs=runs)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from ganzoo.files.text import clean, csv_cell, markdown
 from ganzoo.leaderboard.columns import Column, Number
@@ -35,8 +36,13 @@ def used_columns(table: Table) -> list[Column]:
 
 
 def to_json(tables: Sequence[Table]) -> str:
-    """Every number with its interval and count, ready for another program."""
-    document = [
+    """`documents` as text, for another program."""
+    return json.dumps(documents(tables), indent=1, ensure_ascii=False)
+
+
+def documents(tables: Sequence[Table]) -> list[dict[str, Any]]:
+    """Every number with its interval and count: JSON-ready, one document for each table."""
+    return [
         {
             "protocol": table.protocol,
             "dataset": table.dataset,
@@ -70,7 +76,6 @@ def to_json(tables: Sequence[Table]) -> str:
         }
         for table in tables
     ]
-    return json.dumps(document, indent=1, ensure_ascii=False)
 
 
 def to_csv(tables: Sequence[Table]) -> str:

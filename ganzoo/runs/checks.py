@@ -17,6 +17,7 @@ from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.device import preserved_random_state
 from ganzoo.gan import GAN
 from ganzoo.runs.terms import check_parts, check_terms
+from ganzoo.runs.watching import observer_problem
 from ganzoo.zoo.calls import BrokenPlugin, blame, call_target, misfit
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Variant
@@ -249,9 +250,6 @@ def _check_others(judged: Any, variant: Variant, count: int, wrong: Blame) -> No
         )
 
 
-METHODS = ("on_status", "on_snapshot", "on_end")
-
-
 def make_callbacks(registry: Registry, run: Any, config: RunConfig) -> list[Any]:
     """The observers that the config names.
 
@@ -262,14 +260,8 @@ def make_callbacks(registry: Registry, run: Any, config: RunConfig) -> list[Any]
     for name in config.callbacks:
         spec = registry.callback(name)
         callback = call_target(registry, "callbacks", spec, run, config, form="(run, config)")
-        for method in METHODS:
-            if not callable(getattr(callback, method, None)):
-                cause = f"what its target returns, a {type(callback).__name__}, has no method {method}"
-                raise blame(registry, "callbacks", spec, cause, f"write all of {', '.join(METHODS)}")
-            problem = misfit(getattr(callback, method), None)
-            if problem:
-                argument = method.removeprefix("on_").replace("end", "result")
-                cause = f"{method} is called as ({argument}), it {problem}"
-                raise blame(registry, "callbacks", spec, cause, f"write {method}(self, {argument})")
+        found = observer_problem(callback, f"what its target returns, a {type(callback).__name__},")
+        if found is not None:
+            raise blame(registry, "callbacks", spec, *found)
         made.append(callback)
     return made

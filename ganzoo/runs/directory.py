@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -301,3 +302,8 @@ def stem(images: int) -> str:
 def kimg_of(path: Path) -> float:
     """The inverse of `stem`, in kimg: "001234.567.safetensors" -> 1234.567."""
     return float(path.name.removesuffix(path.suffix))
+
+
+def told_with_traceback(error: BaseException) -> str:
+    """For failure.txt: a bug, a plugin's perhaps, in one line, and below it where it came from."""
+    return "".join([f"{type(error).__name__}: {error}\n\n", *traceback.format_exception(error)])

@@ -2,27 +2,136 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ganzoo.config.layers import build_config
+from ganzoo.config.options import Files, Names, Sets, known_arguments, load_zoo, names_of, number_of, texts_of
+from ganzoo.config.places import as_path, cache_root
 from ganzoo.config.run_config import RunConfig, dataset_label
 from ganzoo.data import Images, load_dataset
 from ganzoo.engine.device import resolve_device
 from ganzoo.engine.memory import MemoryMeter
 from ganzoo.errors import DataError, UserError
+from ganzoo.files.frames import Frame, to_frame
 from ganzoo.runs.foreign import evaluate_against_file
 from ganzoo.runs.places import check_places
 from ganzoo.runs.question import Question, any_variant, facts_of, part_of, snapshot_line
 from ganzoo.runs.sampling import snapshot_file
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
+from ganzoo.runs.watching import unheard
 from ganzoo.scoring.floors import floors
 from ganzoo.scoring.scorer import Scorer, load_images
 from ganzoo.zoo.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Scores, and what they are of: plain data."""
+
+    values: dict[str, float]
+    """By name: "fid", "is", "kid", ...; "class-fid.3" and the like are of one class."""
+    source: str
+    """The run directory, folder or file that was scored."""
+    snapshot: str | None
+    """Which one of a run, and its kimg."""
+    images: int
+    """That were scored, of `of`."""
+    of: int
+    dataset: str
+    """Of the real images, or the file of mu and sigma."""
+    facts: list[str]
+    """What was read, in lines."""
+    left_out: dict[str, str]
+    """Metric -> why it has no number."""
+    floors: list[dict[str, Any]]
+    """The same scores of real images: "name", "what", "images", "values"."""
+    protocol: str
+    """Id of the protocol; only scores of one protocol may be compared."""
+    ingredients: dict[str, Any]
+    """Of the protocol."""
+    score_peak_memory: int | None
+    """Bytes; None: the system does not tell."""
+    seconds: float | None = None
+    """Of scoring; None: not measured."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, as `ganzoo eval --json` prints it."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in every.items() if name != "seconds" or value is not None}
+
+    def to_frame(self) -> Frame:
+        """A row for what was scored and for each floor, a column for each score. UserError without pandas."""
+        rows = [("generated", self.values), *((floor["name"], floor["values"]) for floor in self.floors)]
+        return to_frame([{"images": name, **values} for name, values in rows])
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name} {value:.5g}" for name, value in self.values.items() if "." not in name)
+        return f"<Evaluation {self.source}: {shown}; {self.images} images against {self.dataset}>"
+
+
+@known_arguments
+def evaluate(
+    source: str | os.PathLike[str],
+    *,
+    dataset: str | None = None,
+    reference: str | Path | None = None,
+    features: str | None = None,
+    metrics: Names = None,
+    num_images: int | None = None,
+    size: int | None = None,
+    snapshot: float | None = None,
+    sets: Sets = None,
+    device: str | torch.device | None = None,
+    data_root: str | Path | None = None,
+    plugins: Files = None,
+    announce: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Score a run, a snapshot, a folder of images or an npz, as `ganzoo eval` does.
+
+    Example:
+        print(ganzoo.evaluate("runs/mine", metrics=["fid", "kid"]).values)
+
+    Args:
+        source: a `Run`, a run directory, the name of a variant, a snapshot, a folder of images or an npz of them.
+        dataset: real images to compare with, NAME or NAME:PATH; None: the run's, which a folder or npz does not have.
+        reference: an npz of mu and sigma to compute FID against, in place of a dataset.
+        features: feature network; None: the run's, or the dataset's.
+        metrics: a list, or comma separated; None: all but cas.
+        num_images: generated images, or at most this many of a folder's.
+        size: pixels; bring the images to this square size.
+        snapshot: kimg; the run's snapshot nearest to it; None: the last.
+        sets: settings: {"eval.num_reference": 1000}, nested or not, or texts: ["eval.num_reference=1000"].
+        device: auto, cpu, cuda, cuda:1 or mps; None: auto.
+        data_root: folder of datasets and caches; None: $GANZOO_DATA or ~/.cache/ganzoo.
+        plugins: Python files, or folders with an __init__.py, that register more.
+        announce: told, in a line, what takes a while.
+        report: told, in a line, of plugins that are left out.
+
+    Raises:
+        UserError: nothing to score there, or anything that makes the score meaningless.
+    """
+    question = Question(
+        source=str(as_path(source, "source")),
+        dataset=names_of(dataset, "dataset"),
+        reference=None if reference is None else as_path(reference, "reference"),
+        features=names_of(features, "features"),
+        metrics=names_of(metrics, "metrics"),
+        num_images=num_images,
+        size=size,
+        snapshot=None if snapshot is None else number_of(snapshot, "snapshot", float),
+        sets=texts_of(sets),
+        device=None if device is None else str(device),
+    )
+    registry = load_zoo(plugins, report or unheard)
+    root = cache_root(data_root)
+    return Evaluation(**evaluate_source(registry, question, root=root, announce=announce or unheard))
 
 
 def evaluate_source(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ganzoo.errors import RunError
 from ganzoo.runs.directory import RunDirectory
-
-if TYPE_CHECKING:
-    pass
-
 
 DEEPEST = 64
 """Levels of folders in which runs are looked for; results lie a few deep."""
@@ -48,14 +44,15 @@ def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
         return RunDirectory(Path(name))
     if os.path.exists(name):  # False, not an error, for a path the system cannot look at
         return RunDirectory.existing(Path(name))
-    if os.sep in name or name.endswith(".npz"):
-        raise RunError(f"{name} does not exist", "give a run directory, a folder of images or a .npz file")
-    runs = [run for run in find_runs([under]) if run.snapshots()]
-    ours = [run for run in runs if _variant(run) == name]
+    if os.sep in name or name.endswith((".npz", ".safetensors")):
+        raise RunError(f"{name} does not exist", "give a run directory, a snapshot, a folder of images or a .npz file")
+    runs = [(_variant(run), run) for run in find_runs([under]) if run.snapshots()]
+    ours = [run for variant, run in runs if variant == name]
     if not ours:
+        near = get_close_matches(name, {variant for variant, _ in runs}, n=1)
         raise RunError(
             f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
-            f"train one: ganzoo train {name}",
+            f"did you mean {near[0]}?" if near else f"train one: ganzoo train {name}",
         )
     return max(ours, key=lambda run: os.lstat(run.snapshots()[-1]).st_mtime)
 

@@ -97,11 +97,13 @@ def evaluate_against_file(
     assert question.reference is not None
     if question.dataset is not None:
         raise SettingError("--dataset and --reference both say what to compare with", "leave one of them out")
+    path = question.images_path()
+    if path is None and question.size is not None:
+        raise SettingError("--size is for images of a folder or .npz, not for those of a run", "leave --size out")
     if question.metrics not in (None, "fid"):
         raise SettingError(f"a file of mu and sigma allows no {question.metrics}", "--metrics fid, or --dataset")
     reference = read_moments(question.reference)
     spec = _features_for(registry, question.features, reference)
-    path = question.images_path()
     facts: list[str] = []
     snapshot = None
     law = "none"

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
+from ganzoo.files.pictures import decode_png
 from ganzoo.files.reading import Unreadable, read_picture, refused
 from ganzoo.files.writing import write_bytes
 from ganzoo.gan import Prior
@@ -88,9 +89,8 @@ def film(run: RunDirectory, grids: list[tuple[Path, str]], out: Path, seconds: f
             left -= pixels
             if pixels > FRAME_PIXELS or left < 0:
                 raise Unreadable("makes the film too large")
-            with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
-                frame = opened.convert("RGB")
-        except (OSError, Unreadable, SyntaxError) as error:  # SyntaxError is Pillow's word for a damaged PNG
+            frame = decode_png(data)
+        except (FileNotFoundError, Unreadable) as error:
             raise refused(path, error) from None
         canvas = Image.new("RGB", (frame.width, frame.height + 28), "white")
         canvas.paste(frame, (0, 0))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ganzoo.errors import RunError, UnknownName
+from ganzoo.errors import RunError, UnknownName, UserError
 from ganzoo.files.text import clean
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.find import find_run
 from ganzoo.zoo.registry import Registry
 
 _KINDS = ("variant", "objective", "regularizer", "augmentation", "dataset", "feature network", "metric", "callback")
@@ -31,6 +32,15 @@ def plugins_named(registry: Registry, runs: Iterable[Path]) -> Iterator[None]:
         if cure is None:
             raise
         raise RunError(error.cause, cure) from None
+
+
+def runs_of(variant: str | None, out: Path | None) -> Iterator[Path]:
+    """Runs that may know which plugin the variant is of."""
+    for under in (out, Path("runs")):
+        if under is not None:
+            yield under
+            with suppress(UserError):
+                yield find_run(variant or "", under).path
 
 
 def _cure(registry: Registry, run: Path) -> str | None:

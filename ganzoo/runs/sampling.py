@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -101,64 +101,98 @@ def snapshot_file(source: str, kimg: float | None) -> tuple[Path, Path]:
     return directory.path, snapshot_of(directory, kimg)
 
 
+Labels = int | str | Sequence[int | str] | Tensor | None
+"""Classes, which images take in turn: 3, "cat", "cat,3", [3, "cat"]. None: all of them, at most 20."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A snapshot from which images can be made."""
+
+    snapshot: LoadedSnapshot
+    file: Path  # of the snapshot
+    device: torch.device
+    conditional: bool
+
+    def classes(self, labels: Labels) -> tuple[int, ...]:
+        """Class numbers; () of an unconditional variant. Raises SettingError."""
+        snapshot = self.snapshot
+        if not self.conditional:
+            if labels is not None:
+                raise SettingError(
+                    f"variant '{snapshot.config.variant.name}' takes no labels",
+                    "leave --labels out, or use a conditional variant",
+                )
+            return ()
+        if labels is None:
+            return tuple(range(min(snapshot.num_classes, MANY)))
+        parts = labels.tolist() if isinstance(labels, Tensor) else labels
+        parts = [parts] if isinstance(parts, (str, int)) else parts
+        if not isinstance(parts, Iterable):
+            raise SettingError(f"labels are {labels!r}", "name classes by number or name, such as [0, 1]")
+        found = [parse_labels(str(part), snapshot.num_classes, snapshot.class_names) for part in parts]
+        if not any(found):
+            raise SettingError("labels are empty", "leave them out for all classes, or name one")
+        return tuple(label for classes in found for label in classes)
+
+
+def open_source(registry: Registry, source: str, *, kimg: float | None = None, device: str = "auto") -> Source:
+    """Load the snapshot that `snapshot_file` finds.
+
+    Raises:
+        UserError: no such run, a damaged snapshot, a variant that is not there.
+    """
+    where = resolve_device(device)
+    _, file = snapshot_file(source, kimg)
+    snapshot = load_snapshot(file, registry, where)
+    conditional = registry.variant(snapshot.config.variant.name).conditional
+    return Source(snapshot=snapshot, file=file, device=where, conditional=conditional)
+
+
 def plan_samples(
-    registry: Registry,
-    source: str,
+    source: Source,
     *,
     count: int | None = None,
-    labels: str | None = None,
+    labels: Labels = None,
     seed: int = 0,
-    kimg: float | None = None,
     interpolate: tuple[int, int] | None = None,
     steps: int | None = None,
     codes: Mapping[int, float] | None = None,
     sweep: int | None = None,
     truncation: float | None = None,
-    device: str = "auto",
 ) -> Samples:
     """Image i: noise i of `seed`, and for conditional variants the classes in turn, so that each has a column.
 
     Args:
-        registry: the zoo.
-        source: as `snapshot_file`.
+        source: of the images.
         count: images; None: 64, or 8 per class. Of an interpolation, or where a code is swept: rows; None: 8.
-        labels: names or numbers of classes, comma separated; None: all, at most 20.
+        labels: classes, taken in turn.
         seed: of the noise.
-        kimg: take the snapshot nearest to it; None: the last.
         interpolate: two seeds; row i leads from noise i of the first to noise i of the second, in `steps` images of one
             class.
         steps: images of such a row, or of a continuous code that is swept, at least 2; None: 8.
         codes: number of a structured code, from 1 -> its value in all images, see `choose_codes`.
         sweep: the code that takes its values along each row; None: the first that is not fixed, if `codes` are given.
         truncation: for generators that know how; None: they are called without.
-        device: where they are made.
 
     Raises:
-        UserError: no such run, a damaged snapshot, labels or codes the variant does not have, or a generator that knows
-            no truncation.
+        UserError: labels or codes that the variant does not have, or a generator that knows no truncation.
     """
-    where = resolve_device(device)
-    _, file = snapshot_file(source, kimg)
-    snapshot = load_snapshot(file, registry, where)
-    variant = registry.variant(snapshot.config.variant.name)
-    if not variant.conditional and labels is not None:
-        raise SettingError(
-            f"variant '{variant.name}' takes no labels", "leave --labels out, or use a conditional variant"
-        )
-    classes: tuple[int, ...] = ()
-    if variant.conditional:
-        every = tuple(range(min(snapshot.num_classes, MANY)))
-        classes = every if labels is None else parse_labels(labels, snapshot.num_classes, snapshot.class_names)
+    snapshot = source.snapshot
+    name = snapshot.config.variant.name
+    classes = source.classes(labels)
     if truncation is not None:
-        snapshot = replace(snapshot, generator=truncated(snapshot.generator, truncation, variant.name).eval())
+        snapshot = replace(snapshot, generator=truncated(snapshot.generator, truncation, name).eval())
     in_turn = torch.tensor(classes) if classes else None
     chosen = None
     if codes or sweep is not None:
         if interpolate is not None:
             raise SettingError("--interpolate changes all codes along a row", "leave --code and --sweep out, or it")
-        chosen = choose_codes(snapshot.prior, variant.name, codes or {}, sweep, steps)
+        chosen = choose_codes(snapshot.prior, name, codes or {}, sweep, steps)
     along = len(chosen.values) if chosen else 0  # images of a row that belong together; 0: each is for itself
     if interpolate is not None:
+        if not isinstance(interpolate, (tuple, list)) or [type(seed) for seed in interpolate] != [int, int]:
+            raise SettingError(f"interpolate is {interpolate!r}, not two seeds", "write interpolate=(0, 1)")
         along = steps or 8
         inputs = _interpolation(interpolate, snapshot.z_dim, along, in_turn, snapshot.prior)
     elif chosen is not None:
@@ -172,8 +206,8 @@ def plan_samples(
         columns = len(classes) or min(count, 10 if count > 64 else 8)
     return Samples(
         snapshot=snapshot,
-        file=file,
-        device=where,
+        file=source.file,
+        device=source.device,
         inputs=inputs,
         count=count,
         columns=columns,

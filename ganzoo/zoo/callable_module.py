@@ -9,16 +9,29 @@ from types import ModuleType
 from typing import Any
 
 
-def make_callable(package: str, target: str) -> None:
-    """Let the package be called: that calls `target`, "module:attribute", which is imported by the first call."""
-    module, _, attribute = target.partition(":")
+class CallableModule(ModuleType):
+    """A package that is called as the function of its name in its module `api`, which is imported when it is needed,
+    and whose signature and documentation it shows.
+    """
 
-    class CallableModule(ModuleType):
-        def __call__(self, *arguments: Any, **options: Any) -> Any:
-            return getattr(importlib.import_module(module), attribute)(*arguments, **options)
+    @property
+    def __wrapped__(self) -> Any:  # where `inspect` looks for a signature
+        return getattr(importlib.import_module(f"{self.__name__}.api"), self.__name__.rpartition(".")[2])
 
-        @property
-        def __signature__(self) -> inspect.Signature:
-            return inspect.signature(getattr(importlib.import_module(module), attribute))
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self.__wrapped__(*arguments, **options)
 
+
+def _documentation(package: CallableModule) -> str:
+    """What help() shows, of both."""
+    function = package.__wrapped__
+    shown = f"{package.__name__}{inspect.signature(function)}"
+    return f"{vars(package)['__doc__']}\n\n{shown}\n\n{inspect.getdoc(function)}"
+
+
+CallableModule.__doc__ = property(_documentation)  # type: ignore[assignment]
+
+
+def make_callable(package: str) -> None:
+    """Let the package be called."""
     sys.modules[package].__class__ = CallableModule

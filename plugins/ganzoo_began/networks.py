@@ -2,7 +2,8 @@
 
 3x3 convolutions, two per resolution, with ELU and without normalisation; halved by stride, doubled by repeating
 pixels; linear layers, without activation, into and out of the code. The encoder widens by `channels` per halving, the
-decoder does not narrow. The generator is another decoder.
+decoder does not narrow, and sees its first maps again at every resolution (section 3.5.1, skip connections). The
+generator is another decoder.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ class Generator(nn.Module):
 
     def __init__(self, z_dim: int, channels: int, shape: Shape) -> None:
         super().__init__()
-        self.decode = decoder(z_dim, channels, shape)
+        self.decode = Decoder(z_dim, channels, shape)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.decode(z).tanh()
+        return cast(Tensor, self.decode(z)).tanh()
 
 
 class Discriminator(nn.Module):
@@ -47,7 +48,7 @@ class Discriminator(nn.Module):
     def __init__(self, z_dim: int, channels: int, shape: Shape) -> None:
         super().__init__()
         self.encode = encoder(z_dim, channels, shape)
-        self.decode = decoder(z_dim, channels, shape)
+        self.decode = Decoder(z_dim, channels, shape)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
         energy = (x.float() - self.decode(self.encode(x)).float()).abs().flatten(1).mean(1)
@@ -69,22 +70,31 @@ def encoder(z_dim: int, channels: int, shape: Shape) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * start * start, z_dim))
 
 
-def decoder(z_dim: int, channels: int, shape: Shape) -> nn.Sequential:
-    """`[N, z_dim]` -> `[N,C,H,W]`, unbounded."""
-    start, doublings = plan(shape)
-    layers: list[nn.Module] = [
-        nn.Linear(z_dim, channels * start * start),
-        nn.Unflatten(1, (channels, start, start)),
-        *convolution(channels, channels),
-        *convolution(channels, channels),
-    ]
-    for _ in range(doublings):
-        layers += [
-            nn.Upsample(scale_factor=2, mode="nearest"),
-            *convolution(channels, channels),
-            *convolution(channels, channels),
-        ]
-    return nn.Sequential(*layers, nn.Conv2d(channels, shape[0], 3, padding=1))
+class Decoder(nn.Module):
+    """`[N, z_dim]` -> `[N,C,H,W]`, unbounded. What the linear layer gives is seen again at every resolution."""
+
+    def __init__(self, z_dim: int, channels: int, shape: Shape) -> None:
+        super().__init__()
+        start, doublings = plan(shape)
+        self.first = nn.Sequential(
+            nn.Linear(z_dim, channels * start * start), nn.Unflatten(1, (channels, start, start))
+        )
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                *convolution(channels if level == 0 else 2 * channels, channels), *convolution(channels, channels)
+            )
+            for level in range(doublings + 1)
+        )
+        self.last = nn.Conv2d(channels, shape[0], 3, padding=1)
+        self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
+
+    def forward(self, code: Tensor) -> Tensor:
+        first = self.first(code)
+        x = self.levels[0](first)
+        for level in self.levels[1:]:
+            x, first = self.upsample(x), self.upsample(first)
+            x = level(torch.cat([x, first], dim=1))
+        return cast(Tensor, self.last(x))
 
 
 def convolution(before: int, after: int, *, stride: int = 1) -> tuple[nn.Module, nn.Module]:
@@ -95,7 +105,7 @@ def convolution(before: int, after: int, *, stride: int = 1) -> tuple[nn.Module,
 def init_weights(module: nn.Module) -> None:
     """Set one layer's weights to N(0, 1 / fan_in), biases to 0: near 0 an ELU is the identity, so that the noise is
     still there behind ten layers. PyTorch's own weights are smaller and its biases are not 0; every image is the same
-    then, and stays so. (The paper keeps it there by residuals that vanish as training goes on.)
+    then, and stays so. (The paper adds residuals that vanish as training goes on.)
     """
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="linear")

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ganzoo.cli.display import TrainingDisplay
 from ganzoo.config.layers import build_config
+from ganzoo.engine.host import Host
 from ganzoo.engine.loop import Status
 from ganzoo.runs.job import run_job
 from ganzoo.zoo.registry import Registry
@@ -49,8 +50,8 @@ def test_why_there_are_no_graphs_is_reported_not_announced(
     config = build_config(registry, variant="gan", dataset="digits", sets=sets)
     announced, reported = list[str](), list[str]()
 
-    def train(*, report: Any, **options: Any) -> None:
-        report("no CUDA graphs in this run")
+    def train(step: Any, *, host: Host, **options: Any) -> None:
+        host.report("no CUDA graphs in this run")
         raise ZeroDivisionError
 
     monkeypatch.setattr("ganzoo.runs.job.train", train)

@@ -7,8 +7,8 @@ import re
 import click
 import pytest
 
-from ganzoo.cli.habits import CURES
 from ganzoo.cli.main import cli
+from ganzoo.config.habits import CURES
 from ganzoo.config.layers import build_config
 from ganzoo.errors import UserError
 from ganzoo.zoo.registry import Registry

@@ -37,9 +37,9 @@ def test_prior_and_shapes_are_the_papers() -> None:
     gan = build("began", 32, channels=4, z_dim=7)
     assert gan.prior == Uniform(low=-1.0, high=1.0)
     encoder = [m for m in gan.discriminator.encode if isinstance(m, nn.Conv2d)]
-    decoder = [m for m in gan.discriminator.decode if isinstance(m, nn.Conv2d)]
+    decoder = [m for m in gan.discriminator.decode.modules() if isinstance(m, nn.Conv2d)]
     assert [m.out_channels for m in encoder] == [4, 4, 8, 8, 12, 12, 16, 16, 16]
-    assert [m.out_channels for m in decoder] == [4] * 8 + [1]
+    assert [(m.in_channels, m.out_channels) for m in decoder] == [(4, 4)] * 2 + [(8, 4), (4, 4)] * 3 + [(4, 1)]
     generator = gan.generator.decode.state_dict()
     assert {n: v.shape for n, v in generator.items()} == {
         n: v.shape for n, v in gan.discriminator.decode.state_dict().items()

@@ -15,7 +15,7 @@ import torch
 import ganzoo.runs.job
 import ganzoo.runs.snapshot_taker
 from ganzoo.__main__ import main
-from ganzoo.bench.executors import Unwatched, work
+from ganzoo.bench.executors import work
 from ganzoo.bench.jobs import plan_jobs
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import build_config
@@ -23,6 +23,7 @@ from ganzoo.engine.ledger import PARTS, Ledger, _age, process_began, wall_second
 from ganzoo.files.writing import sealed
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
+from ganzoo.runs.watching import Unwatched
 from ganzoo.scoring.scorer import Scorer
 from ganzoo.zoo.registry import Registry
 

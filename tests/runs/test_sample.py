@@ -21,7 +21,7 @@ from ganzoo.errors import UserError
 from ganzoo.metrics.moments_file import write_moments
 from ganzoo.metrics.statistics import moments
 from ganzoo.runs.outputs import write_folder, write_npz
-from ganzoo.runs.sampling import parse_labels, plan_samples
+from ganzoo.runs.sampling import open_source, parse_labels, plan_samples
 from ganzoo.runs.snapshots import build_gan, save_snapshot
 from ganzoo.scoring.noise import noise, slerp
 from ganzoo.zoo.registry import Registry
@@ -180,7 +180,7 @@ def test_names_that_are_no_folders_are_numbers(make_run: Callable[..., Path], tm
 
 @pytest.mark.parametrize("write", [write_npz, write_folder])
 def test_many_images_take_little_memory(write: Any, registry: Registry, plain: Path, tmp_path: Path) -> None:
-    samples = plan_samples(registry, str(plain), count=8000)
+    samples = plan_samples(open_source(registry, str(plain)), count=8000)
     tracemalloc.start()
     write(tmp_path / "out", samples)
     _, peak = tracemalloc.get_traced_memory()
@@ -206,7 +206,7 @@ def test_equal_arrays_are_equal_files(plain: Path, tmp_path: Path, monkeypatch: 
 def test_an_npz_is_there_in_full_or_not_at_all(
     plain: Path, tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = plan_samples(registry, str(plain), count=600)
+    samples = plan_samples(open_source(registry, str(plain)), count=600)
     good = samples.blocks
 
     def broken(self: Any) -> Any:
@@ -251,14 +251,14 @@ def test_interpolation_leads_from_one_seed_to_the_other(
     for seed, column in ((2, 0), (9, -1)):
         sample(conditional, "--seed", seed, "-n", 3, "--labels", "dog,cat", "--out", tmp_path / "end.npz")
         assert np.array_equal(arrays(tmp_path / "end.npz")[0], rows[:, column])
-    samples = plan_samples(registry, str(conditional), count=3, interpolate=(2, 9), steps=5)
+    samples = plan_samples(open_source(registry, str(conditional)), count=3, interpolate=(2, 9), steps=5)
     z, _ = samples.inputs(torch.arange(4, 11))
     expected = slerp(noise(2, 0, 3, 8), noise(9, 0, 3, 8), 5).flatten(0, 1)
     assert torch.equal(z, expected[4:11])
     capsys.readouterr()
     sample(conditional, "--interpolate", "0:1", "--out", tmp_path / "grid.png")
     assert capsys.readouterr().out.splitlines()[1].startswith("rows: 0 cat, 1 dog")
-    assert plan_samples(registry, str(conditional), interpolate=(0, 1)).count == 64
+    assert plan_samples(open_source(registry, str(conditional)), interpolate=(0, 1)).count == 64
 
 
 @pytest.mark.parametrize(

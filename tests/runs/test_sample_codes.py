@@ -19,7 +19,7 @@ from ganzoo.config.layers import build_config
 from ganzoo.errors import SettingError, UserError
 from ganzoo.gan import Codes, Normal
 from ganzoo.runs.codes import choose_codes, parse_codes
-from ganzoo.runs.sampling import plan_samples
+from ganzoo.runs.sampling import open_source, plan_samples
 from ganzoo.runs.snapshots import build_gan, save_snapshot
 from ganzoo.runs.truncation import knows_truncation
 from ganzoo.scoring.generation import SCORE_SEED
@@ -279,12 +279,12 @@ def test_classes_take_turns_with_the_rows_of_codes(
 ) -> None:
     plugin, run, _ = toy(True)
     registry = Registry.load([plugin])
-    samples = plan_samples(registry, str(run), labels="4,7", codes={2: 1.0}, count=3)
+    samples = plan_samples(open_source(registry, str(run)), labels="4,7", codes={2: 1.0}, count=3)
     assert (samples.count, samples.columns, samples.by_row) == (9, 3, True)
     _, labels = samples.inputs(torch.arange(9))
     assert labels is not None
     assert labels.tolist() == [4, 4, 4, 7, 7, 7, 4, 4, 4]
-    fixed = plan_samples(registry, str(run), labels="4,7", codes={1: 0.0, 2: 1.0, 3: 0.0, 4: 0.0})
+    fixed = plan_samples(open_source(registry, str(run)), labels="4,7", codes={1: 0.0, 2: 1.0, 3: 0.0, 4: 0.0})
     assert (fixed.count, fixed.columns, fixed.by_row) == (16, 2, False)
     _, labels = fixed.inputs(torch.arange(4))
     assert labels is not None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from ganzoo.config.layers import settings_of_spec
-from ganzoo.config.recipes import known_settings
+from ganzoo.config.options import Files, load_zoo
+from ganzoo.config.places import cache_root
 from ganzoo.doctor.contract.augmentations import check_augmentation
 from ganzoo.doctor.contract.findings import (
     Finding,
@@ -48,7 +49,7 @@ Checks = Callable[[], Iterator[Finding]]
 def check(
     name: str,
     *,
-    plugins: str | Path | Sequence[str | Path] = (),
+    plugins: Files = None,
     data_root: str | Path | None = None,
     registry: Registry | None = None,
     on_report: Callable[[Report], None] = lambda report: None,
@@ -62,7 +63,7 @@ def check(
     Args:
         name: as `ganzoo list` says.
         plugins: Python files to load plugins from, or one of them.
-        data_root: folder of datasets and caches; None: ~/.cache/ganzoo.
+        data_root: folder of datasets and caches; None: $GANZOO_DATA, or ~/.cache/ganzoo.
         registry: the zoo; None: it is loaded, with `plugins`.
         on_report: told of each kind of thing that has the name, when it is done.
 
@@ -70,13 +71,12 @@ def check(
         UnknownName: nothing is called so.
         UserError: one of `plugins` is broken, or not there.
     """
-    files = [plugins] if isinstance(plugins, (str, Path)) else plugins
-    zoo = Registry.load([Path(file) for file in files], known=known_settings()) if registry is None else registry
+    zoo = load_zoo(plugins) if registry is None else registry
     for plugin in zoo.failures():
         if plugin.local:
             raise UserError(f"plugin {plugin} is broken: {plugin.error}", "mend it; `ganzoo plugins` has the traceback")
     bare, _, path = name.partition(":")
-    root = Path(data_root or "~/.cache/ganzoo").expanduser()
+    root = cache_root(data_root)
     reports = []
     for kind, spec in zoo.find(bare):
         if path and kind != "datasets":

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 import ganzoo.bench.together
-from ganzoo.bench.executors import Unwatched
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.bench.together import default_concurrent, groups, run_groups, work_together
 from ganzoo.cli.display import TrainingDisplay
@@ -21,6 +20,7 @@ from ganzoo.config.layers import build_config
 from ganzoo.engine.cuda.concurrent import ALONE, Baton, RandomNumbers, Turn, run_together
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
+from ganzoo.runs.watching import Unwatched
 from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")

@@ -1,0 +1,132 @@
+"""`ganzoo.train`: from options to a finished run. Torch-free until it works."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganzoo.config.options import RunOptions, config_of, load_zoo, takes_run_options
+from ganzoo.config.places import as_path, cache_root
+from ganzoo.config.run_config import dataset_label
+from ganzoo.engine.stopping import Stop, signals_of_the_caller
+from ganzoo.errors import UserError
+from ganzoo.runs.directory import RunDirectory, told_with_traceback
+from ganzoo.runs.names import folder_of
+from ganzoo.runs.plugin_cure import plugins_named, runs_of
+from ganzoo.runs.run import Run
+from ganzoo.runs.watching import Watch, check_observers, unheard
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ganzoo.config.run_config import RunConfig
+    from ganzoo.data import Images
+    from ganzoo.engine.loop import Observer
+
+
+@takes_run_options
+def train(
+    variant: str | None = None,
+    *,
+    out: str | Path | None = None,
+    init: str | os.PathLike[str] | None = None,
+    observers: Sequence[Observer] = (),
+    announce: Callable[[str], None] | None = None,
+    report: Callable[[str], None] | None = None,
+    watch: Watch | None = None,
+    stop: Stop | None = None,
+    began: float | None = None,
+    **options: Unpack[RunOptions],
+) -> Run:
+    """Train a variant and score it, as `ganzoo train` does. The same call finds a finished run and continues an
+    interrupted one; a longer budget continues a finished one. Torch's random state is left as it was.
+
+    Example:
+        run = ganzoo.train("dcgan", kimg=2, sets={"variant.channels": 16})
+        print(run.values["fid"])
+
+    Args:
+        variant: its name, as `ganzoo list` says; None: that of `config`.
+        out: the run directory; None: runs/DATASET/VARIANT-sSEED-HASH.
+        init: a run, snapshot or variant whose weights it starts from; None: fresh ones.
+        observers: told of ticks (`on_status`), snapshots (`on_snapshot`) and the result (`on_end`).
+        announce: told, in a line, what takes a while and how far it has come.
+        report: told, in a line, what has to be known: plugins left out, what was read, why a run goes on.
+        watch: makes one more observer, which is told what `announce` and `report` would be once the run has begun;
+            None: none.
+        stop: of whoever handles signals; None: they are handled in here, and the state is saved.
+        began: `time.perf_counter()` from which on time is the run's; None: now.
+        options: those of every run.
+
+    Returns:
+        The run; `run.diverged` says whether training broke down.
+
+    Raises:
+        UserError: anything that the caller can mend, by its `cause` and `cure`; what has been computed is kept.
+        KeyboardInterrupt: Ctrl-C; the state is saved, and the same call continues. SIGTERM and SIGHUP save it, too,
+            and then do what they do elsewhere in the program.
+        Stopped: `stop` has been asked to.
+    """
+    check_observers(observers)
+    announce, report = announce or unheard, report or unheard
+    with signals_of_the_caller(stop) as stop:
+        registry = load_zoo(options.get("plugins"), report)
+        path = None if out is None else as_path(out, "out")
+        init = None if init is None else str(as_path(init, "init"))
+        with plugins_named(registry, runs_of(variant, path)):
+            config = config_of(registry, variant, {**options, "init": init})
+        from ganzoo.engine.device import preserved_random_state, resolve_device
+        from ganzoo.runs.begin import init_sha256, shorter_run
+        from ganzoo.runs.job import run_job
+        from ganzoo.scoring.scorer import load_images
+
+        root = cache_root(options.get("data_root"))
+        images = load_images(registry, config, root, "train")
+        say_what_was_read(config, images, report)
+        if path is None:
+            fresh = folder_of(registry, config, Path("runs"), images.sha256 + init_sha256(config.init))
+            path = shorter_run(fresh, registry, config, images) or fresh
+        with contextlib.ExitStack() as stack:
+            if watch is not None:
+                watcher = watch(config.variant.name)
+                stack.enter_context(watcher)
+                observers, announce, report = [watcher, *observers], watcher.announce, watcher.report
+            stack.enter_context(_failures_told(RunDirectory(path)))
+            stack.enter_context(preserved_random_state(resolve_device(config.device)))
+            run_job(
+                registry,
+                config,
+                path,
+                root=root,
+                images=images,
+                observers=observers,
+                announce=announce,
+                report=report,
+                stop=stop,
+                began=began,
+            )
+    return Run(path)
+
+
+@contextlib.contextmanager
+def _failures_told(run: RunDirectory) -> Iterator[None]:
+    """A refused start leaves nothing behind where there was nothing before; a bug leaves failure.txt."""
+    fresh = not os.path.exists(run.config_file)  # False, not an error, for a path the system refuses
+    try:
+        yield
+    except UserError:
+        if fresh:
+            run.discard_unstarted()
+        raise
+    except Exception as error:
+        run.write_failure(told_with_traceback(error))
+        raise
+
+
+def say_what_was_read(config: RunConfig, images: Images, report: Callable[[str], None]) -> None:
+    """In a line: a folder of images is not known by its name."""
+    if images.facts is not None:
+        report(images.facts.line(dataset_label(config.dataset.name, config.dataset.settings)))
