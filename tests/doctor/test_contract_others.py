@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,14 @@ from ganzoo.engine.probes.independence import depends_on_others
 from ganzoo.zoo.registry import Registry
 
 
-def of(findings: object, name: str, status: str) -> Finding:
-    found = list(findings)  # type: ignore[call-overload]
-    return next((f for f in found if f.check == name and f.status == status), found)  # type: ignore[return-value]
+def of(findings: Iterable[Finding], name: str, status: str) -> Finding:
+    """The first of the check and status; those after it are not tried."""
+    found = []
+    for finding in findings:
+        found.append(finding)
+        if (finding.check, finding.status) == (name, status):
+            return finding
+    raise AssertionError(found)
 
 
 OBJECTIVE = """
@@ -42,6 +48,7 @@ GOOD = "d_loss=lambda r, f: (f - r).float(), g_loss=lambda f, r: -f.float()"
         ("d_loss=lambda r, f: f - r, g_loss=lambda f: -f", "g_loss is called as (fake, real)"),
         ("d_loss=lambda r, f: f - r, g_loss=lambda f, r: r - f", "g_loss fails"),
         ("d_loss=lambda r, f: -torch.log(torch.sigmoid(r - f)), g_loss=lambda f, r: -f", "not finite for large"),
+        ("d_loss=lambda r, f: (f - r).sum(), g_loss=lambda f, r: -f", "d_loss grows with the size of the batch"),
         ("d_loss=lambda r, f: (f - r).detach(), g_loss=lambda f, r: -f", "no gradient"),
         ("d_loss=lambda r, f: (f - r).half(), g_loss=lambda f, r: -f", "float16"),
     ],
@@ -49,6 +56,26 @@ GOOD = "d_loss=lambda r, f: (f - r).float(), g_loss=lambda f, r: -f.float()"
 def test_objectives(losses: str, told: str, tmp_path: Path) -> None:
     registry = zoo(tmp_path, more=OBJECTIVE.format(losses=losses))
     assert told in of(check_objective(registry, "own"), "losses", "FAILED").found
+
+
+def test_losses_that_do_not_oppose_each_other(tmp_path: Path) -> None:
+    registry = zoo(tmp_path, more=OBJECTIVE.format(losses="d_loss=lambda r, f: r - f, g_loss=lambda f, r: -f"))
+    assert "the same way" in of(check_objective(registry, "own"), "losses", "warning").found
+
+
+@pytest.mark.parametrize(
+    ("penalty", "told"),
+    [
+        ("lambda c, r, f: c(r)[:, None]", "returns [8, 1]"),
+        ("lambda c, r, f: c(r).square().sum()", "grows with the size of the batch"),
+        ("lambda c, r, f: c(r).detach()", "has no gradient"),
+        ("lambda c, r, f: (c(r) - 9).log()", "is not finite"),
+        ("lambda c, r, f: ganzoo.gradient_penalty(c, r, f)", "the spec does not say so"),
+    ],
+)
+def test_penalties(penalty: str, told: str, tmp_path: Path) -> None:
+    registry = zoo(tmp_path, more="import ganzoo\n" + OBJECTIVE.format(losses=f"{GOOD}, penalty={penalty}"))
+    assert told in of(check_objective(registry, "own"), "penalty", "FAILED").found
 
 
 def test_a_sound_objective_is_played_with_a_built_in_variant(tmp_path: Path) -> None:
@@ -92,6 +119,7 @@ def register_augmentations():
         ("return x - x.mean(0)", "samples apart"),
         ("return x * random.random()", "random numbers"),
         ("return x.detach() * 0.5", "derivatives"),
+        ("return x * torch.rand(len(x), 1, 1, 1)", "device"),
         ("self.count += 1; return x * 0.5", "state"),
         ("self.p = self.p + 1; return x * 0.5", "state"),
         ("return x * (0.5 if x.mean() > 0 else 1.0)", "no waiting"),
@@ -113,23 +141,38 @@ def images(root, split, download):
 class M:
     def update(self, features, labels): pass
     def compute(self, reference): return {"other": 1.0}
+class Shared(M):
+    sums = []
+    def update(self, features, labels): self.sums.append(float(features["pool"].sum()))
+    def compute(self, reference): return {"one": sum(self.sums)}
+class OfBatches(M):
+    def __init__(self): self.means = []
+    def update(self, features, labels): self.means.append(float(features["pool"].mean()))
+    def compute(self, reference): return {"one": sum(self.means)}
+def drawn(root, split, download):
+    return make_images(torch.randint(0, 256, (40, 1, 28, 28), dtype=torch.uint8), torch.arange(40) % 3)
 class C:
     def __init__(self, run, config): pass
     def on_status(self, status): pass
     def on_end(self, result): pass
+class Meddling(C):
+    def on_snapshot(self, snapshot): snapshot.generator.layers[0].train()
 @hookimpl
 def register_datasets():
     return [Dataset(name="small", target=images, size=32), Dataset(name="few", target=images, num_classes=2),
+            Dataset(name="drawn", target=drawn),
             Dataset(name="right", target=images, size=28, channels=1, num_classes=3)]
 @hookimpl
 def register_features():
-    return [Features(name="flat", target=lambda device: lambda x: {"pool": x.float().flatten(1)[:, :5]}, dim=6)]
+    return [Features(name="flat", target=lambda device: lambda x: {"pool": x.float().flatten(1)[:, :5]}, dim=6),
+            Features(name="noisy", target=lambda device: lambda x: {"pool": x.float()[:, 0, 0] + torch.rand(1)})]
 @hookimpl
 def register_metrics():
-    return [Metric(name="number", target=M, keys=("one",))]
+    return [Metric(name="number", target=M, keys=("one",)), Metric(name="shared", target=Shared, keys=("one",)),
+            Metric(name="of-batches", target=OfBatches, keys=("one",))]
 @hookimpl
 def register_callbacks():
-    return [Callback(name="watch", target=C)]
+    return [Callback(name="watch", target=C), Callback(name="meddle", target=Meddling)]
 """
 
 
@@ -140,7 +183,12 @@ def register_callbacks():
         ("few", "num_classes=2, the train split has num_classes=3"),
         ("flat", "dim=6"),
         ("number", "computed 'other', and the keys of its spec are one"),
+        ("shared", "another number for the same images"),
+        ("of-batches", "depends on how images are divided"),
+        ("drawn", "other images each time"),
+        ("noisy", "other features each time"),
         ("watch", "on_snapshot"),
+        ("meddle", "changes the averaged generator"),
     ],
 )
 def test_what_scores_and_watches(name: str, told: str, tmp_path: Path) -> None:

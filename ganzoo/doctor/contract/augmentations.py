@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganzoo.config.settings import resolve
 from ganzoo.doctor.contract.case import smallest_case
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told
+from ganzoo.doctor.contract.findings import FAILED, Finding, Findings, failed, guarded, ok, told
 from ganzoo.doctor.contract.gradients import check_device
 from ganzoo.doctor.contract.training import check_training
 from ganzoo.doctor.contract.waiting import CURE, Waited, not_read
@@ -23,11 +23,11 @@ PLAIN = (bool, int, float, str, type(None))
 def check_augmentation(registry: Registry, name: str) -> Iterator[Finding]:
     first = list(guarded("shapes", lambda: _shapes(registry, name)))
     yield from first
-    if any(finding.status == "FAILED" for finding in first):
+    if any(finding.status == FAILED for finding in first):
         return
     random = list(guarded("random numbers", lambda: _random(registry, name)))
     yield from random
-    if all(finding.status != "FAILED" for finding in random):  # else two calls cannot be compared
+    if all(finding.status != FAILED for finding in random):  # else two calls cannot be compared
         yield from guarded("samples apart", lambda: _apart(registry, name))
     yield from guarded(
         "derivatives", lambda: _derivatives(registry, name), "use operations that torch differentiates twice"

@@ -10,7 +10,7 @@ from torch import Tensor
 from ganzoo.config.settings import resolve
 from ganzoo.doctor.contract.case import BATCH, Case, smallest_case
 from ganzoo.doctor.contract.differentiation import Differentiation
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told, warning
+from ganzoo.doctor.contract.findings import FAILED, Finding, Findings, failed, guarded, ok, told, warning
 from ganzoo.doctor.contract.gradients import check_gradients
 from ganzoo.doctor.contract.training import check_training
 from ganzoo.gan import Term
@@ -34,17 +34,18 @@ FLAG_CURE = "say per_sample_gradients=True in the spec: then critics are built, 
 
 def check_objective(registry: Registry, name: str) -> Iterator[Finding]:
     losses = list(guarded("losses", lambda: _losses(registry, name)))
+    if all(finding.status != FAILED for finding in losses):
+        losses += guarded("penalty", lambda: _penalty(registry, name))
     yield from losses
-    if any(finding.status == "FAILED" for finding in losses):
+    if any(finding.status == FAILED for finding in losses):
         return
-    yield from guarded("penalty", lambda: _penalty(registry, name))
     yield from _played(registry, objective=name)
 
 
 def check_regularizer(registry: Registry, name: str) -> Iterator[Finding]:
     terms = list(guarded("flags", lambda: _flags(registry, name)))
     yield from terms
-    if any(finding.status == "FAILED" for finding in terms):
+    if any(finding.status == FAILED for finding in terms):
         return
     yield from _played(registry, regularize=name)
 

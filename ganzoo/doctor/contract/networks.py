@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.doctor.contract.case import Case, make_case
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told, warning
+from ganzoo.doctor.contract.findings import FAILED, Finding, Findings, failed, guarded, ok, told, warning
 from ganzoo.engine.probes.independence import depends_on_others
 from ganzoo.engine.probes.reached import global_generators
 from ganzoo.errors import UserError
@@ -40,7 +40,7 @@ def check_networks(case: Case) -> Iterator[Finding]:
     """All of them; the rest are not tried where the networks cannot be called."""
     shapes = list(guarded("shapes", lambda: _shapes(case)))
     yield from shapes
-    if any(finding.status == "FAILED" for finding in shapes):
+    if any(finding.status == FAILED for finding in shapes):
         return
     yield from guarded("random numbers", lambda: _random(case))
     yield from guarded("prior", lambda: _prior(case))

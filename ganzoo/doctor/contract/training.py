@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.doctor.contract.case import Case
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told, warning
+from ganzoo.doctor.contract.findings import FAILED, Finding, Findings, failed, guarded, ok, told, warning
 from ganzoo.doctor.contract.waiting import CURE, Waited, not_read
 from ganzoo.engine.cuda.graphs import WARM_UP
 from ganzoo.engine.cuda.pretended import Pretended
@@ -19,7 +19,7 @@ from ganzoo.engine.device import Precision
 from ganzoo.engine.step import Step
 from ganzoo.runs.directory import RunDirectory
 
-STOPPED, LONGER = 7, 16
+STOPPED, LONGER = 11, 16
 """Steps before a run is stopped, and of the rest: what is counted in Python, up to 16, begins anew in between."""
 
 
@@ -27,7 +27,7 @@ def check_training(case: Case) -> Iterator[Finding]:
     """All of them; the rest are not tried where no step can be made."""
     first = list(guarded("training", lambda: _trains(case)))
     yield from first
-    if any(finding.status == "FAILED" for finding in first):
+    if any(finding.status == FAILED for finding in first):
         return
     yield from guarded("no waiting", lambda: _no_waiting(case))
     yield from guarded("graphs", lambda: _graphs(case))

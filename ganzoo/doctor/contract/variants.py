@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ganzoo.doctor.contract.case import Case, make_case
-from ganzoo.doctor.contract.findings import Finding, Findings, guarded, ok
+from ganzoo.doctor.contract.findings import FAILED, Finding, Findings, guarded, ok
 from ganzoo.doctor.contract.gradients import check_gradients
 from ganzoo.doctor.contract.networks import check_networks
 from ganzoo.doctor.contract.training import check_training
@@ -25,7 +25,7 @@ def check_variant(registry: Registry, name: str) -> Iterator[Finding]:
         return
     networks = list(check_networks(made[0]))
     yield from networks
-    if any(finding.check == "shapes" and finding.status == "FAILED" for finding in networks):
+    if any(finding.check == "shapes" and finding.status == FAILED for finding in networks):
         return
     yield from check_gradients(made[0])
     yield from check_training(made[0])
