@@ -16,6 +16,7 @@ from ganzoo.config.layers import build_config
 from ganzoo.data import NoTestSplit
 from ganzoo.errors import UserError
 from ganzoo.runs.checks import check_networks
+from ganzoo.runs.losses import make_losses
 from ganzoo.runs.snapshots import build_gan
 from ganzoo.zoo.calls import BrokenPlugin
 from ganzoo.zoo.registry import Registry
@@ -26,7 +27,7 @@ PLUGIN = """
 import torch
 from torch import nn
 from torch.nn import functional as F
-from ganzoo import Callback, Dataset, Features, Metric, Objective, Variant, hookimpl
+from ganzoo import Callback, Dataset, Features, Metric, Objective, Part, Term, Variant, hookimpl
 from ganzoo.data import NoTestSplit, make_images
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses
@@ -146,6 +147,32 @@ NETWORKS = {
         "def build(config, shape):",
         r"target is called as \(config, shape, num_classes\), it takes \(config, shape\)",
     ),
+    "one term": ("z_dim=8", "z_dim=8, terms=Term(name='t', phase='D', loss=len)", "terms are a Term.*give a list"),
+    "no term": ("z_dim=8", "z_dim=8, terms=[len]", "a term is a builtin_function.*ganzoo.Term"),
+    "term's name": (
+        "z_dim=8",
+        "z_dim=8, terms=[Term(name='My Term', phase='D', loss=len)]",
+        "a term is called 'My Term'",
+    ),
+    "column": (
+        "z_dim=8",
+        "z_dim=8, terms=[Term(name='d_loss', phase='D', loss=len)]",
+        "'d_loss' has the name of a column",
+    ),
+    "term's loss": (
+        "z_dim=8",
+        "z_dim=8, terms=[Term(name='t', phase='D', loss=3.0)]",
+        "loss of the term 't' is a float",
+    ),
+    "every": ("z_dim=8", "z_dim=8, terms=[Term(name='t', phase='D', loss=len, every=0)]", "every of the term 't' is 0"),
+    "weight": (
+        "z_dim=8",
+        "z_dim=8, terms=[Term(name='t', phase='D', loss=len, weight=float('nan'))]",
+        "weight of the term 't' is nan",
+    ),
+    "parts": ("z_dim=8", "z_dim=8, parts=[nn.Linear(2, 2)]", "GAN.parts is a list, not a dict"),
+    "no part": ("z_dim=8", "z_dim=8, parts={'q': nn.Linear(2, 2)}", "part 'q' is a Linear, not a ganzoo.Part"),
+    "phase": ("z_dim=8", "z_dim=8, parts={'q': Part(module=nn.Linear(2, 2), phase='Q')}", "moved by a phase 'Q'"),
     "shape": (G_OUT, "self.layer(z).view(-1, 1024)", r"the generator returns \[2, 1024\] for a batch of 2, expected"),
     "logits": (
         D_OUT,
@@ -227,6 +254,7 @@ def test_networks_that_keep_it(case: str, tmp_path: Path) -> None:
         (G_OUT, "self.layer(z).view(-1, 7)", RuntimeError),
         (D_OUT, "self.leyer(x)", AttributeError),
         (D_OUT, "None + x", TypeError),
+        ("def build(config, shape, num_classes):", "def build(config, shape, num_classes):\n    config['z']", KeyError),
         (
             "def build(config, shape, num_classes):",
             "def build(config, shape, num_classes):\n    1 / 0",
@@ -240,6 +268,12 @@ def test_exceptions_of_the_author_s_own_keep_their_traceback(
     with pytest.raises(error) as caught:
         check(zoo(tmp_path, old, new))
     assert any("mine.py" in str(entry.path) for entry in caught.traceback)
+
+
+def test_a_setting_that_is_none_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    registry = zoo(tmp_path, "def losses(settings):", "def losses(settings):\n    settings['widht']")
+    with pytest.raises(KeyError, match="'widht' is no setting of objective 'mine'; its spec has: none"):
+        make_losses(registry, registry.objective("mine"), {})
 
 
 TARGETS = {
