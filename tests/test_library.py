@@ -394,6 +394,7 @@ def test_help_names_every_option(name: str) -> None:
         ("bench", ["bench", "speed"]),
         ("eval", ["evaluate"]),
         ("leaderboard", ["leaderboard"]),
+        ("check", ["check"]),
     ],
 )
 def test_arguments_have_the_names_of_the_options(command: str, functions: list[str]) -> None:
@@ -401,7 +402,7 @@ def test_arguments_have_the_names_of_the_options(command: str, functions: list[s
     printing = {"as_json", "form", "check", "speed_only"}
     theirs = {shorter.get(parameter.name or "", parameter.name) for parameter in cli.commands[command].params}
     ours = {name for function in functions for name in inspect.signature(getattr(ganzoo, function)).parameters}
-    told = {"announce", "report", "observers", "watch", "stop", "began"}
+    told = {"announce", "report", "observers", "watch", "stop", "began", "on_report", "registry"}
     assert theirs - printing == ours - told
 
 

@@ -88,7 +88,8 @@ class Networks:
         both_labels = None if labels is None else torch.cat([labels, labels])
         said = self.judge(both, both_labels, halves=self.passes == "one by halves", augmented=augmented)
         halves = {name: values.chunk(2) for name, values in said.items()}
-        return {name: half[0] for name, half in halves.items()}, {name: half[1] for name, half in halves.items()}
+        real_said, fake_said = (Said({name: half[side] for name, half in halves.items()}) for side in (0, 1))
+        return real_said, fake_said
 
     def critic(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """Logits, outside of autocast, for gradients with respect to `images`."""
@@ -100,8 +101,15 @@ class Networks:
         return found.float() if isinstance(found, Tensor) else found
 
 
+class Said(dict[str, Tensor]):
+    """A network's outputs by name; a name that is none is answered with those that are."""
+
+    def __missing__(self, name: str) -> Tensor:
+        raise KeyError(f"{name!r} is not among what the network returns: {', '.join(self)}")
+
+
 def _in_float32(outputs: Judged) -> Judged:
-    return {name: values.float() if values.is_floating_point() else values for name, values in outputs.items()}
+    return Said({name: values.float() if values.is_floating_point() else values for name, values in outputs.items()})
 
 
 class Moment:

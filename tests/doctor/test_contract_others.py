@@ -95,6 +95,18 @@ def register_regularizers():
     assert "per_sample_gradients" in found.found
 
 
+def test_a_regularizer_that_needs_what_it_does_not_say(tmp_path: Path) -> None:
+    more = """
+@hookimpl
+def register_regularizers():
+    term = Term(name="own", phase="D", loss=lambda b: b.of_real["features"].square().mean())
+    return [Regularizer(name="own", target=lambda config: term)]
+"""
+    found = of(check_regularizer(zoo(tmp_path, more=more), "own"), "gradients", "FAILED")
+    assert "'features' is not among what the network returns: logits" in found.found
+    assert "needs" in found.cure
+
+
 AUGMENTATION = """
 from ganzoo import Augmentation
 import random

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.config.fit import check_fit
 from ganzoo.config.layers import build_config
@@ -19,7 +20,7 @@ from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.step import Answers, Step
 from ganzoo.errors import FitError, UserError
-from ganzoo.gan import GAN
+from ganzoo.gan import GAN, named
 from ganzoo.runs.snapshots import build_extras, build_gan
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Variant
@@ -32,12 +33,25 @@ ANY_SIZE = 32  # where a variant takes any
 LONGEST = 16  # steps of a round of phases and terms that are tried
 
 
+class _Reticent(nn.Module):
+    """A discriminator that returns its logits, and of its other outputs those that are asked for."""
+
+    def __init__(self, discriminator: nn.Module, gives: frozenset[str]) -> None:
+        super().__init__()
+        self.discriminator, self.gives = discriminator, gives
+
+    def forward(self, images: Tensor, labels: Tensor | None, *more: Tensor) -> dict[str, Tensor]:
+        said = named(self.discriminator(images, labels, *more), "logits")
+        return {name: values for name, values in said.items() if name == "logits" or name in self.gives}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
     registry: Registry
     config: RunConfig
     channels: int
     size: int
+    gives: frozenset[str] | None = None  # what D returns beside logits is cut down to; None: all that it returns
 
     @property
     def spec(self) -> Variant:
@@ -54,7 +68,10 @@ class Case:
 
     def gan(self, seed: int = 0) -> GAN:
         torch.manual_seed(seed)
-        return build_gan(self.registry, self.config, self.shape, self.classes)
+        gan = build_gan(self.registry, self.config, self.shape, self.classes)
+        if self.gives is None:
+            return gan
+        return dataclasses.replace(gan, discriminator=_Reticent(gan.discriminator, self.gives))
 
     def game(self, seed: int = 0) -> Game:
         gan = self.gan(seed)
@@ -138,7 +155,7 @@ def smallest_case(
     regularize: str | None = None,
     augment: str | None = None,
 ) -> Case:
-    """With the smallest built-in variant that has what they need.
+    """With the smallest built-in variant that has what they need; its D returns no more than that.
 
     Raises:
         UserError: none has; the first one's reason.
@@ -165,13 +182,14 @@ def smallest_case(
         except FitError as error:
             refusals.append(error)
             continue
-        return make_case(
+        case = make_case(
             registry,
             variant.name,
             objective=objective,
             regularize=regularize or "none",
             augment=augment or "none",
         )
+        return dataclasses.replace(case, gives=frozenset(needs))
     raise refusals[0]
 
 

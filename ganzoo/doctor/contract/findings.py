@@ -141,6 +141,8 @@ def guarded(check: str, work: Callable[[], Findings], cure: str = "mend the line
     except UserError as error:
         yield failed(check, getattr(error, "found", "") or error.cause, error.cure)  # the table's head says whose it is
     except Exception as error:
+        if isinstance(error, KeyError) and "what the network returns" in str(error):
+            cure = "return it, and name it in gives; what asks for it, a regularizer or an objective, names it in needs"
         yield failed(check, told(error), cure)
 
 
