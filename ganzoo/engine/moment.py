@@ -14,7 +14,7 @@ from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.probes.joint import Passes
-from ganzoo.errors import RunError
+from ganzoo.errors import GameError, RunError
 from ganzoo.gan import named
 
 Judged = Mapping[str, Tensor]
@@ -92,7 +92,18 @@ class Networks:
         return real_said, fake_said
 
     def critic(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """Logits, outside of autocast, for gradients with respect to `images`."""
+        """Logits, outside of autocast, for gradients with respect to `images`.
+
+        Raises:
+            GameError: these are asked for of a D that is known to mix the samples of a batch.
+        """
+        mixes = self.passes == "one by halves" or self.game.gan.batch_dependent
+        if mixes and images.requires_grad and images.is_leaf:
+            how = "batch norm" if self.passes == "one by halves" else "batch_dependent"
+            raise GameError(
+                f"it differentiates D by its images, and a logit of this D depends on the whole batch ({how})",
+                "say per_sample_gradients=True in the spec, of the Term as well: then D is built, or refused, for that",
+            )
         return named(self.game.gan.discriminator(self.augment(images), labels), "logits")["logits"]
 
     def _part(self, module: nn.Module, *arguments: Tensor) -> Tensor:

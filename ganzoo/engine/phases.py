@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,7 +183,7 @@ class _Losses:
         self._tell("d_loss", loss)
         self._say_of_d(moment)
         if losses.penalty is not None:
-            with self._networks.entered():
+            with self._networks.entered(), _said_of("objective"):
                 labels = moment.labels
                 penalty = losses.penalty(lambda images: self._networks.critic(images, labels), moment.real, moment.fake)
             self._checked("penalty", penalty, real)
@@ -224,7 +225,7 @@ class _Losses:
         return loss
 
     def _of_term(self, term: Term, moment: Moment, like: Tensor) -> Tensor:
-        with self._networks.entered():
+        with self._networks.entered(), _said_of(term.name):
             value = term.loss(moment)
         if not isinstance(value, Tensor) or value.ndim > 1:
             found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
@@ -279,6 +280,16 @@ class _Losses:
                 "look for detach, no_grad and whole numbers in the forwards of generator and discriminator",
                 "variant",
             )
+
+
+@contextlib.contextmanager
+def _said_of(piece: str) -> Iterator[None]:
+    """What is wrong inside is wrong with `piece`, where nobody else is named."""
+    try:
+        yield
+    except GameError as error:
+        error.piece = error.piece or piece
+        raise
 
 
 def run_phase(phase: Phase, shared: Shared, terms: Sequence[Term] = ()) -> None:

@@ -22,7 +22,7 @@ from ganzoo.zoo.calls import blame
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Variant
 
-SAMPLES, ASKED_ABOUT = 8, 4
+SAMPLES = 4
 """Images whose range is looked at, and real ones that D is asked about."""
 
 ROUNDING, GROSS = 1e-3, 20.0
@@ -48,7 +48,7 @@ def check_samples_apart(
             return
         wanting = f"the term '{term}'"
     if not game.gan.batch_dependent:
-        index = torch.arange(ASKED_ABOUT) % len(images)
+        index = torch.arange(SAMPLES) % len(images)
         real = to_float(images.pixels[index].to(device))
         labels = images.labels[index].to(device) if variant.conditional and images.labels is not None else None
         if not depends_on_others(game.gan.discriminator, real, labels):
@@ -77,7 +77,7 @@ def range_problem(made: Sequence[Tensor]) -> str:
 
 @torch.no_grad()
 def untrained_images(gan: GAN, classes: int) -> Tensor:
-    """float32 `[8,C,H,W]`, in eval mode. `classes` 0: the generator gets no labels."""
+    """float32 `[4,C,H,W]`, in eval mode. `classes` 0: the generator gets no labels."""
     random = torch.Generator().manual_seed(0)
     labels = torch.arange(SAMPLES) % classes if classes else None
     modes = [(module, module.training) for module in gan.generator.modules()]
@@ -109,4 +109,8 @@ def range_warning(registry: Registry, variant: Variant, gan: GAN, classes: int) 
     problem = range_problem([made])
     if float(made.abs().max()) > GROSS:
         raise blame(registry, "variants", variant, problem, RANGE_CURE)
-    return f"{problem}, which D sees, and pictures and scores clamp: {RANGE_CURE}" if problem else ""
+    return (
+        f"variant '{variant.name}': {problem}, which D sees, and pictures and scores clamp: {RANGE_CURE}"
+        if problem
+        else ""
+    )

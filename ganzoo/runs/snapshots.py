@@ -36,7 +36,7 @@ from ganzoo.runs.checks import check_built
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.plugin_cure import plugins_named
 from ganzoo.runs.terms import check_terms
-from ganzoo.zoo.calls import blame, call_target
+from ganzoo.zoo.calls import blame, call_target, misfit
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Objective, Regularizer
 
@@ -114,6 +114,10 @@ def build_extras(registry: Registry, config: RunConfig, shape: tuple[int, int, i
         if not isinstance(module, nn.Module):
             cause = f"its target returned a {type(module).__name__}, not an nn.Module"
             raise blame(registry, "augmentations", kind, cause, "derive what it returns from nn.Module")
+        problem = misfit(module.forward, None)
+        if problem:
+            cause = f"it is called as (images), its forward {problem}"
+            raise blame(registry, "augmentations", kind, cause, "write forward(self, images)")
         augmentations[choice.name] = module
     return Extras(terms=terms, augmentations=augmentations, adversarial=config.train.augment_in == "all")
 

@@ -212,6 +212,12 @@ def test_a_sound_dataset(tmp_path: Path) -> None:
     check("right", registry=zoo(tmp_path, more=SCORING), data_root=tmp_path).raise_if_failed()
 
 
+def test_a_dataset_that_is_not_here_is_no_failure(tmp_path: Path) -> None:
+    verdict = check("mnist", registry=Registry.load(environ={}), data_root=tmp_path)
+    assert verdict.ok
+    assert {f.check for f in verdict.reports[0].findings if f.status == "skipped"} == {"train split", "test split"}
+
+
 @pytest.mark.parametrize("name", ["fid", "fid-infinity", "kid", "class-fid", "cas", "digits", "tensorboard"])
 def test_built_in_ones_keep_what_they_declare(name: str, tmp_path: Path) -> None:
     verdict = check(name, registry=Registry.load(environ={}), data_root=tmp_path)

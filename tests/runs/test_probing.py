@@ -147,6 +147,28 @@ def test_a_run_names_whose_term_it_is(played: Callable[..., list[str]]) -> None:
         played(("z_dim=6", "z_dim=6, terms=[Term(name='t', phase='D', loss=lambda b: b.real)]"))
 
 
+SLOPE = """
+def slope(batch):
+    x = batch.real.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(batch.critic(x).sum(), x, create_graph=True)
+    return gradient.square().sum((1, 2, 3))
+
+def build("""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("nn.LeakyReLU(0.2)", "nn.BatchNorm1d(12)"), (SPEC, f"{SPEC}, batch_dependent=True")],
+    ids=["norm", "spec"],
+)
+def test_a_penalty_that_says_nothing_of_itself_is_refused_where_samples_are_mixed(
+    change: Change, played: Callable[..., list[str]]
+) -> None:
+    with pytest.raises(BrokenPlugin, match=r"variant 'mine' of plugin .*it differentiates D by its images") as told:
+        played(change, ("def build(", SLOPE), ("z_dim=6", "z_dim=6, terms=[Term(name='t', phase='D', loss=slope)]"))
+    assert "per_sample_gradients=True" in told.value.cure
+
+
 def test_an_exception_of_the_author_s_keeps_its_traceback(images: Images, tmp_path: Path, data_root: Path) -> None:
     zoo(tmp_path, ("sizes=(8,)", "sizes=(32,)"), (LOGITS, "h = self.layers(x) if len(x) == 2 else self.nothing"))
     with pytest.raises(AttributeError):
