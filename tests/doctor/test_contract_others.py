@@ -218,10 +218,19 @@ def test_a_dataset_that_is_not_here_is_no_failure(tmp_path: Path) -> None:
     assert {f.check for f in verdict.reports[0].findings if f.status == "skipped"} == {"train split", "test split"}
 
 
-@pytest.mark.parametrize("name", ["fid", "fid-infinity", "kid", "class-fid", "cas", "digits", "tensorboard"])
+@pytest.mark.parametrize(
+    "name",
+    ["dcgan", "hinge", "r1", "diffaug", "fid", "fid-infinity", "kid", "class-fid", "cas", "digits", "tensorboard"],
+)
 def test_built_in_ones_keep_what_they_declare(name: str, tmp_path: Path) -> None:
     verdict = check(name, registry=Registry.load(environ={}), data_root=tmp_path)
     assert all(f.status == "ok" for report in verdict.reports for f in report.findings), verdict.lines()
+
+
+def test_the_example_of_the_page_keeps_it() -> None:
+    file = Path(__file__).parents[2] / "docs" / "examples" / "my_acgan.py"
+    verdict = ganzoo.check("my-acgan", plugins=file)
+    assert all(f.status == "ok" for f in verdict.reports[0].findings), verdict
 
 
 class Near(nn.Module):
@@ -273,3 +282,5 @@ def test_the_command_and_the_line_for_pytest(tmp_path: Path) -> None:
         ganzoo.check("mine", plugins=[file]).raise_if_failed()
     with pytest.raises(ganzoo.UnknownName):
         ganzoo.check("none-such")
+    with pytest.raises(ganzoo.UserError, match="'dcgan' is no dataset, so it takes no path"):
+        ganzoo.check("dcgan:here")

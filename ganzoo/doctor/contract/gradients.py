@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganzoo.doctor.contract.case import CPU, Case
 from ganzoo.doctor.contract.differentiation import Differentiation
-from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, told, warning
+from ganzoo.doctor.contract.findings import Finding, Findings, failed, guarded, ok, skipped, told, warning
 from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
@@ -94,7 +94,6 @@ def _gradients(case: Case) -> Findings:
             "use it in forward, add the term or the phase that trains it, or make it a buffer",
         )
         return
-    # But for biases: differences of logits do not see D's last one, nor batch norm the one before it.
     frozen = [name for name, one in _requires_grad(case).items() if not one]
     if frozen:
         yield warning(
@@ -103,6 +102,7 @@ def _gradients(case: Case) -> Findings:
             "make it a buffer: the engine switches the gradients of parameters on and off",
         )
         return
+    # But for biases: differences of logits do not see D's last one, nor batch norm the one before it.
     zero = [one for one in parameters if not seen[id(one)] and not played.names[id(one)].endswith("bias")]
     if zero:
         yield warning(
@@ -196,7 +196,8 @@ def _device(case: Case) -> Findings:
                 set_gradients(phase.parameters, on=False)
     except Exception as error:
         if "device" not in str(error) or "meta" not in str(error) or "item()" in str(error):
-            return  # what has no meaning there is found elsewhere
+            yield skipped("device", f"cannot be tried without numbers: {type(error).__name__}")
+            return
         yield failed(
             "device",
             f"a tensor stays on the CPU wherever the networks are: {told(error)}",

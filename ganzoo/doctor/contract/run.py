@@ -78,9 +78,10 @@ def check(
     bare, _, path = name.partition(":")
     root = cache_root(data_root)
     reports = []
-    for kind, spec in zoo.find(bare):
-        if path and kind != "datasets":
-            continue
+    specs = [(kind, spec) for kind, spec in zoo.find(bare) if not path or kind == "datasets"]
+    if not specs:
+        raise UserError(f"'{bare}' is no dataset, so it takes no path", f"check {bare}, or give a dataset's name")
+    for kind, spec in specs:
         plugin = zoo.owner(kind, spec.name)
         with preserved_random_state(torch.device("cpu")), denormals_flushed():
             found = [*_of_spec(spec, plugin), *guarded("target", _checks(zoo, kind, spec.name, root, path))]

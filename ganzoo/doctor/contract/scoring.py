@@ -195,8 +195,10 @@ def _numbers(registry: Registry, name: str) -> Findings:
         return
     missing = [key for key in spec.keys if key not in values]
     empty = [key for key, value in values.items() if not math.isfinite(value)]
-    changed = [key for key, value in values.items() if not math.isclose(value, again[key], rel_tol=1e-9)]
-    of_batches = [key for key, value in values.items() if not math.isclose(value, otherwise[key], rel_tol=1e-4)]
+    changed = [key for key, value in values.items() if not math.isclose(value, again[key], rel_tol=1e-9, abs_tol=1e-9)]
+    of_batches = [
+        key for key, value in values.items() if not math.isclose(value, otherwise[key], rel_tol=1e-4, abs_tol=1e-6)
+    ]
     if missing:
         computed = f"it computes {', '.join(values) or 'nothing'}, the spec's keys are {', '.join(spec.keys)}"
         yield failed("numbers", computed, "mend the spec's keys: others are in no table")
