@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 
 from ganzoo.config.layers import build_config
 from ganzoo.zoo.registry import Registry
@@ -57,27 +59,45 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         sys.modules.pop(module, None)
 
 
-@pytest.fixture
-def ganzoo(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`ganzoo("list", "variants", code=0, path=[...], GANZOO_STRICT="1")` runs the command line in a folder of its own,
-    with `path` in front of sys.path and the variables set, and checks the exit code.
+GanZoo = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def ganzoo_in(folder: Path) -> GanZoo:
+    """`ganzoo_in(folder)("list", "variants", code=0, GANZOO_STRICT="1")` runs the command line in `folder` with the
+    variables set, and checks the exit code. `fresh`: in an interpreter that has imported nothing, as it is with `path`
+    in front of sys.path and with another `python`.
     """
 
     def run(
-        *arguments: str | Path, code: int = 0, path: tuple[Path, ...] = (), python: Path | None = None, **variables: str
+        *arguments: str | Path,
+        code: int = 0,
+        path: tuple[Path, ...] = (),
+        python: Path | None = None,
+        fresh: bool = False,
+        **variables: str,
     ) -> subprocess.CompletedProcess[str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("GANZOO_", "VIRTUAL_ENV", "PYTHON"))}
         environment = clean | {"OMP_NUM_THREADS": "1"} | variables
-        if path:
-            environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
-        command = [str(python or sys.executable), "-m", "ganzoo", *map(str, arguments)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300, check=False
-        )
-        assert done.returncode == code, f"{command}\n{done.stdout}\n{done.stderr}"
+        words = list(map(str, arguments))
+        if fresh or path or python or "forkserver" not in multiprocessing.get_all_start_methods():
+            if path:
+                environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
+            command = [str(python or sys.executable), "-m", "ganzoo", *words]
+            done = subprocess.run(
+                command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300, check=False
+            )
+        else:
+            done = warm.run(words, cwd=folder, env=environment, timeout=300)
+        assert done.returncode == code, f"{done.args}\n{done.stdout}\n{done.stderr}"
         return done
 
     return run
+
+
+@pytest.fixture
+def ganzoo(tmp_path: Path) -> GanZoo:
+    """The command line in a folder of its own, see `ganzoo_in`."""
+    return ganzoo_in(tmp_path)
 
 
 @pytest.fixture(scope="session")
