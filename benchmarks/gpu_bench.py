@@ -39,7 +39,7 @@ class Bench:
         self.seconds, self.rounds = (0.02, 1) if quick else (2.0, 3)  # of the timings that are held against targets
         self.short_seconds, self.short_rounds = (0.01, 1) if quick else (0.4, 3)  # of the others
         self.least = 1 if quick else 80  # iterations between two looks at the clock
-        self.compared = 30 if quick else 50  # steps after which losses and weights are compared
+        self.compared = 10 if quick else 50  # steps after which losses and weights are compared
         self.seeds = 3 if quick else 8
         self.workers = (1, 2) if quick else (2, 8, 16)  # of the tutorial's DataLoader
         self.ticks = (0.016, 0.08) if quick else (1.0, 100.0)  # kimg

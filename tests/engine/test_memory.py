@@ -49,9 +49,9 @@ def trained(ganzoo: GanZoo, folder: Path, features: str, *settings: str) -> dict
     (folder / "networks.py").write_text(PLUGIN)
     sets = ("train.snapshots=2", "eval.every=1", "eval.metrics=kid", "metrics.kid.subset_size=50", *settings)
     ganzoo(
-        "train", "gan", "--plugin", "networks.py", "--kimg", "1", "--num-images", "200", "--features", features,
+        "train", "gan", "--plugin", "networks.py", "--kimg", "0.2", "--num-images", "200", "--features", features,
         "--data-root", folder / "data", "--out", folder / f"{features}-{len(settings)}",
-        *(word for text in sets for word in ("--set", text)),
+        *(word for text in sets for word in ("--set", text)), fresh=True,
     )  # fmt: skip
     result: dict[str, Any] = read_record((folder / f"{features}-{len(settings)}" / "result.json").read_bytes(), Result)
     assert [result["untrained"] is not None, result["last"]["kimg"] > 0] == [True, True]
@@ -72,7 +72,9 @@ def test_training_takes_what_it_takes_whatever_scores_it(
 def test_eval_tells_what_it_took(ganzoo: GanZoo, tmp_path: Path) -> None:
     run = trained(ganzoo, tmp_path, "lean")
     document = json.loads(
-        ganzoo("eval", "lean-0", "--plugin", "networks.py", "--data-root", tmp_path / "data", "--json").stdout
+        ganzoo(
+            "eval", "lean-0", "--plugin", "networks.py", "--data-root", tmp_path / "data", "--json", fresh=True
+        ).stdout
     )
     assert document["values"] == run["last"]["values"]
     assert 50 * MB < document["score_peak_memory"] < 2000 * MB
