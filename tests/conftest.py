@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import multiprocessing
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import warm
+from commands import GanZoo, ganzoo_in
 
 from ganzoo.config.layers import build_config
 from ganzoo.zoo.registry import Registry
@@ -57,41 +54,6 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     yield make
     for module in modules:
         sys.modules.pop(module, None)
-
-
-GanZoo = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def ganzoo_in(folder: Path) -> GanZoo:
-    """`ganzoo_in(folder)("list", "variants", code=0, GANZOO_STRICT="1")` runs the command line in `folder` with the
-    variables set, and checks the exit code. `fresh`: in an interpreter that has imported nothing, as it is with `path`
-    in front of sys.path and with another `python`.
-    """
-
-    def run(
-        *arguments: str | Path,
-        code: int = 0,
-        path: tuple[Path, ...] = (),
-        python: Path | None = None,
-        fresh: bool = False,
-        **variables: str,
-    ) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("GANZOO_", "VIRTUAL_ENV", "PYTHON"))}
-        environment = clean | {"OMP_NUM_THREADS": "1"} | variables
-        words = list(map(str, arguments))
-        if fresh or path or python or "forkserver" not in multiprocessing.get_all_start_methods():
-            if path:
-                environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
-            command = [str(python or sys.executable), "-m", "ganzoo", *words]
-            done = subprocess.run(
-                command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300, check=False
-            )
-        else:
-            done = warm.run(words, cwd=folder, env=environment, timeout=300)
-        assert done.returncode == code, f"{done.args}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    return run
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ def last_snapshot(path: Path) -> bytes:
     return RunDirectory(path).snapshots()[-1].read_bytes()
 
 
+@pytest.fixture(scope="module")
+def whole(registry: Registry, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`whole(variant)`: a run of it that nothing has stopped, made once; tests only read it."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    def run(variant: str) -> Path:
+        if not (folder / variant).exists():
+            run_job(registry, config_of(registry, variant), folder / variant, root=root)
+        return folder / variant
+
+    return run
+
+
 def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(
     registry: Registry, root: Path, tmp_path: Path
 ) -> None:
@@ -89,6 +103,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(
 def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
     registry: Registry,
     root: Path,
+    whole: Callable[[str], Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     variant: str,
@@ -97,8 +112,6 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
 ) -> None:
     """Dropout, batch norm, gradient penalty noise, optimizers, EMA and data order all have to be taken up again."""
     config = config_of(registry, variant)
-    run_job(registry, config, tmp_path / "whole", root=root)
-
     seen = 0
 
     def stop() -> None:
@@ -133,16 +146,16 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
     torch.manual_seed(999)  # a new process would not have our random state either
     run_job(registry, config, tmp_path / "stopped", root=root)
 
-    assert last_snapshot(tmp_path / "stopped") == last_snapshot(tmp_path / "whole")
-    whole, stopped = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "stopped")
+    unstopped, stopped = RunDirectory(whole(variant)), RunDirectory(tmp_path / "stopped")
+    assert last_snapshot(stopped.path) == last_snapshot(unstopped.path)
     timeless = ("images", "kimg", "d_loss", "g_loss", "d_accuracy", "diversity", "penalty")
     assert [[s.get(k) for k in timeless] for s in stopped.stats()] == [
-        [s.get(k) for k in timeless] for s in whole.stats()
+        [s.get(k) for k in timeless] for s in unstopped.stats()
     ]
     assert [(m["images"], m["values"]) for m in stopped.metrics()] == [
-        (m["images"], m["values"]) for m in whole.metrics()
+        (m["images"], m["values"]) for m in unstopped.metrics()
     ]
-    assert [p.name for p in stopped.snapshots()] == [p.name for p in whole.snapshots()]
+    assert [p.name for p in stopped.snapshots()] == [p.name for p in unstopped.snapshots()]
 
 
 def test_a_run_with_wide_layers_is_taken_up_again(registry: Registry, root: Path, tmp_path: Path) -> None:
@@ -168,15 +181,16 @@ def test_a_run_with_wide_layers_is_taken_up_again(registry: Registry, root: Path
     assert 1000 < result["seconds"]["wall"] < 2000  # of both starts
 
 
-def test_a_damaged_state_falls_back_to_the_one_before(registry: Registry, root: Path, tmp_path: Path) -> None:
+def test_a_damaged_state_falls_back_to_the_one_before(
+    registry: Registry, root: Path, whole: Callable[[str], Path], tmp_path: Path
+) -> None:
     config = config_of(registry)
-    run_job(registry, config, tmp_path / "whole", root=root)
     run_job(registry, config, tmp_path / "cut", root=root)
     run = RunDirectory(tmp_path / "cut")
     run.result_file.unlink()
     run.state_file.write_bytes(run.state_file.read_bytes()[:1000])
     run_job(registry, config, run.path, root=root)
-    assert last_snapshot(run.path) == last_snapshot(tmp_path / "whole")
+    assert last_snapshot(run.path) == last_snapshot(whole(config.variant.name))
     assert run.stats()[-1]["images"] == 320
 
     run.result_file.unlink()

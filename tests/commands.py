@@ -1,7 +1,8 @@
-"""The command line in a process of its own that has torch imported already, which takes a second instead of four.
+"""The command line, in a process of its own.
 
-multiprocessing's fork server imports torch once, and forks for each command: the same code in another working folder,
-environment and streams, with nothing of the tests' process in it.
+Mostly one that has torch imported already, which takes a second instead of four: multiprocessing's fork server imports
+it once, and forks for each command. It is the same code in another working folder, environment and streams, with
+nothing of the tests' process in it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -21,7 +22,42 @@ PRELOADED = ["torch._dynamo", "ganzoo.runs.job", "ganzoo.cli.training", "sklearn
 TESTS = str(Path(__file__).parent)
 
 
-def run(
+GanZoo = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def ganzoo_in(folder: Path) -> GanZoo:
+    """`ganzoo_in(folder)("list", "variants", code=0, GANZOO_STRICT="1")` runs the command line in `folder` with the
+    variables set, and checks the exit code. `fresh`: in an interpreter that has imported nothing, as it is with `path`
+    in front of sys.path and with another `python`.
+    """
+
+    def run(
+        *arguments: str | Path,
+        code: int = 0,
+        path: tuple[Path, ...] = (),
+        python: Path | None = None,
+        fresh: bool = False,
+        **variables: str,
+    ) -> subprocess.CompletedProcess[str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("GANZOO_", "VIRTUAL_ENV", "PYTHON"))}
+        environment = clean | {"OMP_NUM_THREADS": "1"} | variables
+        words = list(map(str, arguments))
+        if fresh or path or python or "forkserver" not in multiprocessing.get_all_start_methods():
+            if path:
+                environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
+            command = [str(python or sys.executable), "-m", "ganzoo", *words]
+            done = subprocess.run(
+                command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300, check=False
+            )
+        else:
+            done = _forked(words, cwd=folder, env=environment, timeout=300)
+        assert done.returncode == code, f"{done.args}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+def _forked(
     arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
     """As `subprocess.run([sys.executable, "-m", "ganzoo", *arguments], ...)`.
