@@ -14,6 +14,7 @@ from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.probes.joint import Passes
+from ganzoo.engine.statistics import COLUMNS
 from ganzoo.errors import GameError, RunError
 from ganzoo.gan import named
 
@@ -70,9 +71,10 @@ class Networks:
         return images
 
     def judge(
-        self, images: Tensor, labels: Tensor | None, *more: Tensor, halves: bool = False, augmented: bool = True
+        self, images: Tensor, labels: Tensor | None, *more: Tensor, halves: bool = False, augmented: bool | None = None
     ) -> Judged:
-        if augmented:
+        """`augmented`: None: as in the adversarial loss."""
+        if self.game.extras.adversarial if augmented is None else augmented:
             images = self.augment(images)
         around = self._operations.by_halves if halves else self._around()
         with around, self._precision.autocast():
@@ -81,12 +83,11 @@ class Networks:
 
     def judge_both(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Judged, Judged]:
         """In the adversarial loss."""
-        augmented = self.game.extras.adversarial
         if self.passes == "two":
-            return self.judge(real, labels, augmented=augmented), self.judge(fake, labels, augmented=augmented)
+            return self.judge(real, labels), self.judge(fake, labels)
         both = torch.cat([real, fake])
         both_labels = None if labels is None else torch.cat([labels, labels])
-        said = self.judge(both, both_labels, halves=self.passes == "one by halves", augmented=augmented)
+        said = self.judge(both, both_labels, halves=self.passes == "one by halves")
         halves = {name: values.chunk(2) for name, values in said.items()}
         real_said, fake_said = (Said({name: half[side] for name, half in halves.items()}) for side in (0, 1))
         return real_said, fake_said
@@ -104,7 +105,9 @@ class Networks:
                 f"it differentiates D by its images, and a logit of this D depends on the whole batch ({how})",
                 "say per_sample_gradients=True in the spec, of the Term as well: then D is built, or refused, for that",
             )
-        return named(self.game.gan.discriminator(self.augment(images), labels), "logits")["logits"]
+        if self.game.extras.adversarial:
+            images = self.augment(images)
+        return named(self.game.gan.discriminator(images, labels), "logits")["logits"]
 
     def _part(self, module: nn.Module, *arguments: Tensor) -> Tensor:
         with self._around(), self._precision.autocast():
@@ -146,7 +149,14 @@ class Moment:
         self._of_fake: Judged | None = None
         self.adversarial: Tensor = torch.empty(0)  # until the objective has spoken
         self.parts = networks.parts
-        self.tell = tell
+        self._tell = tell
+
+    def tell(self, name: str, values: Tensor) -> None:
+        if name in COLUMNS:
+            raise GameError(
+                f"it tells a statistic '{name}', which is a column of stats.jsonl", "call it something else"
+            )
+        self._tell(name, values)
 
     @property
     def progress(self) -> Tensor:
@@ -163,15 +173,13 @@ class Moment:
     @property
     def of_real(self) -> Judged:
         if self._of_real is None:
-            augmented = self._networks.game.extras.adversarial
-            self._of_real = self._networks.judge(self.real, self.labels, augmented=augmented)
+            self._of_real = self._networks.judge(self.real, self.labels)
         return self._of_real
 
     @property
     def of_fake(self) -> Judged:
         if self._of_fake is None:
-            augmented = self._networks.game.extras.adversarial
-            self._of_fake = self._networks.judge(self.fake, self.labels, augmented=augmented)
+            self._of_fake = self._networks.judge(self.fake, self.labels)
         return self._of_fake
 
     def judged(self, *, real: Judged, fake: Judged) -> None:
@@ -189,7 +197,9 @@ class Moment:
     def _labels_of(self, images: Tensor, labels: Tensor | None) -> Tensor | None:
         return self.labels[: len(images)] if labels is None and self.labels is not None else labels
 
-    def judge(self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool = True) -> Judged:
+    def judge(
+        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool | None = None
+    ) -> Judged:
         return self._networks.judge(images, self._labels_of(images, labels), *more, augmented=augmented)
 
     def critic(self, images: Tensor) -> Tensor:
