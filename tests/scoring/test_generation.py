@@ -19,11 +19,14 @@ from ganzoo.zoo.registry import Registry
 CPU = torch.device("cpu")
 SPECS = {spec.name: spec for spec in Registry.load(environ={}).variants()}
 CASES = [(name, 28, 1) for name in SPECS] + [("dcgan", 32, 3), ("upsample-dcgan", 64, 3), ("gan", 32, 3)]
+CHANNELS = {"upsample-dcgan": 32, "began": 8}
+"""Of the preset `laptop`, where the full width takes a minute on a CPU."""
 
 
 def trained_like(name: str, size: int, colors: int) -> GAN:
     """Networks with weights and running statistics as after some training, not as at its start."""
     settings = {setting.name: setting.default for setting in SPECS[name].settings}
+    settings |= {"channels": CHANNELS[name]} if name in CHANNELS else {}
     config = VariantConfig(settings=settings, per_sample_critic=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
