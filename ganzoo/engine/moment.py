@@ -41,8 +41,18 @@ class Networks:
         self.game, self.passes = game, passes
         self._precision, self._operations = precision, operations
         self._within = False  # the operations have been entered
+        self._mixes = self._how_mixed()
         self._augmentations = list(game.extras.augmentations.values())
         self.parts = {name: functools.partial(self._part, part.module) for name, part in game.gan.parts.items()}
+
+    def _how_mixed(self) -> str:
+        """By what D is known to mix the samples of a batch, or ""."""
+        gan = self.game.gan
+        if gan.batch_dependent:
+            return "batch_dependent"
+        # What counts in a network may answer as batch norm does.
+        norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in gan.discriminator.modules())
+        return "batch norm" if norm and self.passes == "one by halves" else ""
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
@@ -98,11 +108,9 @@ class Networks:
         Raises:
             GameError: these are asked for of a D that is known to mix the samples of a batch.
         """
-        mixes = self.passes == "one by halves" or self.game.gan.batch_dependent
-        if mixes and images.requires_grad and images.is_leaf:
-            how = "batch norm" if self.passes == "one by halves" else "batch_dependent"
+        if self._mixes and images.requires_grad and images.is_leaf:
             raise GameError(
-                f"it differentiates D by its images, and a logit of this D depends on the whole batch ({how})",
+                f"it differentiates D by its images, and a logit of this D depends on the whole batch ({self._mixes})",
                 "say per_sample_gradients=True in the spec, of the Term as well: then D is built, or refused, for that",
             )
         if self.game.extras.adversarial:
