@@ -218,12 +218,12 @@ class Batch(Protocol):
         ...
 
     def judge(
-        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool = True
+        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool | None = None
     ) -> Mapping[str, Tensor]:
-        """One more pass of D, behind the augmentations: `images` `[M,C,H,W]` -> "logits" `[M]`, and its other outputs.
+        """One more pass of D: `images` `[M,C,H,W]` -> "logits" `[M]`, and its other outputs.
 
-        `labels`: int64 `[M]`; None: the batch's first M. `more`: what D takes after (x, labels). `augmented`: False
-        shows D the images as they are.
+        `labels`: int64 `[M]`; None: the batch's first M. `more`: what D takes after (x, labels). `augmented`: True,
+        False, or None, as in the adversarial loss, which `train.augment_in=terms` leaves without.
         """
         ...
 

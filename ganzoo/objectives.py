@@ -40,6 +40,8 @@ class Losses:
     # True: only differences of logits mean something, so d_accuracy is the share of pairs in which the real image has
     # the larger logit, not that of logits of the right sign. Implied by `g_uses_real`.
     paired: bool = False
+    # False: real and generated images are not treated alike but for the sign of their logits.
+    symmetric: bool = True
     terms: Sequence[Term] = ()  # further losses, which see the whole batch
     # What the losses keep between steps, as buffers written in place under `torch.no_grad()`: saved with the run.
     memory: nn.Module | None = None
@@ -76,7 +78,7 @@ def least_squares(config: Mapping[str, Value]) -> Losses:
     def g_loss(fake: Tensor, real: Tensor | None = None) -> Tensor:
         return 0.5 * (fake.float() - 1).square()
 
-    return Losses(d_loss=d_loss, g_loss=g_loss)
+    return Losses(d_loss=d_loss, g_loss=g_loss, symmetric=False)
 
 
 def hinge(config: Mapping[str, Value]) -> Losses:

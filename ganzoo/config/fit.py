@@ -29,7 +29,7 @@ def check_fit(
     Raises:
         FitError: a conditional variant on unlabelled data, a size or channel count the variant cannot make, a
             gradient penalty on a critic that cannot do without batch norm, or an objective or regularizer that needs
-            labels, an augmentation, or what the variant's D does not return.
+            labels, an augmentation, a D of images alone, or what the variant's D does not return.
     """
     if variant.conditional and num_classes == 0:
         raise FitError(
@@ -71,6 +71,12 @@ def _check_need(
             raise FitError(
                 f"{kind} '{spec.name}' compares augmented images, and the run has no augmentation",
                 "name one, such as --augment diffaug",
+            )
+    elif need == "images":
+        if not variant.judges_images:
+            raise FitError(
+                f"{kind} '{spec.name}' shows D images alone, which that of '{variant.name}' does not judge alone",
+                f"use another variant, or leave {spec.name} out",
             )
     elif need not in variant.gives:
         given = f"returns logits and {', '.join(variant.gives)}" if variant.gives else "returns logits alone"

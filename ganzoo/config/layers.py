@@ -183,6 +183,12 @@ def build_config(
             "learning rates or losses go by how far the run has come, which minutes cannot say exactly",
             "give its length as --kimg alone",
         )
+    needs = {*registry.objective(objective_spec.name).needs, *(need for spec in regularizers for need in spec.needs)}
+    if config.augmentations and train.augment_in == "terms" and "augmentation" not in needs:
+        raise SettingError(
+            "train.augment_in=terms keeps augmentations for terms that ask for them, and there is none",
+            "add one, such as --regularize cr, or leave train.augment_in at all",
+        )
     if not config.metric_names:
         names = ", ".join(spec.name for spec in registry.all("metrics"))
         raise SettingError("eval.metrics is empty", f"name at least one of: {names}")

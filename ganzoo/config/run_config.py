@@ -218,9 +218,8 @@ LATER = {
 
 
 def moves(train: Train) -> bool:
-    """Whether learning rates change in the course of a run."""
-    schedules = (train.schedule, train.g_schedule, train.d_schedule)
-    return train.warmup_kimg > 0 or any(one not in (None, "constant") for one in schedules)
+    """Whether learning rates go by how far the run has come. A warm-up does not: it goes by images."""
+    return any((own or train.schedule) != "constant" for own in (train.g_schedule, train.d_schedule))
 
 
 def score_interval(scores: str, every: int) -> int | None:

@@ -55,21 +55,23 @@ class Game:
         """What keeps numbers between steps, each once."""
         known = {id(module) for network in self.networks().values() for module in network.modules()}
         found: dict[str, nn.Module] = {}
-        for name, module in self._stateful():
+        for kind, name, module in self._stateful():
             if id(module) not in known:
                 known.add(id(module))
-                found[name] = module
+                found[f"{kind} {name}" if name in found else name] = module
         return found
 
-    def _stateful(self) -> Iterator[tuple[str, nn.Module]]:
+    def _stateful(self) -> Iterator[tuple[str, str, nn.Module]]:
+        """Kind, name, and the module. Names of different kinds may meet; within a kind they are different."""
         if self.losses.memory is not None:
-            yield "objective", self.losses.memory
+            yield "objective", "objective", self.losses.memory
         for term in self.terms:
             # A term is a module, or a method of one.
             owner = term.loss if isinstance(term.loss, nn.Module) else getattr(term.loss, "__self__", None)
             if isinstance(owner, nn.Module):
-                yield term.name, owner
-        yield from self.extras.augmentations.items()
+                yield "term", term.name, owner
+        for name, augmentation in self.extras.augmentations.items():
+            yield "augmentation", name, augmentation
 
     @property
     def per_sample_gradients(self) -> bool:

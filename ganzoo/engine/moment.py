@@ -14,6 +14,7 @@ from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.probes.joint import Passes
+from ganzoo.engine.statistics import COLUMNS
 from ganzoo.errors import GameError, RunError
 from ganzoo.gan import named
 
@@ -40,8 +41,18 @@ class Networks:
         self.game, self.passes = game, passes
         self._precision, self._operations = precision, operations
         self._within = False  # the operations have been entered
+        self._mixes = self._how_mixed()
         self._augmentations = list(game.extras.augmentations.values())
         self.parts = {name: functools.partial(self._part, part.module) for name, part in game.gan.parts.items()}
+
+    def _how_mixed(self) -> str:
+        """By what D is known to mix the samples of a batch, or ""."""
+        gan = self.game.gan
+        if gan.batch_dependent:
+            return "batch_dependent"
+        # What counts in a network may answer as batch norm does.
+        norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in gan.discriminator.modules())
+        return "batch norm" if norm and self.passes == "one by halves" else ""
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
@@ -70,9 +81,10 @@ class Networks:
         return images
 
     def judge(
-        self, images: Tensor, labels: Tensor | None, *more: Tensor, halves: bool = False, augmented: bool = True
+        self, images: Tensor, labels: Tensor | None, *more: Tensor, halves: bool = False, augmented: bool | None = None
     ) -> Judged:
-        if augmented:
+        """`augmented`: None: as in the adversarial loss."""
+        if self.game.extras.adversarial if augmented is None else augmented:
             images = self.augment(images)
         around = self._operations.by_halves if halves else self._around()
         with around, self._precision.autocast():
@@ -81,12 +93,11 @@ class Networks:
 
     def judge_both(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Judged, Judged]:
         """In the adversarial loss."""
-        augmented = self.game.extras.adversarial
         if self.passes == "two":
-            return self.judge(real, labels, augmented=augmented), self.judge(fake, labels, augmented=augmented)
+            return self.judge(real, labels), self.judge(fake, labels)
         both = torch.cat([real, fake])
         both_labels = None if labels is None else torch.cat([labels, labels])
-        said = self.judge(both, both_labels, halves=self.passes == "one by halves", augmented=augmented)
+        said = self.judge(both, both_labels, halves=self.passes == "one by halves")
         halves = {name: values.chunk(2) for name, values in said.items()}
         real_said, fake_said = (Said({name: half[side] for name, half in halves.items()}) for side in (0, 1))
         return real_said, fake_said
@@ -97,14 +108,14 @@ class Networks:
         Raises:
             GameError: these are asked for of a D that is known to mix the samples of a batch.
         """
-        mixes = self.passes == "one by halves" or self.game.gan.batch_dependent
-        if mixes and images.requires_grad and images.is_leaf:
-            how = "batch norm" if self.passes == "one by halves" else "batch_dependent"
+        if self._mixes and images.requires_grad and images.is_leaf:
             raise GameError(
-                f"it differentiates D by its images, and a logit of this D depends on the whole batch ({how})",
+                f"it differentiates D by its images, and a logit of this D depends on the whole batch ({self._mixes})",
                 "say per_sample_gradients=True in the spec, of the Term as well: then D is built, or refused, for that",
             )
-        return named(self.game.gan.discriminator(self.augment(images), labels), "logits")["logits"]
+        if self.game.extras.adversarial:
+            images = self.augment(images)
+        return named(self.game.gan.discriminator(images, labels), "logits")["logits"]
 
     def _part(self, module: nn.Module, *arguments: Tensor) -> Tensor:
         with self._around(), self._precision.autocast():
@@ -146,7 +157,14 @@ class Moment:
         self._of_fake: Judged | None = None
         self.adversarial: Tensor = torch.empty(0)  # until the objective has spoken
         self.parts = networks.parts
-        self.tell = tell
+        self._tell = tell
+
+    def tell(self, name: str, values: Tensor) -> None:
+        if name in COLUMNS:
+            raise GameError(
+                f"it tells a statistic '{name}', which is a column of stats.jsonl", "call it something else"
+            )
+        self._tell(name, values)
 
     @property
     def progress(self) -> Tensor:
@@ -163,15 +181,13 @@ class Moment:
     @property
     def of_real(self) -> Judged:
         if self._of_real is None:
-            augmented = self._networks.game.extras.adversarial
-            self._of_real = self._networks.judge(self.real, self.labels, augmented=augmented)
+            self._of_real = self._networks.judge(self.real, self.labels)
         return self._of_real
 
     @property
     def of_fake(self) -> Judged:
         if self._of_fake is None:
-            augmented = self._networks.game.extras.adversarial
-            self._of_fake = self._networks.judge(self.fake, self.labels, augmented=augmented)
+            self._of_fake = self._networks.judge(self.fake, self.labels)
         return self._of_fake
 
     def judged(self, *, real: Judged, fake: Judged) -> None:
@@ -189,7 +205,9 @@ class Moment:
     def _labels_of(self, images: Tensor, labels: Tensor | None) -> Tensor | None:
         return self.labels[: len(images)] if labels is None and self.labels is not None else labels
 
-    def judge(self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool = True) -> Judged:
+    def judge(
+        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool | None = None
+    ) -> Judged:
         return self._networks.judge(images, self._labels_of(images, labels), *more, augmented=augmented)
 
     def critic(self, images: Tensor) -> Tensor:

@@ -38,6 +38,7 @@ class Phase:
     loss: Callable[[Moment, Sequence[Term]], Tensor]  # with the terms that are due
     see: Callable[[Shared], Moment]
     terms: Sequence[Term] = ()
+    terms_alone: bool = False  # whether they are all its loss: it is due where one of them is
     made_of: tuple[Any, ...] = ()  # the objects behind `loss`: what Python keeps in them is watched
     generates: bool = False  # whether it moves G, and its batch carries G's graph
     rate: Rate | None = None  # of the learning rates; None: they stay
@@ -60,7 +61,8 @@ class Phase:
         if step % self.interval:
             return None
         update = step // self.interval
-        return tuple(term for term in self.terms if update % term.every == 0)
+        terms = tuple(term for term in self.terms if update % term.every == 0)
+        return None if self.terms_alone and not terms else terms
 
 
 Due = tuple[Phase, tuple[Term, ...]]
@@ -86,7 +88,8 @@ def make_phases(
     """D at every step, the parts with phases of their own, G at every `train.d_steps`th; or what the variant brings.
 
     Raises:
-        RunError: a term of a phase that is none, or a phase that moves what is none.
+        RunError: two phases of one name, or two that move G; a term of a phase that is none; a phase that moves what is
+            none, or has no loss; an augmentation that cannot adapt.
     """
     networks = Networks(game, precision, operations or Operations(plain=True), passes)
     gan, losses = game.gan, game.losses
@@ -99,6 +102,7 @@ def make_phases(
                 f"the term '{term.name}' is of a phase '{term.phase}', which there is not",
                 f"mend its phase: the phases of this variant are {', '.join(names)}",
             )
+    _check_phases(game, own, makers)
     modules = game.networks()
     phases = []
     for phase in own:
@@ -136,6 +140,7 @@ def make_phases(
                     tell=statistics.add,
                 ),
                 terms=tuple(term for term in game.terms if term.phase == phase.name),
+                terms_alone=phase.loss == makers.of_part,
                 made_of=(losses, phase.loss, *(term.loss for term in game.terms if term.phase == phase.name)),
                 generates="generator" in phase.moves,
                 rate=rate,
@@ -145,6 +150,30 @@ def make_phases(
             )
         )
     return phases
+
+
+def _check_phases(game: Game, own: Sequence[OwnPhase], makers: _Losses) -> None:
+    names = [phase.name for phase in own]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RunError(f"two phases are called '{twice}'", "give one of them another name")
+    of_g = [phase.name for phase in own if "generator" in phase.moves]
+    if len(of_g) > 1:
+        raise RunError(
+            f"the phases {' and '.join(of_g)} both move the generator, whose images are made once in a step",
+            "let one phase move it, by the sum of the losses",
+        )
+    for phase in own:
+        if phase.loss == makers.of_part and not any(term.phase == phase.name for term in game.terms):
+            raise RunError(
+                f"the part '{phase.name}' has a phase of its own, and no term of it to be moved by",
+                f"add Term(phase='{phase.name}', ...), or let D or G move it: Part(phase=...)",
+            )
+    if makers.adapting and (game.losses.paired or game.losses.g_uses_real):
+        raise RunError(
+            "an augmentation adapts to the sign of logits, of which this objective knows differences alone",
+            "use an augmentation that does not adapt, such as diffaug, or another objective",
+        )
 
 
 def _moved_by(gan: GAN, phase: str) -> tuple[str, ...]:

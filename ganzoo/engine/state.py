@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class TrainState:
         for file in (run.state_file, run.previous_state_file):
             if not os.path.lexists(file):
                 continue
-            document, problem = read_state(file, state_limit(self.gan))
+            document, problem = read_state(file, state_limit(self.gan, self.kept.values()))
             if document is not None:
                 problem = self._foreign(document.get("run", {}))
             if document is None or problem:
@@ -168,11 +168,11 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) 
     optimizer.load_state_dict({**saved, "param_groups": groups})
 
 
-def state_limit(gan: GAN) -> int:
-    """The most bytes that a state of these networks has: 4 times G and 3 times the others with Adam's moments, and some
-    more.
+def state_limit(gan: GAN, kept: Iterable[nn.Module]) -> int:
+    """The most bytes that a state of these networks, with what is `kept` beside G and D, has: 4 times G and 3 times the
+    others with Adam's moments, and some more.
     """
-    modules = (gan.generator, gan.discriminator, *(part.module for part in gan.parts.values()))
+    modules = (gan.generator, gan.discriminator, *kept)
     tensors = [tensor for module in modules for tensor in module.state_dict().values()]
     return 64 * MIB + 8 * sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 

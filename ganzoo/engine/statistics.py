@@ -9,6 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+COLUMNS = (
+    *("d_loss", "g_loss", "penalty", "d_accuracy", "diversity"),
+    *("images", "kimg", "seconds", "img_per_s", "peak_memory"),
+)
+"""Of stats.jsonl, that are the engine's own."""
+
 
 class Statistics:
     """Sums on the device, each in one tensor for good, counts on the host. `add` never waits for the device; `read`

@@ -131,6 +131,7 @@ class Step:
             statistics=self.statistics,
         )
         self._networks = Networks(game, precision, self._operations, self.answers.passes)
+        self._g_interval = next((phase.interval for phase in phases if phase.generates), 1)
         self._g_parameters = list(gan.generator.parameters())
         self._prior = None if isinstance(gan.prior, Normal) else gan.prior
         self._goes_by_progress = any(term.progress for term in game.terms)
@@ -197,7 +198,7 @@ class Step:
         state.step += 1
         due = due_at(state.phases, state.step)
         rates = [1.0 if phase.rate is None else phase.rate(state.step) for phase, _ in due]
-        images, seen = config.batch_size * config.d_steps, state.step * config.batch_size
+        images, seen = config.batch_size * self._g_interval, state.step * config.batch_size
         decay = ema_decay(images, seen, config.ema_kimg * 1000, config.ema_rampup)
         return Iteration(
             pixels=pixels,

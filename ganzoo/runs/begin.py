@@ -15,7 +15,7 @@ from ganzoo.config.layers import specs_of
 from ganzoo.config.run_config import RunConfig, difference, flatten, score_interval
 from ganzoo.data import Images, NoTestSplit
 from ganzoo.engine.schedule import Budget
-from ganzoo.engine.state import read_state, state_limit
+from ganzoo.engine.state import read_state
 from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory, budget_of
@@ -188,7 +188,7 @@ def begin(run: RunDirectory, registry: Registry, config: RunConfig, images: Imag
         )
     if not run.trained:
         init = None if config.init is None else _initialise(config.init, registry, gan)
-        source = source_sha256(registry.variant(config.variant.name), registry.objective(config.objective.name))
+        source = source_sha256(*specs_of(registry, config))
         run.record(
             data=data_of(images, None),
             budgets=[budget_of(vars(config.train))],
@@ -226,7 +226,7 @@ def shorter_run(path: Path, registry: Registry, config: RunConfig, images: Image
     if path.exists() or not path.parent.is_dir():
         return None
     prefix, init = path.name.rpartition("-")[0], init_sha256(config.init)
-    source = source_sha256(registry.variant(config.variant.name), registry.objective(config.objective.name))
+    source = source_sha256(*specs_of(registry, config))
     found: list[tuple[float, Path]] = []
     for folder in path.parent.glob(f"{glob.escape(prefix)}-*"):
         run = RunDirectory(folder)
@@ -290,7 +290,7 @@ def _initialise(source: str, registry: Registry, gan: GAN) -> dict[str, Any]:
     header, tensors = read_snapshot(snapshot)
     _fit("generator", gan.generator, tensors, snapshot)
     if state is not None:
-        document, problem = read_state(state, state_limit(gan))
+        document, problem = read_state(state)  # its run may have kept what this one does not
         if document is None:
             raise RunError(f"{state} {problem}", f"start from the snapshot alone: --init {snapshot}")
         _fit("discriminator", gan.discriminator, document["discriminator"], state)

@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ganzoo.engine.statistics import COLUMNS
 from ganzoo.gan import Part, Term
 from ganzoo.zoo.calls import blame
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Objective, Regularizer, Variant
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_COLUMNS = ("d_loss", "g_loss", "penalty", "d_accuracy", "diversity", "images", "kimg", "seconds", "img_per_s")
-"""Of stats.jsonl, with `peak_memory`, that a term would write into."""
 
 
 def check_terms(registry: Registry, kind: str, spec: Variant | Objective | Regularizer, terms: Any) -> None:
@@ -36,7 +35,7 @@ def check_terms(registry: Registry, kind: str, spec: Variant | Objective | Regul
         which = f"the term {term.name!r}"
         if not isinstance(term.name, str) or not _NAME.fullmatch(term.name):
             raise wrong(f"a term is called {term.name!r}", "use small letters, digits, hyphens and underscores")
-        if term.name in (*_COLUMNS, "peak_memory"):
+        if term.name in COLUMNS:
             raise wrong(f"{which} has the name of a column of stats.jsonl", "call it something else")
         if not callable(term.loss):
             cause = f"the loss of {which} is a {type(term.loss).__name__}, not a function"
@@ -52,12 +51,18 @@ def check_terms(registry: Registry, kind: str, spec: Variant | Objective | Regul
 def check_parts(registry: Registry, variant: Variant, parts: Any) -> None:
     """
     Raises:
-        BrokenPlugin: they are no parts by name, or are moved by a phase that is none.
+        BrokenPlugin: they are no parts by name, have the name of what is there, or are moved by a phase that is none.
     """
     if not isinstance(parts, Mapping):
         cause = f"GAN.parts is a {type(parts).__name__}, not a dict"
         raise blame(registry, "variants", variant, cause, "give each a name: parts={'encoder': Part(...)}")
     for name, part in parts.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            cause = f"a part is called {name!r}"
+            raise blame(registry, "variants", variant, cause, "use small letters, digits, hyphens and underscores")
+        if name in ("generator", "discriminator"):
+            cause = f"a part is called '{name}', as the network of GAN.{name}"
+            raise blame(registry, "variants", variant, cause, "call it something else")
         if not isinstance(part, Part):
             cause = f"the part '{name}' is a {type(part).__name__}, not a ganzoo.Part"
             raise blame(registry, "variants", variant, cause, "give ganzoo.Part(module=..., phase=...)")

@@ -64,6 +64,9 @@ class Variant(Spec):
     defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.g_lr": 2e-4}: its paper's recipe
     # What its author chose for a preset, over `defaults`: {"laptop": {"variant.channels": 16}}.
     presets: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    judges_images: bool = (
+        True  # False: D judges images with something else, so nothing is to be learned from it without
+    )
     gives: tuple[str, ...] = ()  # what D returns beside "logits": "features", "classes", "energy", ...
     regularizers: tuple[str, ...] = ()  # of its paper, unless the user names others
     augmentations: tuple[str, ...] = ()
@@ -77,7 +80,7 @@ class Objective(Spec):
     per_sample_gradients: bool = False  # True: penalises dD/dx per sample, so D must not mix samples (no batch norm)
     defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.d_steps": 5}
     presets: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)  # as a variant's, and over them
-    needs: tuple[str, ...] = ()  # "labels", "augmentation", or what D has to return beside "logits"
+    needs: tuple[str, ...] = ()  # "labels", "augmentation", "images" (a D that judges them alone), or what D gives
     progress: bool = False  # as a variant's
 
 

@@ -23,6 +23,7 @@ def register_variants() -> list[Variant]:
             ),
             sizes=SIZES,
             per_sample_critic=False,  # a penalty on D's gradient at images alone would not bound it on pairs
+            judges_images=False,
             gives=("features",),
             presets={"laptop": {"variant.channels": 16, "variant.width": 128, "train.g_lr": 1e-3, "train.d_lr": 5e-4}},
         ),

@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ganzoo import GAN, Batch, Losses, Part, Phase, Uniform, VariantConfig
+from ganzoo import GAN, Batch, Losses, Part, Phase, Uniform, UserError, VariantConfig
 from ganzoo_dcgan.networks import Generator, Shape, init_weights, plan
 
 
@@ -86,7 +86,16 @@ def convolutions(channels: int, shape: Shape) -> tuple[nn.Sequential, int]:
 
 
 def phases(losses: Losses) -> tuple[Phase, Phase]:
-    """Discriminator, then generator and encoder together, which share what they want of it."""
+    """Discriminator, then generator and encoder together, which share what they want of it.
+
+    Raises:
+        UserError: the objective draws logits of real and generated images to numbers that are not opposite.
+    """
+    if not losses.symmetric:
+        raise UserError(
+            "the encoder's loss is that of the generator at the opposite logits, which this objective does not have",
+            "use an objective that treats real and generated images alike, such as non-saturating or hinge",
+        )
 
     def judge(batch: Batch) -> tuple[Tensor, Tensor]:
         # Real are images with their codes, (x, E(x)), fake is noise with its images, (G(z), z): section 3.
@@ -99,8 +108,7 @@ def phases(losses: Losses) -> tuple[Phase, Phase]:
         return losses.d_loss(*judge(batch))
 
     # -log D(G(z), z) - log(1 - D(x, E(x))), section 3.4: both are to be taken for the other. With C = logit D,
-    # 1 - D = sigmoid(-C), so that E's half is G's at the negative logits. So it is under every objective that treats
-    # real and generated images alike but for the sign of their logits.
+    # 1 - D = sigmoid(-C), so that E's half is G's at the negative logits. So it is under every symmetric objective.
     def g_loss(batch: Batch) -> Tensor:
         real, fake = judge(batch)
         return losses.g_loss(fake, real) + losses.g_loss(-real, -fake)

@@ -72,7 +72,7 @@ CONSISTENCY = [
         summary="D says the same of real images and of their augmentations",
         paper="Zhang et al., Consistency Regularization for Generative Adversarial Networks, 2020, arXiv:1910.12027",
         weight=10.0,
-        needs=("augmentation",),
+        needs=("augmentation", "images"),
     ),
     Regularizer(
         name="bcr",
@@ -88,7 +88,7 @@ CONSISTENCY = [
             ),
         ),
         weight=10.0,
-        needs=("augmentation",),
+        needs=("augmentation", "images"),
     ),
     Regularizer(
         name="zcr",
@@ -105,6 +105,7 @@ CONSISTENCY = [
             ),
         ),
         weight=5.0,
+        needs=("images",),
     ),
 ]
 

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ganzoo import Batch, Term, Value
+from ganzoo import Batch, Term, UserError, Value
 
 
 class LeCam(nn.Module):
@@ -59,8 +59,16 @@ def top_k(config: Mapping[str, Value]) -> Term:
     over those k. With a weight other than 1 the sum is so far on its way from the one mean to the other. k is N times
     `smallest` to the power of the part of the way from the start to `until`, rounded, as the paper's k decays by a
     factor per epoch.
+
+    Raises:
+        UserError: `every` is not 1, or `weight` not between 0 and 1.
     """
     smallest, until = cast(float, config["smallest"]), cast(float, config["until"])
+    if config.get("every", 1) != 1 or not 0 <= cast(float, config.get("weight", 1.0)) <= 1:
+        raise UserError(
+            "top-k at a weight above 1, or in some updates alone, would make the images that it leaves out worse",
+            "leave regularizer.top-k.every at 1, and regularizer.top-k.weight between 0 and 1",
+        )
 
     def loss(batch: Batch) -> Tensor:
         loss, logits = batch.adversarial.float(), batch.of_fake["logits"].detach()

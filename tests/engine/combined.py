@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
@@ -59,6 +59,8 @@ def step_of(
     plain: bool = False,
     per_replay: int = ITERATIONS_PER_REPLAY,
     terms: Sequence[Term] = (),
+    fields: Mapping[str, Any] | None = None,  # of the GAN
+    extras: Mapping[str, Any] | None = None,  # fields of `Extras`
     **options: Any,
 ) -> Step:
     spec = REGISTRY.variant(variant)
@@ -72,9 +74,9 @@ def step_of(
     torch.manual_seed(0)
     gan = build_gan(REGISTRY, config, images.shape, images.num_classes)
     step = Step(
-        gan=dataclasses.replace(gan, terms=[*gan.terms, *terms]),
+        gan=dataclasses.replace(gan, terms=[*gan.terms, *terms], **(fields or {})),
         losses=REGISTRY.objective(config.objective.name).load()(config.objective.settings),
-        extras=build_extras(REGISTRY, config, images.shape),
+        extras=dataclasses.replace(build_extras(REGISTRY, config, images.shape), **(extras or {})),
         sampler=make_sampler(images, batch_size=4, device=CPU, seed=0),
         config=config.train,
         num_classes=images.num_classes if spec.conditional else 0,

@@ -19,6 +19,7 @@ REGULARIZED = [
     (name, every, *WAYS[(2 * index + (every > 1)) % len(WAYS)])
     for index, name in enumerate(REGULARIZERS)
     for every in (1, 4)
+    if (name, every) != ("top-k", 4)
 ]
 
 OTHERS: dict[str, dict[str, Any]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,8 @@ def make_optimizer(
             capturable=capturable,
         )
     if train.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=lr, momentum=train.momentum, weight_decay=decay, foreach=not plain)
+        sgd = SGDByTensor if isinstance(lr, Tensor) else torch.optim.SGD
+        return sgd(groups, lr=lr, momentum=train.momentum, weight_decay=decay, foreach=not plain)
     kind = torch.optim.Adam if plain else FusedAdam
     return kind(
         groups,
@@ -55,6 +56,38 @@ def make_optimizer(
         capturable=capturable,
         decoupled_weight_decay=train.optimizer == "adamw",  # which is all that sets AdamW apart
     )
+
+
+class SGDByTensor(torch.optim.SGD):
+    """SGD with learning rates in tensors, which are not read on the host: torch's own reads them at each step, and can
+    be in no CUDA graph.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        value = None
+        if closure is not None:
+            with torch.enable_grad():
+                value = closure()
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not parameters:
+                continue
+            moves = [parameter.grad for parameter in parameters]
+            if group["weight_decay"]:
+                moves = list(torch._foreach_add(moves, parameters, alpha=group["weight_decay"]))
+            if group["momentum"]:
+                moves = [self._averaged(one, move, group) for one, move in zip(parameters, moves, strict=True)]
+            torch._foreach_add_(parameters, torch._foreach_mul(moves, -group["lr"]))
+        return value
+
+    def _averaged(self, parameter: Tensor, move: Tensor, group: dict[str, Any]) -> Tensor:
+        state = self.state[parameter]
+        if state.get("momentum_buffer") is None:
+            state["momentum_buffer"] = move.clone()
+        else:
+            state["momentum_buffer"].mul_(group["momentum"]).add_(move)
+        return cast(Tensor, state["momentum_buffer"])
 
 
 def set_rates(optimizer: torch.optim.Optimizer, factor: float | Tensor) -> None:

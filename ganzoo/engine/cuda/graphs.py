@@ -33,7 +33,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ganzoo.engine.phases import Due, due_at
+from ganzoo.engine.phases import Due, Phase, due_at
 from ganzoo.engine.probes.calls import Call, Calls, difference
 from ganzoo.engine.probes.host_state import HostState
 from ganzoo.engine.state import TrainState
@@ -280,7 +280,7 @@ class _Buffers:
         if self.labels is not None and iteration.labels is not None:
             self.labels.copy_(iteration.labels)
         numbers = {"decay": iteration.decay, "progress": iteration.progress}
-        numbers |= {phase.name: rate for (phase, _), rate in zip(iteration.due, iteration.rates, strict=True)}
+        numbers |= {_rate_of(phase): rate for (phase, _), rate in zip(iteration.due, iteration.rates, strict=True)}
         for name, number in numbers.items():
             if name not in self._numbers:
                 self._numbers[name] = torch.zeros((), dtype=torch.float32, device=self._device)
@@ -296,9 +296,14 @@ class _Buffers:
             labels=self.labels,
             due=due,
             decay=numbers["decay"],
-            rates=[numbers[phase.name] for phase, _ in due],
+            rates=[numbers[_rate_of(phase)] for phase, _ in due],
             progress=numbers["progress"],
         )
+
+
+def _rate_of(phase: Phase) -> str:
+    """Apart from the other numbers, whatever a phase is called."""
+    return f"rate of {phase.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganzoo.config.run_config import Train
-from ganzoo.engine.cpu.optimizers import FusedAdam, is_dense, make_optimizer
+from ganzoo.engine.cpu.optimizers import FusedAdam, is_dense, make_optimizer, set_rates
 from ganzoo.engine.cpu.winograd import lay_out
 
 Layout = Callable[[Tensor], Tensor]
@@ -218,3 +220,30 @@ def test_a_parameter_with_gaps_is_stepped_and_its_neighbours_are_not() -> None:
 )
 def test_what_is_dense(tensor: Tensor, dense: bool) -> None:
     assert is_dense(tensor) is dense
+
+
+class NothingRead(TorchDispatchMode):
+    """Numbers of tensors that are read on the host are noticed below Python, too."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func is not torch.ops.aten._local_scalar_dense.default, "a number was read on the host"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"momentum": 0.9, "weight_decay": 0.1}])
+def test_sgd_with_a_rate_that_moves_is_torchs_and_reads_nothing(settings: dict[str, float]) -> None:
+    start, gradients = torch.linspace(-1, 1, 12).view(3, 4), torch.randn(4, 3, 4, generator=torch.manual_seed(0))
+    ends = []
+    for capturable in (True, False):
+        parameter = nn.Parameter(start.clone())
+        train = Train(optimizer="sgd", **settings)
+        optimizer = make_optimizer([([parameter], 0.1)], train, capturable=capturable, moving=True)
+        assert isinstance(optimizer.param_groups[0]["lr"], Tensor) is capturable
+        for step, gradient in enumerate(gradients):
+            parameter.grad = gradient.clone()
+            set_rates(optimizer, torch.tensor(1 - step / 4) if capturable else 1 - step / 4)
+            with NothingRead() if capturable else contextlib.nullcontext():
+                optimizer.step()
+        ends.append(parameter.detach())
+    torch.testing.assert_close(*ends)
+    assert not torch.equal(ends[0], start)
