@@ -13,8 +13,9 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganzoo import GAN, Batch, Term, UserError, VariantConfig
-from ganzoo_dcgan.networks import Generator, Shape, init_weights
+from ganzoo import GAN, Batch, Term, VariantConfig
+from ganzoo_blocks.shapes import Shape, given, init_weights, need_labels
+from ganzoo_dcgan.networks import Generator
 
 STRIDES = (2, 1, 2, 1, 2, 1)
 """Of the discriminator's convolutions; their widths double from one to the next."""
@@ -22,8 +23,7 @@ STRIDES = (2, 1, 2, 1, 2, 1)
 
 def acgan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """ACGAN for images of `shape` (C, H, W). Raises UserError for a size it cannot make, and without labels."""
-    if num_classes < 1:
-        raise UserError("acgan needs images with labels", "choose a labelled dataset, or the variant dcgan")
+    need_labels("acgan", num_classes, "dcgan")
     z_dim, channels = cast(int, config["z_dim"]), cast(int, config["channels"])
     generator = Generator(z_dim, channels, shape, num_classes)
     discriminator = Discriminator(
@@ -88,5 +88,4 @@ def class_terms(weight: float) -> tuple[Term, Term]:
 
 def wrong(batch: Batch, said: Mapping[str, Tensor]) -> Tensor:
     """-log P(C = c | x), float32 `[N]`."""
-    assert batch.labels is not None  # the spec says conditional
-    return F.cross_entropy(said["classes"].float(), batch.labels, reduction="none")
+    return F.cross_entropy(said["classes"].float(), given(batch.labels), reduction="none")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import GAN, Uniform, VariantConfig
-from ganzoo_dcgan.networks import Shape, plan
+from ganzoo_blocks.shapes import Shape, plan
 
 
 def began(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import GAN, Batch, Losses, Part, Phase, Uniform, UserError, VariantConfig
-from ganzoo_dcgan.networks import Generator, Shape, init_weights, plan
+from ganzoo_blocks.shapes import Shape, init_weights, plan
+from ganzoo_dcgan.networks import Generator
 
 
 def bigan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganzoo import GAN, Batch, Codes, Part, Term, UserError, VariantConfig
-from ganzoo_dcgan.networks import Generator, Shape, init_weights, plan
+from ganzoo_blocks.shapes import Shape, init_weights, plan
+from ganzoo_dcgan.networks import Generator
 
 Q_WIDTH = 128
 """Units of Q's hidden layer (appendix C)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ganzoo.gan import GAN, VariantConfig
-from ganzoo_dcgan.networks import Shape, convolutional_pair
+from ganzoo_blocks.shapes import Shape
+from ganzoo_dcgan.networks import convolutional_pair
 
 
 def wgan_gp(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
