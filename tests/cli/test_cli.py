@@ -267,6 +267,9 @@ def make_png_folder(path: Path, count: int, size: tuple[int, int]) -> Path:
         (["leaderboard", "/nowhere"], "no folder", ""),
         (["sample", "dcgan-of-yore"], "no run directory", "train"),
         (["film", "/nowhere"], "does not exist", ""),
+        (["film", "dcgan", "--out", "dcgan.mp4"], "is an animated GIF", "--out in .gif"),
+        (["train", "mnist"], "'mnist', which is a dataset", "dcgan"),
+        (["bench", "--variants", "gan dcgan"], "unknown variant 'gan dcgan'", "commas alone: gan,dcgan"),
     ],
 )
 def test_bad_input_is_one_line_of_cause_and_one_of_cure(
