@@ -226,11 +226,20 @@ def _main_output(output: Any, network: str, main: str, expected: list[int], wron
     if not isinstance(output, Tensor) or list(output.shape) != expected:
         raise wrong(
             f"the {network} returns {found} for a batch of {expected[0]}, expected {expected}",
-            "mend it; the contract is in docs/plugins.md",
+            _shape_cure(output, main, expected),
         )
     if not output.is_floating_point():
         raise wrong(f"the {network} returns {main} as {output.dtype}", "return floating point numbers")
     return output
+
+
+def _shape_cure(output: Any, main: str, expected: list[int]) -> str:
+    if not isinstance(output, Tensor):
+        return f'return {main} alone or, with others, by name: {{"{main}": ..., ...}}'
+    if main == "images":
+        return f"make images of `shape`, here {expected[1:]}"
+    one_each = output.shape[:1] == (expected[0],) and output.numel() == expected[0]
+    return "end with .flatten(): one number per image" if one_each else "one number per image: [N]"
 
 
 def _check_others(judged: Any, variant: Variant, count: int, wrong: Blame) -> None:
