@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.bench import together
+from ganzoo.bench.chosen import ALL, chosen_names
 from ganzoo.bench.executors import run_jobs
 from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
 from ganzoo.config.fit import check_fit
@@ -43,7 +44,8 @@ class Entrants:
 
 
 def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable[[str], None]) -> Entrants:
-    """Those of `variants` that fit the data; None: all of the zoo. Images are decoded or downloaded once, here.
+    """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`. Images are decoded or
+    downloaded once, here.
     `announce` is told of plugins and variants that are left out, and of what was read.
 
     Raises:
@@ -55,11 +57,15 @@ def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable
     registry, root = load_zoo(plugins, announce), cache_root(options.get("data_root"))
     asked = (names_of(variants, "variants") or "").split(",")
     names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
-    strict = variants is not None
-    if strict and not names:
-        raise SettingError("no variant is named", "name one, or leave variants out for all of the zoo")
+    if variants is not None and not names:
+        raise SettingError("no variant is named", "name some, say all, or leave variants out for a choice of them")
+    if ALL in names and len(names) > 1:
+        raise SettingError(f"all, and {', '.join(name for name in names if name != ALL)}", "all has them already")
+    strict = variants is not None and names != [ALL]
+    if not strict:
+        names = [spec.name for spec in registry.variants()] if names else chosen_names(registry)
     with plugins_named(registry, (run for name in names for run in runs_of(name, out))):
-        names = [registry.variant(name).name for name in names] or [spec.name for spec in registry.variants()]
+        names = [registry.variant(name).name for name in names]
     configs, left_out = choose_configs(names, lambda name: config_of(registry, name, options), strict)
     check_used(options.get("sets"), configs)
     from ganzoo.engine.device import resolve_device

@@ -54,7 +54,9 @@ def train(variant: str | None, as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.option("--variants", metavar="A,B", help="Variants to compare.  [default: all that fit the dataset]")
+@click.option(
+    "--variants", metavar="A,B", help="Variants, or all.  [default: a choice of them; `ganzoo list` says which]"
+)
 @run_options
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Training seeds per variant.")
 @click.option(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @with_options(plugin_option, json_option)
 def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """List what is registered: variants, objectives, datasets, features, metrics or callbacks."""
+    from ganzoo.bench.chosen import why_chosen
     from ganzoo.errors import UnknownName
     from ganzoo.zoo.describe import spec_json
     from ganzoo.zoo.specs import KINDS
@@ -28,14 +29,23 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
         raise UnknownName("kind", kind, KINDS)
     registry = load_registry(plugin_files)
     kinds = [kind] if kind else list(KINDS)
+    compared = {spec.name: why_chosen(registry, spec.name) for spec in registry.variants()}
     if as_json:
-        print_json({k: [spec_json(registry, k, spec) for spec in registry.all(k)] for k in kinds})
+        found = {k: [spec_json(registry, k, spec) for spec in registry.all(k)] for k in kinds}
+        for one in found.get("variants", []):
+            one["in_default_bench"] = compared[one["name"]]
+        print_json(found)
         return
     width = max((len(spec.name) for k in kinds for spec in registry.all(k)), default=0)
     for index, k in enumerate(kinds):
         click.echo(f"{chr(10) if index else ''}{k}")
         for spec in registry.all(k):
             click.echo(f"  {spec.name:<{width}}  {spec.summary}")
+        if k == "variants":
+            click.echo("\ncompared by `ganzoo bench` where no variant is named (--variants all: every one)")
+            for name, why in compared.items():
+                if why is not None:
+                    click.echo(f"  {name:<{width}}  {why}")
 
 
 @click.command()
@@ -56,6 +66,7 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
     """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
     the id of a PROTOCOL, as leaderboards print it, stands for.
     """
+    from ganzoo.bench.chosen import why_chosen
     from ganzoo.config.known import settings_of_spec
     from ganzoo.config.presets import PRESETS
     from ganzoo.config.run_config import Eval, Train
@@ -112,6 +123,9 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
         if spec.paper:
             click.echo(f"  source: {spec.paper}")
         click.echo(f"  plugin: {registry.owner(kind, spec.name)}")
+        why = why_chosen(registry, spec.name) if kind == "variants" else None
+        if why is not None:
+            click.echo(f"  compared when none is named: {why}")
         for key, value in facts(spec).items():
             click.echo(f"  {key}: {value}")
         section = "features" if kind == "features" else kind[:-1]
