@@ -12,9 +12,10 @@ import ganzoo_bigan
 import ganzoo_ebgan
 import ganzoo_infogan
 import ganzoo_losses
+import ganzoo_vaegan
 from ganzoo import GAN, Value, Variant, VariantConfig
 
-PLUGINS = (ganzoo_acgan, ganzoo_infogan, ganzoo_began, ganzoo_bigan, ganzoo_losses, ganzoo_ebgan)
+PLUGINS = (ganzoo_acgan, ganzoo_infogan, ganzoo_began, ganzoo_bigan, ganzoo_ebgan, ganzoo_losses, ganzoo_vaegan)
 SPECS: dict[str, Variant] = {spec.name: spec for plugin in PLUGINS for spec in plugin.register_variants()}
 NARROW: dict[str, Value] = {"channels": 4, "width": 8, "dropout": 0.0}
 CLASSES = 3
