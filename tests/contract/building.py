@@ -13,6 +13,7 @@ import ganzoo_ebgan
 import ganzoo_infogan
 import ganzoo_logan
 import ganzoo_losses
+import ganzoo_unrolled
 import ganzoo_vaegan
 from ganzoo import GAN, Value, Variant, VariantConfig
 
@@ -25,6 +26,7 @@ PLUGINS = (
     ganzoo_ebgan,
     ganzoo_vaegan,
     ganzoo_logan,
+    ganzoo_unrolled,
 )
 SPECS: dict[str, Variant] = {spec.name: spec for plugin in PLUGINS for spec in plugin.register_variants()}
 NARROW: dict[str, Value] = {"channels": 4, "width": 8, "dropout": 0.0}
