@@ -217,13 +217,26 @@ class Batch(Protocol):
         """The GAN's further networks, by name."""
         ...
 
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """D's parameters by name, as they are in this phase: leaves of graphs of their own, for steps that a loss
+        takes with `judge(weights=...)`.
+        """
+        ...
+
     def judge(
-        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool | None = None
+        self,
+        images: Tensor,
+        *more: Tensor,
+        labels: Tensor | None = None,
+        augmented: bool | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Mapping[str, Tensor]:
         """One more pass of D: `images` `[M,C,H,W]` -> "logits" `[M]`, and its other outputs.
 
         `labels`: int64 `[M]`; None: the batch's first M. `more`: what D takes after (x, labels). `augmented`: True,
-        False, or None, as in the adversarial loss, which `train.augment_in=terms` leaves without.
+        False, or None, as in the adversarial loss, which `train.augment_in=terms` leaves without. `weights`: what D's
+        parameters of these names are taken to be; None: D's own.
         """
         ...
 

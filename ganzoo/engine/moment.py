@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.device import Precision
@@ -81,14 +82,24 @@ class Networks:
         return images
 
     def judge(
-        self, images: Tensor, labels: Tensor | None, *more: Tensor, halves: bool = False, augmented: bool | None = None
+        self,
+        images: Tensor,
+        labels: Tensor | None,
+        *more: Tensor,
+        halves: bool = False,
+        augmented: bool | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Judged:
-        """`augmented`: None: as in the adversarial loss."""
+        """`augmented`: None: as in the adversarial loss. `weights`: in place of D's parameters of these names."""
         if self.game.extras.adversarial if augmented is None else augmented:
             images = self.augment(images)
         around = self._operations.by_halves if halves else self._around()
+        discriminator = self.game.gan.discriminator
         with around, self._precision.autocast():
-            said = self.game.gan.discriminator(images, labels, *more)
+            if weights is None:
+                said = discriminator(images, labels, *more)
+            else:
+                said = functional_call(discriminator, dict(weights), (images, labels, *more))
         return _in_float32(named(said, "logits"))
 
     def judge_both(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Judged, Judged]:
@@ -148,7 +159,7 @@ class Moment:
     ) -> None:
         self.z, self.labels, self.real = shared.z, shared.labels, shared.real
         self.network = network
-        self._shared, self._networks, self._generates = shared, networks, generates
+        self._shared, self._networks = shared, networks
         self.made: Judged = (
             shared.made if generates else {name: values.detach() for name, values in shared.made.items()}
         )
@@ -205,27 +216,27 @@ class Moment:
     def _labels_of(self, images: Tensor, labels: Tensor | None) -> Tensor | None:
         return self.labels[: len(images)] if labels is None and self.labels is not None else labels
 
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        named_parameters = self._networks.game.gan.discriminator.named_parameters()
+        return {name: parameter.detach().requires_grad_() for name, parameter in named_parameters}
+
     def judge(
-        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool | None = None
+        self,
+        images: Tensor,
+        *more: Tensor,
+        labels: Tensor | None = None,
+        augmented: bool | None = None,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Judged:
-        return self._networks.judge(images, self._labels_of(images, labels), *more, augmented=augmented)
+        labels = self._labels_of(images, labels)
+        return self._networks.judge(images, labels, *more, augmented=augmented, weights=weights)
 
     def critic(self, images: Tensor) -> Tensor:
         return self._networks.critic(images, self._labels_of(images, None)).float()
 
     def generate(self, z: Tensor, *, labels: Tensor | None = None) -> Judged:
-        labels = self._labels_of(z, labels)
-        if self._generates:
-            return self._networks.generate(z, labels)
-        # G's gradients are on in steps that train it, and this phase does not.
-        weights = [weight for weight in self._networks.game.gan.generator.parameters() if weight.requires_grad]
-        for weight in weights:
-            weight.requires_grad_(False)
-        try:
-            return self._networks.generate(z, labels)
-        finally:
-            for weight in weights:
-                weight.requires_grad_(True)
+        return self._networks.generate(z, self._labels_of(z, labels))
 
     def augment(self, images: Tensor) -> Tensor:
         return self._networks.augment(images)

@@ -227,6 +227,8 @@ class Step:
             z = self._prior(z)
         with torch.set_grad_enabled(trains_g):
             made = self._networks.generate(z, labels)
+        # The graph stays. What a phase that does not move G does with it, a gradient by z for one, must not reach it.
+        set_gradients(self._g_parameters, on=False)
         shared = Shared(
             z=z,
             real=to_float(pixels).contiguous(memory_format=self._layout),

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo import GAN, Batch, Losses, Part, Phase, Uniform, UserError, VariantConfig
-from ganzoo_blocks.shapes import Shape, init_weights, plan
+from ganzoo_blocks.shapes import Shape, init_weights
+from ganzoo_blocks.strided import convolutions
 from ganzoo_dcgan.networks import Generator
 
 
@@ -69,21 +70,6 @@ def hidden(before: int, after: int) -> nn.Sequential:
     linear = nn.Linear(before, after)
     nn.init.kaiming_normal_(linear.weight, a=0.2)
     return nn.Sequential(linear, nn.LeakyReLU(0.2, inplace=True))
-
-
-def convolutions(channels: int, shape: Shape) -> tuple[nn.Sequential, int]:
-    """DCGAN's, from images `[N,C,H,W]` to features `[N, F]`; and F."""
-    start, halvings = plan(shape)
-    width = channels
-    layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
-    for _ in range(halvings - 1):
-        layers += [
-            nn.Conv2d(width, width * 2, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(width * 2),
-            nn.LeakyReLU(0.2, inplace=True),
-        ]
-        width *= 2
-    return nn.Sequential(*layers, nn.Flatten()), width * start * start
 
 
 def phases(losses: Losses) -> tuple[Phase, Phase]:

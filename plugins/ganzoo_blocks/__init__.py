@@ -1,6 +1,7 @@
 """Building blocks that several of the zoo's networks share. No plugin: it registers nothing.
 
-Torch-free: the blocks are in the modules beside it, `shapes`, `norms`, `attention`, `residual` and `resnet`.
+Torch-free: the blocks are in the modules beside it, `shapes`, `norms`, `attention`, `residual`, `resnet`,
+`strided` and `phases`.
 """
 
 from __future__ import annotations

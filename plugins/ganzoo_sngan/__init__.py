@@ -9,6 +9,17 @@ GANZOO_API = 2
 
 PAPER = "Miyato et al., Spectral Normalization for Generative Adversarial Networks, 2018, arXiv:1802.05957"
 
+SETTINGS = (
+    Setting(name="z_dim", default=128, minimum=1, doc="Length of the noise vector."),
+    Setting(
+        name="channels",
+        default=64,
+        minimum=4,
+        doc="Feature maps at full size in D, and at half the size in G; doubled per halving.",
+    ),
+)
+"""Of the plain networks."""
+
 
 @hookimpl
 def register_variants() -> list[Variant]:
@@ -18,15 +29,7 @@ def register_variants() -> list[Variant]:
             target="ganzoo_sngan.networks:sngan",
             summary="convolutions with a spectrally normalised discriminator",
             paper=PAPER,
-            settings=(
-                Setting(name="z_dim", default=128, minimum=1, doc="Length of the noise vector."),
-                Setting(
-                    name="channels",
-                    default=64,
-                    minimum=4,
-                    doc="Feature maps at full size in D, and at half the size in G; doubled per halving.",
-                ),
-            ),
+            settings=SETTINGS,
             sizes=SIZES,
             objective="hinge",
             gives=("features",),

@@ -9,10 +9,25 @@ from torch import Tensor, nn
 import ganzoo_acgan
 import ganzoo_began
 import ganzoo_bigan
+import ganzoo_ebgan
 import ganzoo_infogan
+import ganzoo_logan
+import ganzoo_losses
+import ganzoo_unrolled
+import ganzoo_vaegan
 from ganzoo import GAN, Value, Variant, VariantConfig
 
-PLUGINS = (ganzoo_acgan, ganzoo_infogan, ganzoo_began, ganzoo_bigan)
+PLUGINS = (
+    ganzoo_acgan,
+    ganzoo_infogan,
+    ganzoo_began,
+    ganzoo_bigan,
+    ganzoo_losses,
+    ganzoo_ebgan,
+    ganzoo_vaegan,
+    ganzoo_logan,
+    ganzoo_unrolled,
+)
 SPECS: dict[str, Variant] = {spec.name: spec for plugin in PLUGINS for spec in plugin.register_variants()}
 NARROW: dict[str, Value] = {"channels": 4, "width": 8, "dropout": 0.0}
 CLASSES = 3
@@ -41,7 +56,7 @@ def batch_of(
     """One batch in a phase that moves `moves`, or what goes with D or G: nothing else gets gradients."""
     networks = {"generator": gan.generator, "discriminator": gan.discriminator}
     networks |= {name: part.module for name, part in gan.parts.items()}
-    own = {"D": "discriminator", "G": "generator"}[phase]
+    own = {"D": "discriminator", "G": "generator"}.get(phase, phase)
     moved = set(moves) or {own, *(name for name, part in gan.parts.items() if part.phase == phase)}
     for name, network in networks.items():
         network.requires_grad_(name in moved)

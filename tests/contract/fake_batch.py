@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ganzoo.gan import named
 
@@ -68,11 +69,25 @@ class FakeBatch:
         assert self._adversarial is not None
         return self._adversarial(self.of_real["logits"], self.of_fake["logits"])
 
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        assert isinstance(self._discriminator, nn.Module)
+        return {name: one.detach().requires_grad_() for name, one in self._discriminator.named_parameters()}
+
     def judge(
-        self, images: Tensor, *more: Tensor, labels: Tensor | None = None, augmented: bool = True
+        self,
+        images: Tensor,
+        *more: Tensor,
+        labels: Tensor | None = None,
+        augmented: bool = True,
+        weights: Mapping[str, Tensor] | None = None,
     ) -> Mapping[str, Tensor]:
-        seen = self.augment(images) if augmented else images
-        said = named(self._discriminator(seen, self._first(labels, images), *more), "logits")
+        inputs = (self.augment(images) if augmented else images, self._first(labels, images), *more)
+        if weights is None:
+            said = named(self._discriminator(*inputs), "logits")
+        else:
+            assert isinstance(self._discriminator, nn.Module)
+            said = named(functional_call(self._discriminator, dict(weights), inputs), "logits")
         return {name: output.float() for name, output in said.items()}
 
     def critic(self, images: Tensor) -> Tensor:

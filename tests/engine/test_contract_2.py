@@ -133,6 +133,10 @@ def calls_everything(batch: Batch) -> Tensor:
     said = (
         batch.judge(made["images"])["logits"] + batch.critic(images) + batch.of_fake["logits"] + batch.of_real["logits"]
     )
+    # A gradient that is differentiated again: by then nothing else may have its own gradients on.
+    (by_z,) = torch.autograd.grad(made["images"].sum(), z, create_graph=True)
+    ahead = {name: weight - 0.1 * weight.square() for name, weight in batch.weights.items()}
+    said = said + by_z.square().sum(1) + batch.judge(made["images"], weights=ahead)["logits"]
     return said + encoded.sum(1) + made["w"].sum(1) + batch.fake.flatten(1).sum(1) + batch.progress
 
 
@@ -157,6 +161,25 @@ def test_only_what_a_phase_moves_gets_gradients_whatever_a_term_calls(phase: str
     assert found["G"] == ({"G", "encoder"} if phase == "G" else {"G"})
     assert found.get("encoder", {"encoder"}) == {"encoder"}
     assert all(p.grad is None and not p.requires_grad for m in modules.values() for p in m.parameters())
+
+
+def test_d_judges_with_the_weights_that_it_is_given() -> None:
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def loss(batch: Batch) -> Tensor:
+        weights = batch.weights
+        same = batch.judge(batch.fake, weights=weights)["logits"]
+        doubled = batch.judge(batch.fake, weights={name: 2 * weight for name, weight in weights.items()})["logits"]
+        gradients = torch.autograd.grad(same.sum(), list(weights.values()), create_graph=True)
+        assert gradients[0].requires_grad  # of the layer's weight: it is G's phase: they go on to the images
+        seen.append((batch.of_fake["logits"].detach(), same.detach(), doubled.detach()))
+        return doubled
+
+    step = tiny(Term(name="ahead", phase="G", loss=loss))
+    step()
+    ((own, same, doubled),) = seen
+    torch.testing.assert_close(same, own)
+    torch.testing.assert_close(doubled, 2 * own)
 
 
 def test_each_part_moves_in_its_own_phase_alone_with_terms_of_all_phases() -> None:

@@ -61,6 +61,7 @@ def _play(case: Case, device: torch.device = CPU) -> _Played:
     z = game.gan.prior(torch.randn(len(real), game.gan.z_dim, device=device))
     set_gradients(game.gan.generator.parameters(), on=True)
     made = called.generate(z, labels)
+    set_gradients(game.gan.generator.parameters(), on=False)
     return _Played(game=game, phases=phases, shared=Shared(z=z, real=real, made=made, labels=labels), names=names)
 
 

@@ -156,6 +156,7 @@ class Trial:
                 found["images without gradients"] = called.generate(z, labels)["images"]
             set_gradients(gan.generator.parameters(), on=True)
             made = called.generate(z, labels)
+            set_gradients(gan.generator.parameters(), on=False)
             found["generated images"] = made["images"].detach()
             shared = Shared(z=z, real=real, made=made, labels=labels)
             for phase in phases:
