@@ -30,7 +30,7 @@ def register_variants() -> list[Variant]:
         Variant(
             name="biggan",
             target="ganzoo_biggan.networks:biggan",
-            summary="residual networks with attention, noise and class in each of G's batch norms, classes projected in D",
+            summary="residual networks with attention, noise and class in G's batch norms, classes projected in D",
             paper="Brock et al., Large Scale GAN Training for High Fidelity Natural Image Synthesis, 2018, "
             "arXiv:1809.11096",
             settings=SETTINGS,

@@ -161,8 +161,7 @@ def deviation(x: Tensor, group: int) -> Tensor:
     map of each image of the group.
     """
     size = next(count for count in range(min(group, len(x)), 0, -1) if len(x) % count == 0)
-    # Image i is in group i mod (N / size), as in the authors' code.
-    groups = x.float().unflatten(0, (size, -1))  # [size, N / size, C, H, W]
-    spread = (groups.var(0, correction=0) + EPS).sqrt().mean((1, 2, 3))  # [N / size]
-    one_map = spread.repeat(size)[:, None, None, None].expand(-1, 1, *x.shape[2:])
+    groups = x.float().unflatten(0, (-1, size))  # [N / size, size, C, H, W]: neighbours are a group
+    spread = (groups.var(1, correction=0) + EPS).sqrt().mean((1, 2, 3))  # [N / size]
+    one_map = spread.repeat_interleave(size)[:, None, None, None].expand(-1, 1, *x.shape[2:])
     return torch.cat([x, one_map.to(x.dtype)], 1)

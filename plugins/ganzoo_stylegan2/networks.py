@@ -5,6 +5,7 @@ residual discriminator, the paper's configuration F.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -97,7 +98,7 @@ class Generator(nn.Module):
         self.first = ModulatedConv(widths[0], widths[0], z_dim, side)
         self.convs = nn.ModuleList()
         self.images = nn.ModuleList([ToImage(widths[0], shape[0], z_dim)])
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             side *= 2
             self.convs.append(ModulatedConv(before, after, z_dim, side, up=True))
             self.convs.append(ModulatedConv(after, after, z_dim, side))
@@ -163,7 +164,7 @@ class Discriminator(nn.Module):
         wide = widths[0]
         self.group = group
         layers: list[nn.Module] = [Conv(shape[0], widths[-1], 1)]
-        layers += [Block(before, after) for after, before in reversed(list(zip(widths, widths[1:], strict=False)))]
+        layers += [Block(before, after) for after, before in reversed(list(pairwise(widths)))]
         self.body = nn.Sequential(*layers)
         self.conv = Conv(wide + (group > 1), wide, 3)
         self.hidden = Linear(wide * side * side, wide, active=True)
