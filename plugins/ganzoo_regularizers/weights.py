@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ganzoo import Batch, Term, Value
 from ganzoo.objectives import NORM_EPS
@@ -63,12 +64,18 @@ def _inner_products(batch: Batch) -> Tensor:
 
 
 def _filters(network: nn.Module) -> Iterator[Tensor]:
-    """Each weight as a matrix with one filter per row."""
+    """Each weight as a matrix with one filter per row. Of a weight that is computed from another, as under spectral
+    norm, the one that is learned; of several, as under weight norm, the largest.
+    """
     for module in network.modules():
-        if isinstance(module, nn.Embedding):
-            continue
+        if isinstance(module, nn.Embedding | parametrize.ParametrizationList):
+            continue  # of a list of parametrizations, below, the layer says what its rows are
         transposed = isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
-        for weight in module.parameters(recurse=False):
+        learned = list(module.parameters(recurse=False))
+        if parametrize.is_parametrized(module):
+            made = cast(nn.ModuleDict, module.parametrizations).values()
+            learned += [max(one.parameters(recurse=False), key=Tensor.numel) for one in made]
+        for weight in learned:
             if weight.ndim >= 2:
                 yield (weight.transpose(0, 1) if transposed else weight).flatten(1).float()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from fake_batch import FakeBatch
 from regularized import term_of, terms_of
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 
 def made(generator: Any, *, images: int = 6) -> FakeBatch:
@@ -129,6 +132,28 @@ def test_orthogonal_adds_layers_and_leaves_out_embeddings_and_vectors() -> None:
     network = nn.ModuleList([nn.Sequential(first, nn.BatchNorm1d(2)), nn.Embedding(5, 4), second])
     torch.testing.assert_close(weighed(network), weighed(first) + weighed(second))
     assert weighed(nn.BatchNorm1d(3)) == 0
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("wrap", [spectral_norm, weight_norm])
+def test_orthogonal_looks_at_what_is_learned_where_weights_are_computed(
+    kind: str, wrap: Callable[[nn.Module], nn.Module]
+) -> None:
+    make, _ = LAYERS[kind]
+    layer = make()
+    plain = copy.deepcopy(layer)
+    wrapped = wrap(layer)
+    loss = weighed(wrapped)
+    torch.testing.assert_close(loss, weighed(plain))  # both start from the layer's own weights
+    loss.backward()
+    (reached,) = (one for one in wrapped.parameters() if one.grad is not None)
+    assert reached.shape == plain.weight.shape
+    assert reached.grad is not None
+    assert reached.grad.ne(0).any()
+
+
+def test_orthogonal_leaves_out_embeddings_under_spectral_norm() -> None:
+    assert weighed(spectral_norm(nn.Embedding(5, 4))) == 0
 
 
 def test_orthogonal_is_of_the_players_it_is_asked_for() -> None:

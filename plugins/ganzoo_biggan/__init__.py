@@ -1,0 +1,65 @@
+"""BigGAN: noise and class into every block of the generator. Torch-free: the networks are in
+`ganzoo_biggan.networks`.
+"""
+
+from __future__ import annotations
+
+from ganzoo import Setting, Variant, hookimpl
+from ganzoo_blocks import SIZES
+
+GANZOO_API = 2
+
+SETTINGS = (
+    Setting(
+        name="z_dim", default=120, minimum=8, doc="Length of the noise vector, of which each block of G gets a part."
+    ),
+    Setting(name="embedding", default=128, minimum=1, doc="Length of a class's vector, which all blocks share."),
+    Setting(
+        name="channels",
+        default=64,
+        minimum=4,
+        doc="Width: up to 32 pixels, D has twice as many feature maps everywhere, and G four times; above, both have "
+        "as many at full size, doubled per halving up to 16 times.",
+    ),
+)
+
+
+@hookimpl
+def register_variants() -> list[Variant]:
+    return [
+        Variant(
+            name="biggan",
+            target="ganzoo_biggan.networks:biggan",
+            summary="residual networks with attention, noise and class in G's batch norms, classes projected in D",
+            paper="Brock et al., Large Scale GAN Training for High Fidelity Natural Image Synthesis, 2018, "
+            "arXiv:1809.11096",
+            settings=SETTINGS,
+            conditional=True,
+            sizes=SIZES,
+            objective="hinge",
+            gives=("features",),
+            regularizers=("orthogonal",),
+            # Section 3 and appendix C: Adam, betas 0 and 0.999, 5e-5 for G and 2e-4 for D, which has two updates for
+            # each of G. The paper's batches of 2048, and an average of G that is as slow as they are large, are left to
+            # train.batch_size and train.ema_kimg.
+            defaults={
+                "train.g_lr": 5e-5,
+                "train.d_lr": 2e-4,
+                "train.beta1": 0.0,
+                "train.beta2": 0.999,
+                "train.d_steps": 2,
+                "regularizer.orthogonal.weight": 1e-4,
+                "regularizer.orthogonal.phases": "G",
+            },
+            # Batches of 32 in place of 2048 leave hundreds of updates, in which the paper's rates get nowhere.
+            presets={
+                "laptop": {
+                    "variant.z_dim": 64,
+                    "variant.embedding": 32,
+                    "variant.channels": 8,
+                    "train.g_lr": 5e-4,
+                    "train.d_lr": 1e-3,
+                }
+            },
+        ),
+    ]
