@@ -1,4 +1,4 @@
-"""The variants written for contract 2, built narrow, and what gradients reached."""
+"""Variants of contract 2, built narrow, and what gradients reached."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import ganzoo_acgan
 import ganzoo_began
 import ganzoo_bigan
 import ganzoo_ebgan
+import ganzoo_fastgan
 import ganzoo_infogan
 import ganzoo_logan
 import ganzoo_losses
+import ganzoo_projected_gan
+import ganzoo_r3gan
 import ganzoo_unrolled
 import ganzoo_vaegan
 from ganzoo import GAN, Value, Variant, VariantConfig
@@ -27,9 +30,12 @@ PLUGINS = (
     ganzoo_vaegan,
     ganzoo_logan,
     ganzoo_unrolled,
+    ganzoo_r3gan,
+    ganzoo_fastgan,
+    ganzoo_projected_gan,
 )
 SPECS: dict[str, Variant] = {spec.name: spec for plugin in PLUGINS for spec in plugin.register_variants()}
-NARROW: dict[str, Value] = {"channels": 4, "width": 8, "dropout": 0.0}
+NARROW: dict[str, Value] = {"channels": 4, "width": 8, "dropout": 0.0, "mixed": 4, "resolution": 32}
 CLASSES = 3
 
 
