@@ -26,6 +26,9 @@ FP32 = Precision(name="fp32", device_type="cpu")
 REGISTRY = Registry.load(environ={})
 REGULARIZERS = [spec.name for spec in REGISTRY.all("regularizers")]
 
+NARROW = {"width": 4, "channels": 4, "mixed": 4, "resolution": 32}
+"""Setting of a variant -> what makes its networks small."""
+
 COMBINATIONS: dict[str, dict[str, Any]] = {
     **{name: {"regularize": name, "sets": [f"regularizer.{name}.every=2"]} for name in REGULARIZERS},
     "top-k": {"regularize": "top-k"},
@@ -58,6 +61,7 @@ def step_of(
     *,
     plain: bool = False,
     per_replay: int = ITERATIONS_PER_REPLAY,
+    colors: int = 1,
     terms: Sequence[Term] = (),
     fields: Mapping[str, Any] | None = None,  # of the GAN
     extras: Mapping[str, Any] | None = None,  # fields of `Extras`
@@ -65,11 +69,11 @@ def step_of(
 ) -> Step:
     spec = REGISTRY.variant(variant)
     sets = [*(sets or []), "train.batch_size=4", "train.kimg=0.2", "train.ema_kimg=0.05"]
-    sets += [f"variant.{setting.name}=4" for setting in spec.settings if setting.name in ("width", "channels")]
+    sets += [f"variant.{one.name}={NARROW[one.name]}" for one in spec.settings if one.name in NARROW]
     config = build_config(REGISTRY, variant=variant, sets=sets, **options)
     random = torch.Generator().manual_seed(5)
     side = 16 if spec.sizes is None or 16 in spec.sizes else 28
-    pixels = torch.randint(0, 256, (40, 1, side, side), dtype=torch.uint8, generator=random)
+    pixels = torch.randint(0, 256, (40, colors, side, side), dtype=torch.uint8, generator=random)
     images = make_images(pixels, torch.randint(0, 3, (40,), generator=random))
     torch.manual_seed(0)
     gan = build_gan(REGISTRY, config, images.shape, images.num_classes)
