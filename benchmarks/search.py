@@ -1,7 +1,7 @@
 """Settings worth having as defaults: a small random search of one variant on one dataset.
 
-`python benchmarks/search.py gan` draws settings from the space below, trains each for a part of the budget with one seed,
-then the best of them, and what the variant has today, for the whole of it with several seeds. What is chosen is the
+`python benchmarks/search.py gan` draws settings from the space below, trains each for a part of the budget with one
+seed, then the best of them, and what the variant has today, for the whole of it with several seeds. What is chosen is the
 finalist of lowest mean FID. Everything is in `benchmarks/search/DATASET/VARIANT.json`: the space, every
 trial, the conditions. Seeds begin at 1000, so that no published run has been looked at; images are scored against the
 training split, as in training. The same command does only what is missing.
@@ -186,7 +186,9 @@ def main() -> int:
     file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     before, chosen = found["before"]["fid"], found["chosen"]
     print(
-        f"{options.variant} on {options.dataset}: FID {before} before, {chosen['fid']} with {chosen['settings']}\n{file}"
+        f"{options.variant} on {options.dataset}: FID {before} before, {chosen['fid']} with {chosen['settings']}",
+        file,
+        sep="\n",
     )
     return 0
 
