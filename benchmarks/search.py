@@ -1,10 +1,10 @@
 """Settings worth having as defaults: a small random search of one variant on one dataset.
 
 `python benchmarks/search.py gan` draws settings from the space below, trains each for a part of the budget with one
-seed, then the best of them, and what the variant has today, for the whole of it with several seeds. What is chosen is the
-finalist of lowest mean FID. Everything is in `benchmarks/search/DATASET/VARIANT.json`: the space, every
-trial, the conditions. Seeds begin at 1000, so that no published run has been looked at; images are scored against the
-training split, as in training. The same command does only what is missing.
+seed, then the best of them, and what the variant has today, for the whole of it with several seeds. Chosen is the
+finalist of lowest mean FID. Everything is in `benchmarks/search/DATASET/VARIANT.json`: the space, every trial, the
+conditions. Seeds begin at 1000, so that no published run has been looked at; images are scored against the training
+split, as in training. The same command does only what is missing.
 """
 
 from __future__ import annotations
