@@ -25,6 +25,8 @@ class UnknownName(UserError):
         name, known = str(name), sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         cure = f"did you mean {' or '.join(near)}?" if near else ""
+        if len(words := name.split()) > 1 and set(words) <= set(known):
+            cure = f"several are separated by commas alone: {','.join(words)};"
         cure = f"{cure} known: {', '.join(known) or 'none'}".strip()
         super().__init__(f"unknown {kind} '{name}'{where}", cure)
         self._arguments = (kind, name, known, where)

@@ -230,6 +230,7 @@ def test_bench_and_leaderboard(root: Path, tmp_path: Path) -> None:
         (lambda: ganzoo.bench("gan", epochs=1), "ganzoo.bench has no argument 'epochs'", "thousands of real images"),
         (lambda: ganzoo.evaluate("gan", metric="fid"), "unknown argument 'metric' of ganzoo.evaluate", "metrics"),
         (lambda: ganzoo.bench("gan", seeds=0), "seeds=0", "at least 1"),
+        (lambda: ganzoo.bench([], kimg=1), "no variant is named", "leave variants out"),
         (lambda: ganzoo.train("gan", sets={"train.batchsize": 1}), "unknown setting", "train.batch_size"),
         (lambda: ganzoo.train("gan", config="no.toml"), "no.toml does not exist", "TOML"),
         (lambda: ganzoo.train("gan", sets=3), "sets is 3", "train.batch_size"),

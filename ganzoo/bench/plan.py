@@ -11,9 +11,10 @@ from ganzoo.bench import together
 from ganzoo.bench.executors import run_jobs
 from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
 from ganzoo.config.fit import check_fit
-from ganzoo.config.options import Names, RunOptions, config_of, files_of, load_zoo, names_of
+from ganzoo.config.options import Names, RunOptions, check_used, config_of, files_of, load_zoo, names_of
 from ganzoo.config.places import cache_root
 from ganzoo.config.run_config import RunConfig
+from ganzoo.errors import SettingError
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
 from ganzoo.runs.training import say_what_was_read
@@ -42,21 +43,25 @@ class Entrants:
 
 
 def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable[[str], None]) -> Entrants:
-    """Those of `variants` that fit the data; none: all of the zoo. Images are decoded or downloaded once, here.
+    """Those of `variants` that fit the data; None: all of the zoo. Images are decoded or downloaded once, here.
     `announce` is told of plugins and variants that are left out, and of what was read.
 
     Raises:
         FitError: none fits, or one of those that were named does not.
+        SettingError: `variants` names none.
         UserError: what is wrong whatever the variant.
     """
     plugins = files_of(options.get("plugins"))
     registry, root = load_zoo(plugins, announce), cache_root(options.get("data_root"))
     asked = (names_of(variants, "variants") or "").split(",")
     names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
-    strict = bool(names)
+    strict = variants is not None
+    if strict and not names:
+        raise SettingError("no variant is named", "name one, or leave variants out for all of the zoo")
     with plugins_named(registry, (run for name in names for run in runs_of(name, out))):
         names = [registry.variant(name).name for name in names] or [spec.name for spec in registry.variants()]
     configs, left_out = choose_configs(names, lambda name: config_of(registry, name, options), strict)
+    check_used(options.get("sets"), configs)
     from ganzoo.engine.device import resolve_device
     from ganzoo.scoring.scorer import load_images
 

@@ -136,6 +136,8 @@ def film(run: str, out: Path | None, seconds: float) -> None:
     from ganzoo.runs.find import find_run
     from ganzoo.runs.grid import film as write_film
 
+    if out is not None and out.suffix.lower() != ".gif":
+        raise SettingError(f"a film is an animated GIF: {out}", "end --out in .gif")
     directory = find_run(run)
     variant = directory.read_config()["variant"]["name"]
     grids = directory.samples()

@@ -111,6 +111,24 @@ def config_of(registry: Registry, variant: str | None, options: Mapping[str, Any
     )
 
 
+def check_used(sets: Any, configs: Sequence[RunConfig]) -> None:
+    """`--set regularizer.r1.every=4` is for someone: a run that has r1.
+
+    Raises:
+        SettingError: no run of `configs` has it.
+    """
+    for key in (text.partition("=")[0].strip() for text in texts_of(sets)):
+        section, _, rest = key.partition(".")
+        name, option = rest.partition(".")[0], {"regularizer": "regularize", "augmentation": "augment"}.get(section)
+        if option is not None:
+            chosen = [{choice.name for choice in getattr(config, f"{section}s")} for config in configs]
+            if not any(name in names for names in chosen):
+                raise SettingError(
+                    f"{key} is set, and nothing is trained with the {section} {name}",
+                    f"add it, --{option} {','.join(sorted({name, *chosen[0]}))}, or leave the setting out",
+                )
+
+
 def names_of(value: Names, option: str) -> str | None:
     """ "A,B", of that or of a list; None: not said.
 

@@ -182,6 +182,7 @@ class _Training:
             run.rewind(-1)
             self.take_snapshot(images=0, index=0, last=False, generator=step.averaged())
             return False
+        self.host.report(f"continuing at {self._images / 1000:g} kimg")
         run.rewind(self._images)
         self.values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
         self.peak = int(self.values.pop("peak_memory", 0))

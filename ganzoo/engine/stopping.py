@@ -46,6 +46,7 @@ class Stop:
         self.requested: int | None = None  # number of the signal
         self._threads = threads
         self._held = 0  # loops that hold signals back
+        self._where = ""  # what a signal breaks off
 
     @contextlib.contextmanager
     def held_back(self) -> Iterator[None]:
@@ -58,14 +59,16 @@ class Stop:
         self.check()
 
     @contextlib.contextmanager
-    def let_through(self) -> Iterator[None]:
+    def let_through(self, where: str = "") -> Iterator[None]:
         """Within `held_back`: something long, such as scoring, that may be broken off at any point."""
         self._held -= 1
+        before, self._where = self._where, where
         try:
-            self.check()
+            self.check(where)
             yield
         finally:
             self._held += 1
+            self._where = before
 
     def check(self, where: str = "") -> None:
         """
@@ -79,7 +82,7 @@ class Stop:
         """What a handler does with the first signal."""
         self.requested = number
         if not self._held and not self._threads:
-            raise Stopped(number)
+            raise Stopped(number, self._where)
 
 
 NEVER = Stop()

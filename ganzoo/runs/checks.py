@@ -38,7 +38,10 @@ def check_built(registry: Registry, variant: Variant, gan: Any) -> GAN:
         return blame(registry, "variants", variant, cause, cure)
 
     if not isinstance(gan, GAN):
-        raise wrong(f"its target returned a {type(gan).__name__}, not a ganzoo.gan.GAN", "mend its target")
+        raise wrong(
+            f"its target returned {'nothing' if gan is None else f'a {type(gan).__name__}'}, not a ganzoo.GAN",
+            "end it with return GAN(generator=..., discriminator=..., z_dim=...)",
+        )
     if isinstance(gan.z_dim, bool) or not isinstance(gan.z_dim, int) or gan.z_dim < 1:
         raise wrong(f"GAN.z_dim is {gan.z_dim!r}, not a whole number from 1", "say how many numbers z has")
     check_parts(registry, variant, gan.parts)
@@ -226,11 +229,20 @@ def _main_output(output: Any, network: str, main: str, expected: list[int], wron
     if not isinstance(output, Tensor) or list(output.shape) != expected:
         raise wrong(
             f"the {network} returns {found} for a batch of {expected[0]}, expected {expected}",
-            "mend it; the contract is in docs/plugins.md",
+            _shape_cure(output, main, expected),
         )
     if not output.is_floating_point():
         raise wrong(f"the {network} returns {main} as {output.dtype}", "return floating point numbers")
     return output
+
+
+def _shape_cure(output: Any, main: str, expected: list[int]) -> str:
+    if not isinstance(output, Tensor):
+        return f'return {main} alone or, with others, by name: {{"{main}": ..., ...}}'
+    if main == "images":
+        return f"make images of `shape`, here {expected[1:]}"
+    one_each = output.shape[:1] == (expected[0],) and output.numel() == expected[0]
+    return "end with .flatten(): one number per image" if one_each else "one number per image: [N]"
 
 
 def _check_others(judged: Any, variant: Variant, count: int, wrong: Blame) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 
 from ganzoo.errors import RunError
@@ -49,10 +48,10 @@ def find_run(name: str, under: Path = Path("runs")) -> RunDirectory:
     runs = [(_variant(run), run) for run in find_runs([under]) if run.snapshots()]
     ours = [run for variant, run in runs if variant == name]
     if not ours:
-        near = get_close_matches(name, {variant for variant, _ in runs}, n=1)
+        there = ", ".join(sorted({variant for variant, _ in runs if variant}))
         raise RunError(
             f"'{name}' is no run directory, and there is no run of a variant of that name under {under}/",
-            f"did you mean {near[0]}?" if near else f"train one: ganzoo train {name}",
+            f"train one: ganzoo train {name}" + (f"; there are runs of {there}" if there else ""),
         )
     return max(ours, key=lambda run: os.lstat(run.snapshots()[-1]).st_mtime)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.config.options import RunOptions, config_of, load_zoo, takes_run_options
+from ganzoo.config.options import RunOptions, check_used, config_of, load_zoo, takes_run_options
 from ganzoo.config.places import as_path, cache_root
 from ganzoo.config.run_config import dataset_label
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
@@ -78,6 +78,7 @@ def train(
         init = None if init is None else str(as_path(init, "init"))
         with plugins_named(registry, runs_of(variant, path)):
             config = config_of(registry, variant, {**options, "init": init})
+        check_used(options.get("sets"), [config])
         from ganzoo.engine.device import preserved_random_state, resolve_device
         from ganzoo.runs.begin import init_sha256, shorter_run
         from ganzoo.runs.job import run_job

@@ -146,7 +146,9 @@ class Registry:
 
     def _get(self, kind: str, name: str, spec_type: type[S]) -> S:
         if name not in self._specs[kind]:
-            raise UnknownName(_singular(kind), name, self._specs[kind], self._hint())
+            others = [other for other, specs in self._specs.items() if name in specs]
+            where = f", which is {_article(_singular(others[0]))}" if others else ""
+            raise UnknownName(_singular(kind), name, self._specs[kind], where + self._hint())
         return cast(S, self._specs[kind][name])
 
     def _hint(self) -> str:
@@ -157,6 +159,10 @@ class Registry:
 def _kind(section: str) -> str:
     """The kind a config section speaks of: "variant" -> "variants"."""
     return section if section == "features" else f"{section}s"
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def _singular(kind: str) -> str:

@@ -267,6 +267,19 @@ def make_png_folder(path: Path, count: int, size: tuple[int, int]) -> Path:
         (["leaderboard", "/nowhere"], "no folder", ""),
         (["sample", "dcgan-of-yore"], "no run directory", "train"),
         (["film", "/nowhere"], "does not exist", ""),
+        (["film", "dcgan", "--out", "dcgan.mp4"], "is an animated GIF", "--out in .gif"),
+        (
+            ["train", "gan", "--set", "regularizer.r1.every=4"],
+            "nothing is trained with the regularizer r1",
+            "--regularize r1",
+        ),
+        (
+            ["bench", "--regularize", "lecam", "--set", "regularizer.r1.every=4"],
+            "nothing is trained with the regularizer r1",
+            "--regularize lecam,r1",
+        ),
+        (["train", "mnist"], "'mnist', which is a dataset", "dcgan"),
+        (["bench", "--variants", "gan dcgan"], "unknown variant 'gan dcgan'", "commas alone: gan,dcgan"),
     ],
 )
 def test_bad_input_is_one_line_of_cause_and_one_of_cure(
@@ -454,7 +467,7 @@ def test_networks_that_break_the_contract_are_named_before_training(root: Path, 
         "@hookimpl\ndef register_variants():\n    return [Variant(name='flat', target=build)]\n"
     )
     command = ["train", "flat", "--plugin", plugin, *TINY, "--data-root", root, "--out", tmp_path / "run"]
-    refused(command, "the generator returns [2, 1024]", "docs/plugins.md")
+    refused(command, "the generator returns [2, 1024]", "make images of `shape`, here [1, 32, 32]")
 
 
 def test_too_few_images_for_fid_are_refused_before_any_features(

@@ -110,6 +110,7 @@ def test_a_run_stopped_while_it_scores_is_scored_later(
         with pytest.raises(Stopped) as caught:
             run_job(registry, config, tmp_path, root=data_root, stop=stop)
     assert caught.value.code == 129
+    assert " at 0.16 kimg, state saved" in caught.value.text
     assert torch.load(RunDirectory(tmp_path).state_file, weights_only=True)["step"] == 10
     run_job(registry, config, tmp_path, root=data_root)
     assert_same(RunDirectory(tmp_path), whole)

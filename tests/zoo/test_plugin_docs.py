@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+import ganzoo
 from ganzoo.cli.main import cli
 from ganzoo.config.fit import check_fit
 from ganzoo.data import load_dataset
@@ -148,6 +149,12 @@ def test_the_features_and_the_metric(tmp_path: Path) -> None:
     batches = [(images[:20], None), (images[20:], None)]
     values = evaluate({metric.name: metric.load()()}, batches, extractor, Reference(pool=pool), device=CPU)
     assert values == {"mean_distance": pytest.approx(0.0, abs=1e-4)}
+
+
+@pytest.mark.parametrize("hook", [name for name in HOOKS if name != "register_variants"])
+def test_what_the_page_shows_passes_the_page_s_check(hook: str, tmp_path: Path) -> None:
+    name = spec_of(hook, tmp_path).name
+    ganzoo.check(name, plugins=tmp_path / f"{hook}.py", data_root=tmp_path).raise_if_failed()
 
 
 def test_the_callback(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def _cure(spec: Variant, classes: int, error: Exception) -> str:
         return f"write default={whole[0].default:.0f} for the setting '{whole[0].name}', without a point, for a count"
     if isinstance(error, IndexError) and classes:
         return f"make room for num_classes, here {classes}, not for a number that is written out"
-    if isinstance(error, BrokenPlugin) and spec.sizes is None and "expected [" in error.found:
+    if isinstance(error, BrokenPlugin) and spec.sizes is None and "generator returns [" in error.found:
         return "make images of `shape`, or say in the spec which sizes= it makes"
     return ""
 

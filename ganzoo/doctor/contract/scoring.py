@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.config.layers import dataset_settings
+from ganzoo.config.run_config import RunConfig
 from ganzoo.config.settings import resolve
 from ganzoo.data import Images, NoTestSplit, make_images
 from ganzoo.doctor.contract.case import smallest_case
@@ -26,6 +27,7 @@ from ganzoo.metrics.extract import checked_features, scoring
 from ganzoo.metrics.reference import Reference, reference_features
 from ganzoo.runs.checks import make_callbacks
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshots import weights_digest
 from ganzoo.scoring.declared import check_features as check_declared
 from ganzoo.scoring.declared import load_declared, load_features, make_metric
@@ -250,5 +252,36 @@ def _events(registry: Registry, name: str) -> Findings:
             if weights_digest(generator.state_dict()) != before or any(one.training for one in generator.modules()):
                 yield failed("events", "it changes the averaged generator", "work on copy.deepcopy(generator)")
                 return
-        observer.on_end({"metrics": {"fid": 10.0}})
+        observer.on_end(_result(config))
     yield ok("events", "told of a tick, two snapshots and the end")
+
+
+def _result(config: RunConfig) -> dict[str, Any]:
+    """The keys of a result.json that say how a run ended and what it is worth."""
+    score = {"images": 1000, "kimg": 1.0, "values": {"fid": 10.0}, "left_out": {}}
+    return {
+        "schema": RESULT_SCHEMA,
+        "status": "done",
+        "diverged": False,
+        "variant": config.variant.name,
+        "objective": config.objective.name,
+        "dataset": config.dataset.name,
+        "seed": config.seed,
+        "config": config.to_dict(),
+        "protocol": {"id": "0" * 16},
+        "label_law": "none",
+        "kimg": 1.0,
+        "last": score,
+        "best": score,
+        "untrained": {**score, "images": 0, "kimg": 0.0},
+        "floors": [],
+        "left_out": {},
+        "train_img_per_s": 1000.0,
+        "sample_img_per_s": 1000.0,
+        "parameters": {"generator": 1, "discriminator": 1},
+        "peak_memory": None,
+        "score_peak_memory": None,
+        "joules": None,
+        "seconds": {"train": 1.0, "wall": 1.0},
+        "environment": {"device": "cpu", "precision": "fp32", "python": "3", "packages": {}, "git": None},
+    }
