@@ -241,7 +241,7 @@ def test_a_bench_of_the_whole_zoo_is_planned_without_it(
     def planned(plugins: list[Path]) -> tuple[Sequence[RunConfig], list[str]]:
         told: list[str] = []
         options: RunOptions = {"plugins": plugins, "data_root": data_root}
-        return entrants((), tmp_path / "bench", options, told.append).configs, told
+        return entrants(None, tmp_path / "bench", options, told.append).configs, told
 
     (tmp_path / "broken.py").write_text(HEAD + VARIANT.format(more))
     configs, told = planned([tmp_path / "broken.py"])
