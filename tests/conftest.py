@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,27 @@ from commands import GanZoo, ganzoo_in
 
 from ganzoo.config.layers import build_config
 from ganzoo.zoo.registry import Registry
+
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if WORKER:
+    # Before torch is imported: workers have a core each. Tests of more threads ask for them, and must not spin then.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """The whole suite has a worker on each of up to four cores. Named tests have none, because workers take seconds to
+    start. Here and not in addopts, which benchmarks obey, too. `worksteal` leaves neighbours together, which share
+    trained runs.
+    """
+    if WORKER or not config.pluginmanager.hasplugin("xdist"):  # workers are asked, too
+        return
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and config.option.numprocesses is None:
+        config.option.numprocesses = "auto"
+        config.option.maxprocesses = config.option.maxprocesses or 4
+        config.option.dist = "worksteal" if config.option.dist == "no" else config.option.dist
 
 
 @pytest.fixture(scope="session")

@@ -36,8 +36,11 @@ from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
 REGISTRY = Registry.load(environ={})
-VARIANTS = [spec.name for spec in REGISTRY.all("variants")]
-OBJECTIVES = [spec.name for spec in REGISTRY.all("objectives")]
+GAMES = [(spec.name, objective) for spec in REGISTRY.variants() for objective in {spec.objective: 1, "wgan-gp": 1}]
+GAMES += [(variant, spec.name) for variant in ("gan", "dcgan") for spec in REGISTRY.all("objectives")]
+"""Every variant under its own objective and a penalty that is differentiated twice; every objective with linear layers
+and with convolutions.
+"""
 
 
 class G(nn.Module):
@@ -205,16 +208,16 @@ def test_a_network_is_trained_as_torch_trains_it(
     assert natural is None or bool(said) is natural, told
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("variant", "objective"), dict.fromkeys(GAMES))
 def test_the_zoo_is_trained_fast(variant: str, objective: str) -> None:
-    """No variant under any objective is run in torch's own layout by mistake."""
+    """No variant and no objective is run in torch's own layout by mistake."""
     spec, loss = REGISTRY.variant(variant), REGISTRY.objective(objective)
     if loss.per_sample_gradients and not spec.per_sample_critic:
         pytest.skip("needs a critic without batch norm")
     if not set(loss.needs) <= set(spec.gives):
         pytest.skip("needs what this discriminator does not return")
-    sets = ["variant.channels=16"] if "channels" in {setting.name for setting in spec.settings} else []
+    known = {setting.name for setting in spec.settings}
+    sets = [f"variant.{name}={value}" for name, value in (("channels", 16), ("width", 64)) if name in known]
     config = build_config(REGISTRY, variant=variant, objective=objective, sets=sets)
     torch.manual_seed(0)
     gan = build_gan(REGISTRY, config, (1, 16, 16), 4)
