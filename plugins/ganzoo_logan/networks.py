@@ -1,4 +1,4 @@
-"""LOGAN (Wu et al. 2019, arXiv:1912.00953): latent optimisation, on the plain networks of SNGAN.
+"""LOGAN (Wu et al. 2019, arXiv:1912.00953): latent optimisation, on networks of SNGAN or DCGAN.
 
 The paper's own networks are BigGAN-deep's; what is new is not in them. As there, noise is uniform, as it has to be
 where the step ends at its bounds.
@@ -16,6 +16,7 @@ from torch import Tensor
 from ganzoo import GAN, Batch, Losses, Phase, Uniform, VariantConfig
 from ganzoo_blocks.phases import g_loss, penalised
 from ganzoo_blocks.shapes import Shape
+from ganzoo_dcgan.networks import convolutional_pair
 from ganzoo_sngan.networks import sngan
 
 BOUND = 1.0
@@ -31,8 +32,11 @@ def logan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
         share=cast(float, config["share"]),
     )
     weight = cast(float, config["step_weight"])
+    # Whatever is penalised, a D that judges samples apart: each z is to have a gradient of its own.
+    spectral = config["norm"] == "spectral"
+    pair = sngan(config, shape, num_classes) if spectral else convolutional_pair(config, shape, layer_norm=True)
     return dataclasses.replace(
-        sngan(config, shape, num_classes),
+        pair,
         prior=Uniform(low=-BOUND, high=BOUND),
         phases=lambda losses: phases(losses, step, weight),
     )

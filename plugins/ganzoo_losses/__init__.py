@@ -5,7 +5,7 @@ Torch-free: what networks they do not share with others is in `ganzoo_losses.net
 
 from __future__ import annotations
 
-from ganzoo import Variant, hookimpl
+from ganzoo import Setting, Variant, hookimpl
 from ganzoo_blocks import SIZES as SNGAN_SIZES
 from ganzoo_dcgan import SETTINGS, SIZES
 from ganzoo_sngan import SETTINGS as SNGAN_SETTINGS
@@ -54,15 +54,23 @@ def register_variants() -> list[Variant]:
         ),
         Variant(
             name="ragan",
-            # The paper's networks for images of 32 pixels: batch norm in G, spectral norm in D.
-            target="ganzoo_sngan.networks:sngan",
-            summary="SNGAN's convolutions; D says how much more real an image is than those of the other side",
+            target="ganzoo_losses.networks:ragan",
+            summary="D, of spectral or batch norm, says how much more real an image is than those of the other side",
             paper="Jolicoeur-Martineau, The relativistic discriminator: a key element missing from standard GAN, 2018, "
             "arXiv:1807.00734",
-            settings=SNGAN_SETTINGS,
+            settings=(
+                *SNGAN_SETTINGS,
+                Setting(
+                    name="norm",
+                    default="spectral",
+                    choices=("spectral", "batch"),
+                    doc="Of D: spectral, on SNGAN's convolutions, or batch, on DCGAN's.",
+                ),
+            ),
             sizes=SNGAN_SIZES,
             objective="relativistic-average",
             gives=("features",),
-            presets={"laptop": {"variant.channels": 16}},
+            # A difference of logits has no bound: so narrow a D of spectral norm soon leaves G behind.
+            presets={"laptop": {"variant.channels": 16, "variant.norm": "batch"}},
         ),
     ]

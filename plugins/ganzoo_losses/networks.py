@@ -1,4 +1,6 @@
-"""Networks of LSGAN (Mao et al. 2016, arXiv:1611.04076) and DRAGAN (Kodali et al. 2017, arXiv:1705.07215)."""
+"""Networks of LSGAN (Mao et al. 2016, arXiv:1611.04076), DRAGAN (Kodali et al. 2017, arXiv:1705.07215) and RaGAN
+(Jolicoeur-Martineau 2018, arXiv:1807.00734).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from ganzoo import GAN, VariantConfig
 from ganzoo_blocks.shapes import Shape, init_weights, plan
 from ganzoo_dcgan.networks import Discriminator, convolutional_pair
+from ganzoo_sngan.networks import sngan
 
 DEEPENED = 2
 """Of the generator's maps behind a doubling, how many, from the smallest on, have a convolution of stride 1 as well."""
@@ -30,6 +33,15 @@ def dragan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     on the gradient at each image. Labels are ignored. Raises UserError for a size it cannot make.
     """
     return convolutional_pair(config, shape, layer_norm=True)
+
+
+def ragan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
+    """The paper's networks: with spectral norm in D SNGAN's plain ones, with batch norm DCGAN's. Labels are ignored.
+    Raises UserError for a size it cannot make.
+    """
+    if config["norm"] == "spectral":
+        return sngan(config, shape, num_classes)
+    return convolutional_pair(config, shape, layer_norm=config.per_sample_critic)
 
 
 class Generator(nn.Module):

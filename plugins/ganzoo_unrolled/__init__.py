@@ -24,9 +24,10 @@ def register_variants() -> list[Variant]:
                     minimum=0,
                     doc="Steps of D that G looks ahead (K); 0 for none, a DCGAN.",
                 ),
+                # Ten times as large, G learns noise that leads such a step astray, though not D's own.
                 Setting(
                     name="step_size",
-                    default=0.02,
+                    default=2e-4,
                     minimum=0.0,
                     doc="Learning rate of D in these steps, which are of plain gradient descent (eta).",
                 ),

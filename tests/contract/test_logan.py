@@ -100,6 +100,14 @@ def test_each_phase_reaches_all_that_it_moves(name: str, size: int, colors: int)
     assert reached(moved) >= every(moved) - unseen
 
 
+@pytest.mark.parametrize("norm", ["spectral", "layer"])
+def test_d_judges_each_image_by_itself(norm: str) -> None:
+    gan = build("logan", norm=norm)
+    images, _, _ = inputs(gan)
+    gan.discriminator.eval()  # no power iteration between the calls
+    torch.testing.assert_close(gan.discriminator(images)["logits"][:2], gan.discriminator(images[:2])["logits"])
+
+
 def test_without_a_step_it_is_an_sngan() -> None:
     gan = build("logan", step=0.0)
     images, z, _ = inputs(gan)

@@ -41,6 +41,7 @@ def test_norms_are_those_of_the_papers() -> None:
     assert norms(build("wgan")) == ({"BatchNorm2d"}, {"BatchNorm2d"})
     # Whatever is penalised: batch norm has no gradient of a single image.
     assert norms(build("dragan")) == ({"BatchNorm2d"}, {"GroupNorm"})
+    assert norms(build("ragan", norm="batch")) == ({"BatchNorm2d"}, {"BatchNorm2d"})
     spectral = build("ragan")
     assert norms(spectral)[0] == {"BatchNorm2d"}
     assert not norms(spectral)[1] & {"BatchNorm2d", "GroupNorm"}
