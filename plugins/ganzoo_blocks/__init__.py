@@ -33,7 +33,7 @@ RESNET_LAPTOP: Mapping[str, Value] = {
     "train.beta1": 0.5,
     "train.beta2": 0.99,
 }
-"""For a short run of these networks on a small machine. At five updates of D for each of G, 32 kimg would be 200 updates
-of G, in which the gains and biases of its classes move so little that all classes look alike; hence as many updates as
-can be had, and momentum.
+"""For a short run of these networks on a small machine. At five updates of D for each of G, 32 kimg would be 200
+updates of G, in which the gains and biases of its classes move so little that all classes look alike; hence as many
+updates as can be had, and momentum.
 """
