@@ -7,14 +7,13 @@ LeakyReLU(0.2) and dropout; then one layer for source and class.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ganzoo import GAN, Batch, Term, VariantConfig
-from ganzoo_blocks.shapes import Shape, given, init_weights, need_labels
+from ganzoo_blocks.heads import wrong
+from ganzoo_blocks.shapes import Shape, init_weights, need_labels
 from ganzoo_dcgan.networks import Generator
 
 STRIDES = (2, 1, 2, 1, 2, 1)
@@ -84,8 +83,3 @@ def class_terms(weight: float) -> tuple[Term, Term]:
         Term(name="d-class", phase="D", loss=d_loss, weight=weight),
         Term(name="g-class", phase="G", loss=g_loss, weight=weight),
     )
-
-
-def wrong(batch: Batch, said: Mapping[str, Tensor]) -> Tensor:
-    """-log P(C = c | x), float32 `[N]`."""
-    return F.cross_entropy(said["classes"].float(), given(batch.labels), reduction="none")

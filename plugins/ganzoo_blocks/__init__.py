@@ -6,7 +6,9 @@ Torch-free: the blocks are in the modules beside it, `shapes`, `norms`, `attenti
 
 from __future__ import annotations
 
-from ganzoo import Setting
+from collections.abc import Mapping
+
+from ganzoo import Setting, Value
 
 SIZES = (28, 32, 48, 64, 96, 128)
 """Square sizes that the residual networks of `resnet` can make."""
@@ -22,3 +24,17 @@ RESNET_SETTINGS = (
     ),
 )
 """What `resnet`'s networks are built from: those of Miyato et al. 2018 by default."""
+
+RESNET_LAPTOP: Mapping[str, Value] = {
+    "variant.channels": 6,
+    "train.batch_size": 16,
+    "train.d_steps": 1,
+    "train.g_lr": 1e-3,
+    "train.d_lr": 2e-3,
+    "train.beta1": 0.5,
+    "train.beta2": 0.99,
+}
+"""For a short run of these networks on a small machine. At five updates of D for each of G, 32 kimg would be 200
+updates of G, in which the gains and biases of its classes move so little that all classes look alike; hence as many
+updates as can be had, and momentum.
+"""

@@ -44,7 +44,7 @@ class Sphere(nn.Module):
     def __init__(self, features: int, num_classes: int, dim: int, wrap: Wrap = spectral_norm) -> None:
         super().__init__()
         self.embed = linear(features, dim, wrap)
-        self.proxies = nn.Parameter(torch.randn(num_classes, dim))  # lengths do not count
+        self.proxies = nn.Parameter(torch.randn(num_classes, dim) / dim**0.5)  # of length 1, which alone does not count
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         embedding = F.normalize(self.embed(features), dim=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ganzoo import Setting, Variant, hookimpl
-from ganzoo_blocks import RESNET_SETTINGS, SIZES
+from ganzoo_blocks import RESNET_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
 
@@ -33,7 +33,7 @@ KNOWN: dict[str, Any] = {
         "train.beta2": 0.9,
         "train.d_steps": 1,
     },
-    "presets": {"laptop": {"variant.channels": 8, "train.g_lr": 5e-4, "train.d_lr": 2e-3}},
+    "presets": {"laptop": RESNET_LAPTOP},
 }
 
 
