@@ -24,7 +24,7 @@ def register_variants() -> list[Variant]:
                     minimum=0,
                     doc="Steps of D that G looks ahead (K); 0 for none, a DCGAN.",
                 ),
-                # Ten times as large, G learns noise that leads such a step astray, though not D's own.
+                # Ten times as large, short runs on digits were noisier (FID 22 in place of 14).
                 Setting(
                     name="step_size",
                     default=2e-4,

@@ -45,9 +45,7 @@ def chosen(**options: Any) -> Step | None:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_it_trains_with_all_that_fits(variant: str) -> None:
     trained: set[str] = set()
-    rows = zip(
-        islice(cycle(OBJECTIVES), CASES), islice(cycle(REGULARIZERS), CASES), cycle(AUGMENTATIONS), strict=False
-    )
+    rows = zip(islice(cycle(OBJECTIVES), CASES), islice(cycle(REGULARIZERS), CASES), cycle(AUGMENTATIONS), strict=False)
     for index, (objective, regularizer, augmentation) in enumerate(rows):
         options = {"variant": variant, "colors": 1 + 2 * (index % 2)}
         with_regularizer = {"regularize": regularizer, "augment": augmentation}
