@@ -118,6 +118,13 @@ def test_a_mistake_is_named(group: Group, case: tuple[str, str, str], tmp_path: 
     assert_found(group(make_case(registry, "mine")), name, status, told)
 
 
+def test_learning_rates_that_move_are_no_mistake(tmp_path: Path) -> None:
+    defaults = "defaults={'train.schedule': 'cosine', 'train.warmup_kimg': 0.01}"
+    case = make_case(zoo(tmp_path, ("sizes=(8,)", f"sizes=(8,), {defaults}")), "mine")
+    assert case.config.train.schedule == "cosine"
+    assert {finding.status for finding in check_training(case)} == {"ok"}
+
+
 def test_a_plugin_that_loads_slowly_is_named(tmp_path: Path) -> None:
     registry = zoo(tmp_path, (RETURN, "return self.last(h)"))  # which ends the checks soon
     registry.owner("variants", "mine").seconds = 3.0
