@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ganzoo import GAN, TruncatedNormal, VariantConfig
+from ganzoo import GAN, TruncatedNormal, UserError, VariantConfig
 from ganzoo_blocks.attention import SelfAttention
 from ganzoo_blocks.norms import Norm, VectorBatchNorm, spectral_norm
 from ganzoo_blocks.residual import UpBlock, convolution
@@ -65,9 +65,11 @@ class Generator(nn.Module):
         self.image = orthogonal(convolution(widths[-1], shape[0], 3))
 
     def forward(self, z: Tensor, labels: Tensor | None = None, truncation: float = math.inf) -> Tensor:
-        """`truncation`: each component of z is that of N(0, 1) given that it lies within plus or minus this, above 0
-        (section 3.1: of those beyond, new ones are drawn, which is the same law).
+        """`truncation`: each component of z is that of N(0, 1) given that it lies within plus or minus this (section
+        3.1: of those beyond, new ones are drawn, which is the same law). Raises UserError where it is not above 0.
         """
+        if not truncation > 0:
+            raise UserError(f"z cannot be cut off at plus or minus {truncation:g}", "give a truncation above 0, as 0.5")
         if truncation != math.inf:
             z = TruncatedNormal(limit=truncation)(z)
         first, *others = z.split(self.parts, 1)

@@ -148,3 +148,5 @@ def test_refusals() -> None:
         small(classes=0)
     with pytest.raises(UserError, match="cannot make images of 36x36"):
         small(36)
+    with pytest.raises(UserError, match="cut off at plus or minus 0"):
+        small().generator(torch.zeros(2, 10), torch.arange(2), truncation=0.0)
