@@ -13,17 +13,18 @@ from ganzoo.zoo.registry import Registry
 
 _ABSENT = object()
 _OPTIONS = {"train.kimg": "--kimg", "seed": "--seed", "dataset.size": "--size"}
+_ALWAYS = ("train.kimg", "seed")  # said even where they are the default
 _NAMED = ("schema", "variant.name", "objective.name", "dataset.name", "features.name")
 _PLACES = ("dataset.path", "device", "callbacks", "init")
 _SECTIONS = {"regularizers": "regularizer", "augmentations": "augmentation"}  # of a document -> as `--set` names them
 
 
 def command_of(registry: Registry, config: RunConfig) -> str:
-    """The shortest `ganzoo train ...` that asks for the config, but for where its images lie, on which device, with
+    """A short `ganzoo train ...` that asks for the config, but for where its images lie, on which device, with
     which callbacks and from which weights. "": none is found.
     """
     found = [words for preset in PRESETS if (words := _words(registry, config, preset))]
-    return shlex.join(min(found, key=lambda words: len(words))) if found else ""
+    return shlex.join(sorted(found, key=len)[0]) if found else ""
 
 
 def _words(registry: Registry, config: RunConfig, preset: str) -> list[str]:
@@ -46,7 +47,7 @@ def _words(registry: Registry, config: RunConfig, preset: str) -> list[str]:
     except UserError:  # parts that fit together only with other settings
         return []
     for key, value in _flat(config).items():
-        if plain.get(key, _ABSENT) != value:
+        if plain.get(key, _ABSENT) != value or key in _ALWAYS:
             words += [_OPTIONS[key], _typed(value)] if key in _OPTIONS else ["--set", f"{key}={_typed(value)}"]
     return words
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganzoo.errors import RunError, SettingError
+from ganzoo.errors import RunError, SettingError, UnknownName
 from ganzoo.runs.directory import RunDirectory, kimg_of
 from ganzoo.runs.find import RUNS, find_run, is_path, newest_run, variants_of
 from ganzoo.zoo.models import checked_file, find_model, is_model_name, listed, model_of
@@ -38,7 +38,7 @@ class Found:
         if self.model is not None:
             fid = self.model.values.get("fid")
             score = "" if fid is None else f", FID {fid:.2f} ({self.model.protocol})"
-            why = f", as there is no such run under {RUNS}/" if self.chosen else ""
+            why = f" (there is no such run under {RUNS}/)" if self.chosen else ""
             return f"model: {self.model.name}{why}, {self.model.kimg:g} kimg{score}"
         return f"run: {self.place}, {kimg_of(self.file):g} kimg" if self.chosen else None
 
@@ -84,6 +84,8 @@ def find_source(registry: Registry, source: str, kimg: float | None = None, data
     model = model_of(registry, source, dataset)
     if model is not None:
         return _of_model(registry, model, kimg, chosen=True)
+    if not registry.has("variant", source):
+        raise UnknownName("run, variant or model", source, [spec.name for spec in registry.variants()])
     raise _nothing(registry, source, dataset)
 
 

@@ -40,7 +40,7 @@ def models_in(folder: str | Path) -> list[Model]:
             size=entry["bytes"],
             kimg=entry["kimg"],
             parameters=entry["parameters"],
-            values=entry["values"],
+            values={key: value for key, value in entry["values"].items() if "." not in key},  # none of one class
             protocol=entry["protocol"]["id"],
             command=entry["command"],
         )
@@ -134,7 +134,7 @@ def find_model(registry: Registry, name: str) -> Model:
     there = [model.name for model in registry.models() if model.variant == variant]
     if registry.has("variant", variant):
         train = f"ganzoo train {variant}" + (f" --dataset {dataset}" if registry.has("dataset", dataset) else "")
-        raise RunError(f"there is no model {name}", f"of {variant} there are {listed(there)}; or train one: {train}")
+        raise RunError(f"there is no model {name}", f"models of {variant}: {listed(there)}; or train one: {train}")
     raise UnknownName("model", name, [model.name for model in registry.models()])
 
 
