@@ -156,3 +156,21 @@ def test_they_are_package_data() -> None:
 def test_the_page_has_their_table() -> None:
     page = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
     assert f"<!-- models -->\n{markdown(read_index(FOLDER))}\n<!-- /models -->" in page
+
+
+def test_a_model_is_checked(registry: Registry, tmp_path: Path) -> None:
+    known = next(model for model in registry.models() if model.name == "cdcgan@digits")
+    verdict = ganzoo.check(known.name, registry=registry)
+    assert verdict.ok, verdict
+    assert {"weights", "images"} <= {one.check for report in verdict.reports for one in report.findings}
+    fields = {"target": known.target, "sha256": known.sha256}
+    wrong = [
+        Model(name="dcgan@mine", **fields, kimg=known.kimg),
+        Model(name="cdcgan@mine", **fields, kimg=3.0),
+        Model(name="cdcgan@other", target=known.target, sha256="ab" * 32),
+    ]
+    plugin = Plugin(name="p", origin="p 1.0", module="p", specs={"models": [*wrong]})
+    zoo = Registry([*registry.plugins, plugin])
+    for model, said in zip(wrong, ("the file is of cdcgan", "the spec 3", "is damaged"), strict=True):
+        (failure,) = ganzoo.check(model.name, registry=zoo).failures
+        assert said in failure.found
