@@ -266,7 +266,7 @@ def test_errors_are_those_of_the_commands(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_nearest_variant_that_has_runs_is_named(
+def test_the_variants_that_have_runs_are_named(
     run: ganzoo.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "runs").mkdir()
@@ -275,7 +275,7 @@ def test_the_nearest_variant_that_has_runs_is_named(
     assert ganzoo.Run("cdcgan").snapshots
     with pytest.raises(ganzoo.RunError) as caught:
         ganzoo.load("cdcgn")
-    assert caught.value.cure == "did you mean cdcgan?"
+    assert caught.value.cure == "train one: ganzoo train cdcgn; there are runs of cdcgan"
 
 
 def test_damage_is_told(run: ganzoo.Run, tmp_path: Path) -> None:

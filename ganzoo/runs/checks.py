@@ -38,7 +38,10 @@ def check_built(registry: Registry, variant: Variant, gan: Any) -> GAN:
         return blame(registry, "variants", variant, cause, cure)
 
     if not isinstance(gan, GAN):
-        raise wrong(f"its target returned a {type(gan).__name__}, not a ganzoo.gan.GAN", "mend its target")
+        raise wrong(
+            f"its target returned {'nothing' if gan is None else f'a {type(gan).__name__}'}, not a ganzoo.GAN",
+            "end it with return GAN(generator=..., discriminator=..., z_dim=...)",
+        )
     if isinstance(gan.z_dim, bool) or not isinstance(gan.z_dim, int) or gan.z_dim < 1:
         raise wrong(f"GAN.z_dim is {gan.z_dim!r}, not a whole number from 1", "say how many numbers z has")
     check_parts(registry, variant, gan.parts)

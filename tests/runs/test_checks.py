@@ -140,7 +140,7 @@ NETWORKS = {
         "the weight other.weight of the discriminator is layer.weight of the generator as well",
     ),
     "class": ("discriminator=D()", "discriminator=D", "the discriminator is a type, not an nn.Module"),
-    "tuple": (GAN, "(G(), D())", "its target returned a tuple, not a ganzoo.gan.GAN"),
+    "tuple": (GAN, "(G(), D())", "its target returned a tuple, not a ganzoo.GAN"),
     "none": (f"return {GAN}", "GAN", "its target returned a NoneType"),
     "two arguments": (
         "def build(config, shape, num_classes):",

@@ -19,6 +19,7 @@ from ganzoo.engine.game import Game
 from ganzoo.engine.moment import Networks, Shared
 from ganzoo.engine.phases import Phase, differentiate, make_phases, set_gradients
 from ganzoo.engine.statistics import Statistics
+from ganzoo.errors import UserError
 
 SHOWN = 3
 """Parameters that are named in a line."""
@@ -196,7 +197,8 @@ def _device(case: Case) -> Findings:
                 set_gradients(phase.parameters, on=False)
     except Exception as error:
         if "device" not in str(error) or "meta" not in str(error) or "item()" in str(error):
-            yield skipped("device", f"cannot be tried without numbers: {type(error).__name__}")
+            why = "another fault comes first" if isinstance(error, UserError) else type(error).__name__
+            yield skipped("device", f"cannot be tried without numbers: {why}")
             return
         yield failed(
             "device",
