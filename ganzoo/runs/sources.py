@@ -6,12 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganzoo.errors import RunError, SettingError, UnknownName
+from ganzoo.errors import RunError, SettingError
 from ganzoo.runs.directory import RunDirectory, kimg_of
 from ganzoo.runs.find import RUNS, find_run, is_path, newest_run, variants_of
 from ganzoo.zoo.models import checked_file, find_model, is_model_name, listed, model_of
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Model
+from ganzoo.zoo.validation import near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +85,6 @@ def find_source(registry: Registry, source: str, kimg: float | None = None, data
     model = model_of(registry, source, dataset)
     if model is not None:
         return _of_model(registry, model, kimg, chosen=True)
-    if not registry.has("variant", source):
-        raise UnknownName("run, variant or model", source, [spec.name for spec in registry.variants()])
     raise _nothing(registry, source, dataset)
 
 
@@ -100,14 +99,16 @@ def _of_model(registry: Registry, model: Model, kimg: float | None, chosen: bool
 
 
 def _nothing(registry: Registry, name: str, dataset: str | None) -> RunError:
-    on = "" if dataset is None else f" on {dataset}"
     models = [model.name for model in registry.models() if model.variant == name]
     there = variants_of()
-    return RunError(
-        f"'{name}' is no run directory, and there is neither a run of a variant of that name{on} under {RUNS}/ nor a "
-        "model",
-        f"train one: ganzoo train {name}"
-        + (f" --dataset {dataset}" if dataset is not None else "")
-        + (f"; models of it: {listed(models)}" if models else "; models: see `ganzoo list models`")
-        + (f"; there are runs of {listed(there)}" if there else ""),
-    )
+    if registry.has("variant", name):
+        on = "" if dataset is None else f" on {dataset}"
+        cause = f"there is neither a run of a variant of that name{on} under {RUNS}/ nor a model"
+        cure = f"train one: ganzoo train {name}" + ("" if dataset is None else f" --dataset {dataset}")
+        cure += f"; models of it: {listed(models)}" if models else "; models: ganzoo list models"
+    else:
+        cause = "no variant is called so"
+        known = near(name, [spec.name for spec in registry.variants()])
+        cure = f"{known}{'' if known.endswith('?') else '.'} To train one: ganzoo train VARIANT"
+    cure += f"; there are runs of {listed(there)}" if there else ""
+    return RunError(f"'{name}' is no run directory, and {cause}", cure)

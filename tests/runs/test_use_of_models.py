@@ -126,7 +126,7 @@ def test_what_runs_know_models_know(capsys: pytest.CaptureFixture[str]) -> None:
     refused("--snapshot chooses one of a run's", "ganzoo train cdcgan", "sample", "cdcgan", "--snapshot", 5)
     refused("there is no model dcgan@mnist", "dcgan@digits", "sample", "dcgan@mnist")
     refused("unknown model 'dcgn@digits'", "did you mean dcgan@digits", "sample", "dcgn@digits")
-    refused("unknown run, variant or model 'dcgn'", "did you mean dcgan", "sample", "dcgn")
+    refused("'dcgn' is no run directory, and no variant is called so", "did you mean dcgan?", "sample", "dcgn")
     refused("which is weights alone", "train one: ganzoo train dcgan --dataset digits", "film", "dcgan@digits")
 
 
