@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,21 +70,25 @@ def export_model(
     config = from_dict(registry, document["config"])
     name = _checked_name(name or f"{config.variant.name}@{dataset_label(config.dataset.name, config.dataset.settings)}",
                          config.variant.name)  # fmt: skip
-    path = folder / f"{name}.safetensors"
+    path, fresh = folder / f"{name}.safetensors", folder / f".{name}.new.safetensors"
     entries = read_index(folder) if (folder / INDEX).exists() else {}
     stored = {**document, "config": _without_places(document["config"])}
-    write_snapshot(path, stored, {key: _stored(key, tensor, dtype) for key, tensor in tensors.items()})
-    where = resolve_device(device)
-    parameters = sum(weight.numel() for weight in load_snapshot(path, registry, where).generator.parameters())
-    weights = config.features.settings.get("weights")
+    where, weights = resolve_device(device), config.features.settings.get("weights")
     question = Question(
-        source=str(path),
+        source=str(fresh),
         dataset=_dataset_of(config),
         sets=[f"features.weights={weights}"] if weights else [],
         device=device,
     )
-    score = evaluate_source(registry, question, root=root, announce=announce)
-    data = read_named(path, SNAPSHOT_BYTES)
+    halved = {key: _stored(key, tensor, dtype) for key, tensor in tensors.items()}
+    try:
+        write_snapshot(fresh, stored, halved)
+        parameters = sum(weight.numel() for weight in load_snapshot(fresh, registry, where).generator.parameters())
+        score = evaluate_source(registry, question, root=root, announce=announce)
+        data = read_named(fresh, SNAPSHOT_BYTES)
+        os.replace(fresh, path)  # a model of that name stays until the new one has its scores
+    finally:
+        fresh.unlink(missing_ok=True)
     environment = run.read_environment()
     trained = (result["last"] or {}).get("values") or {}
     entries[name] = {
@@ -99,6 +104,7 @@ def export_model(
         "snapshot": "last",
         "seed": config.seed,
         "command": command_of(registry, config),
+        "init": result.get("init"),
         "values": score["values"],
         "left_out": score["left_out"],
         "values_before": {key: trained[key] for key in score["values"] if key in trained},  # of the run's own weights

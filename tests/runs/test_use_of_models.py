@@ -193,6 +193,18 @@ def test_a_run_becomes_a_model(
     refused("cdcgan@small is damaged: the SHA-256 of", "reinstall", "sample", "cdcgan@small", "--plugin", "plugin.py")
 
 
+def test_a_model_stays_until_there_is_another(make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any, **more: Any) -> None:
+        raise UserError("the images hold NaN", "train it again")
+
+    monkeypatch.setattr("ganzoo.runs.export.evaluate_source", broken)
+    Path("box").mkdir()
+    Path("box/dcgan@digits.safetensors").write_bytes(b"earlier")
+    refused("hold NaN", "train it again", "export", make_run("dcgan"), "--out", "box")
+    assert [path.name for path in Path("box").iterdir()] == ["dcgan@digits.safetensors"]
+    assert Path("box/dcgan@digits.safetensors").read_bytes() == b"earlier"
+
+
 def test_what_cannot_be_exported(make_run: Callable[..., Path]) -> None:
     run = make_run("dcgan")
     refused("cannot be called 'faces'", "--name dcgan@LABEL", "export", run, "--out", "box", "--name", "faces")
