@@ -20,6 +20,7 @@ from ganzoo.zoo.specs import (
     Dataset,
     Features,
     Metric,
+    Model,
     Objective,
     Regularizer,
     Setting,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from ganzoo.runs.generator import Generator, load
     from ganzoo.runs.run import Run
     from ganzoo.runs.training import train
+    from ganzoo.zoo.models import models_in
 
 __version__ = "0.1.0"
 
@@ -80,6 +82,7 @@ _LAZY = {
     **dict.fromkeys(("Speed", "speed"), "ganzoo.bench.api"),
     "Leaderboard": "ganzoo.leaderboard.api",
     "Run": "ganzoo.runs.run",
+    "models_in": "ganzoo.zoo.models",
     "train": "ganzoo.runs.training",
 }
 """Name -> the module that has it."""
@@ -100,6 +103,7 @@ __all__ = [
     "Leaderboard",
     "Losses",
     "Metric",
+    "Model",
     "Normal",
     "Objective",
     "Outputs",
@@ -129,6 +133,7 @@ __all__ = [
     "hookimpl",
     "leaderboard",
     "load",
+    "models_in",
     "speed",
     "train",
 ]

@@ -250,9 +250,9 @@ def test_bench_and_leaderboard(root: Path, tmp_path: Path) -> None:
         (lambda: ganzoo.load("gan", "last"), "snapshot='last' is not a number", "a number"),
         (lambda: ganzoo.leaderboard(["a", "b"]), "paths is ['a', 'b'], no path", "PATH"),
         (lambda: ganzoo.speed("gan", fail_on="much"), "fail_on='much' is not a number", "at most 100"),
-        (lambda: ganzoo.load("nothing"), "'nothing' is no run directory", "train one"),
+        (lambda: ganzoo.load("nothing"), "'nothing' is no run directory", "ganzoo train VARIANT"),
         (lambda: ganzoo.leaderboard("nothing"), "nothing is no folder", "folders"),
-        (lambda: ganzoo.evaluate("images"), "'images' is no run directory", "train one"),
+        (lambda: ganzoo.evaluate("images"), "'images' is no run directory", "ganzoo train VARIANT"),
     ],
 )
 def test_errors_are_those_of_the_commands(
@@ -275,7 +275,8 @@ def test_the_variants_that_have_runs_are_named(
     assert ganzoo.Run("cdcgan").snapshots
     with pytest.raises(ganzoo.RunError) as caught:
         ganzoo.load("cdcgn")
-    assert caught.value.cure == "train one: ganzoo train cdcgn; there are runs of cdcgan"
+    cure = "did you mean cdcgan? To train one: ganzoo train VARIANT; there are runs of cdcgan"
+    assert caught.value.cure == cure
 
 
 def test_damage_is_told(run: ganzoo.Run, tmp_path: Path) -> None:

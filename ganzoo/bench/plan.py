@@ -115,7 +115,7 @@ def compete(
     from ganzoo.runs.begin import init_sha256, outdated
 
     registry, root, configs = entrants.registry, entrants.root, entrants.configs
-    data = entrants.images.sha256 + init_sha256(configs[0].init)
+    data = entrants.images.sha256 + init_sha256(registry, configs[0].init)
     jobs = plan_jobs(registry, configs, seeds, out, root, entrants.plugins, data=data)
     by_name = {config.variant.name: config for config in configs}
 

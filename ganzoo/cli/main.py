@@ -8,6 +8,7 @@ from ganzoo import __version__
 from ganzoo.cli import results, scores, training, zoo
 from ganzoo.cli.check import check
 from ganzoo.cli.doctor import doctor
+from ganzoo.cli.export import export
 from ganzoo.cli.habits import Zoo
 from ganzoo.cli.progress import show_progress
 from ganzoo.cli.report import report
@@ -37,5 +38,6 @@ for _command in (
     report,
     doctor,
     check,
+    export,
 ):
     cli.add_command(_command)

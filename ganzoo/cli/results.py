@@ -60,7 +60,10 @@ def _check(paths: list[Path], as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("run", metavar="RUN|SNAPSHOT|VARIANT")
+@click.argument("run", metavar="RUN|SNAPSHOT|VARIANT|MODEL")
+@click.option(
+    "--dataset", metavar="NAME", help="Of VARIANT: its runs and models on this one.  [default: digits' model]"
+)
 @click.option(
     "-n", "count", type=click.IntRange(min=1), metavar="N", help="Images, or rows.  [default: 64, 8 per class, 8 rows]"
 )
@@ -77,11 +80,12 @@ def _check(paths: list[Path], as_json: bool) -> None:
 @click.option(
     "--out",
     metavar="PNG|NPZ|DIR/",
-    help="A grid, arrays, or a folder of images.  [default: samples.png in the run directory]",
+    help="A grid, arrays, or a folder of images.  [default: samples.png in the run directory, MODEL.png]",
 )
 @with_options(device_option, plugin_option)
 def sample(
     run: str,
+    dataset: str | None,
     seed: int | None,
     interpolate: str | None,
     steps: int | None,
@@ -92,11 +96,14 @@ def sample(
     plugin_files: tuple[Path, ...],
     **options: Any,
 ) -> None:
-    """Make images by a run directory, a snapshot of one, or the newest run of VARIANT under runs/."""
+    """Make images by a run directory, a snapshot of one, or the newest run of VARIANT under runs/; where there is none,
+    by the model of VARIANT that is in the package; or by MODEL, one of `ganzoo list models`, such as dcgan@digits.
+    """
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.runs.codes import parse_codes
     from ganzoo.runs.outputs import output_of
-    from ganzoo.runs.sampling import open_source, parse_seeds, plan_samples, snapshot_file
+    from ganzoo.runs.sampling import open_source, parse_seeds, plan_samples
+    from ganzoo.runs.sources import find_source
 
     if steps is not None and interpolate is None and options["sweep"] is None and not code:
         raise SettingError(
@@ -104,8 +111,10 @@ def sample(
         )
     if interpolate is not None and seed is not None:
         raise SettingError("--interpolate has its own two seeds", "leave --seed out")
-    path, write = output_of(out or str(snapshot_file(run, snapshot)[0] / "samples.png"))
-    source = open_source(load_registry(plugin_files), run, kimg=snapshot, device=device or "auto")
+    registry = load_registry(plugin_files)
+    found = find_source(registry, run, snapshot, dataset)
+    path, write = output_of(out or str(found.pictures))
+    source = open_source(registry, found, device=device or "auto")
     samples = plan_samples(
         source,
         seed=seed or 0,
@@ -117,6 +126,8 @@ def sample(
     with TrainingDisplay("sample") as display:
         write(path, samples, display.announce)
     click.echo(path)
+    if found.line is not None:
+        click.echo(clean(found.line))
     if snapshot is not None:
         click.echo(f"snapshot: {samples.file.name}, {samples.snapshot.images / 1000:g} kimg")
     legend = samples.legend(grid=path.suffix.lower() == ".png")

@@ -23,7 +23,7 @@ sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", 
 
 
 @click.command("eval")
-@click.argument("source", metavar="RUN|SNAPSHOT|FOLDER|NPZ")
+@click.argument("source", metavar="RUN|SNAPSHOT|MODEL|FOLDER|NPZ")
 @click.option("--dataset", metavar="NAME[:PATH]", help="Real images to compare with.  [default: the run's]")
 @click.option(
     "--reference", type=click.Path(path_type=Path), metavar="NPZ", help="FID against a file of mu and sigma instead."
@@ -37,7 +37,7 @@ sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", 
 )
 @with_options(sets_option, device_option, data_root_option, plugin_option, json_option)
 def eval_command(as_json: bool, **options: Any) -> None:
-    """Score a run, a snapshot, a folder of images or an npz against a dataset."""
+    """Score a run, a snapshot, a model (`ganzoo list models`), a folder of images or an npz against a dataset."""
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.leaderboard.columns import bytes_text
     from ganzoo.runs.evaluation import evaluate

@@ -21,7 +21,7 @@ num_images_option = click.option("--num-images", type=int, metavar="N", help="Ge
 @click.argument("variant", required=False)
 @run_options
 @num_images_option
-@click.option("--init", metavar="RUN", help="Start from the weights of this run or snapshot.")
+@click.option("--init", metavar="RUN", help="Start from the weights of this run, snapshot or model.")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/DATASET/VARIANT-...]"
 )

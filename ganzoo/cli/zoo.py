@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("kind", required=False)
 @with_options(plugin_option, json_option)
 def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """List what is registered: variants, objectives, datasets, features, metrics or callbacks."""
+    """List what is registered: variants, objectives, datasets, features, metrics, callbacks or models."""
     from ganzoo.bench.chosen import why_chosen
     from ganzoo.errors import UnknownName
     from ganzoo.zoo.describe import spec_json

@@ -23,6 +23,7 @@ from ganzoo.runs.find import find_run
 from ganzoo.runs.snapshots import read_snapshot, weights_digest
 from ganzoo.scoring.protocol import is_unscored
 from ganzoo.scoring.scorer import load_images
+from ganzoo.zoo.models import checked_file, find_model, is_model_name
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 from ganzoo.zoo.specs import KINDS
@@ -65,7 +66,7 @@ def check_same_images(run: RunDirectory, images: Images) -> None:
         )
 
 
-def check_same_init(run: RunDirectory, config: RunConfig) -> None:
+def check_same_init(run: RunDirectory, registry: Registry, config: RunConfig) -> None:
     """
     Raises:
         RunError: the run began with other weights than those that the config names. A source that is no longer there is
@@ -81,7 +82,8 @@ def check_same_init(run: RunDirectory, config: RunConfig) -> None:
     if begun is None or config.init is None:
         return
     try:
-        found = any(weights_digest(read_snapshot(f)[1]) == begun["weights_sha256"] for f in _snapshots_of(config.init))
+        files = _snapshots_of(registry, config.init)
+        found = any(weights_digest(read_snapshot(file)[1]) == begun["weights_sha256"] for file in files)
     except UserError:
         return
     if not found:
@@ -225,7 +227,7 @@ def shorter_run(path: Path, registry: Registry, config: RunConfig, images: Image
     """
     if path.exists() or not path.parent.is_dir():
         return None
-    prefix, init = path.name.rpartition("-")[0], init_sha256(config.init)
+    prefix, init = path.name.rpartition("-")[0], init_sha256(registry, config.init)
     source = source_sha256(*specs_of(registry, config))
     found: list[tuple[float, Path]] = []
     for folder in path.parent.glob(f"{glob.escape(prefix)}-*"):
@@ -248,20 +250,24 @@ def shorter_run(path: Path, registry: Registry, config: RunConfig, images: Image
     return max(found)[1] if found else None
 
 
-def init_sha256(source: str | None) -> str:
+def init_sha256(registry: Registry, source: str | None) -> str:
     """Digest of the weights that `--init source` names; "" for None. Errors as in `begin`."""
-    return "" if source is None else _digest(*_init_files(source))
+    return "" if source is None else _digest(*_init_files(registry, source))
 
 
-def _snapshots_of(source: str) -> list[Path]:
+def _snapshots_of(registry: Registry, source: str) -> list[Path]:
     """All snapshots that `--init source` may have meant: a run that was trained on since has newer ones."""
     path = Path(source).expanduser()
+    if is_model_name(source):
+        return [checked_file(registry, find_model(registry, source))]
     return [path] if path.is_file() else find_run(source).snapshots()
 
 
-def _init_files(source: str) -> tuple[Path, Path | None]:
-    """The snapshot, and the state that holds its discriminator, of a run directory, a variant or a snapshot file."""
+def _init_files(registry: Registry, source: str) -> tuple[Path, Path | None]:
+    """The snapshot, and the state that holds its discriminator, of a run, a variant, a snapshot file or a model."""
     path = Path(source).expanduser()
+    if is_model_name(source):
+        return checked_file(registry, find_model(registry, source)), None
     if path.is_file():
         return path, None
     run = find_run(source)
@@ -286,7 +292,7 @@ def _digest_of(file: Path) -> str:
 
 def _initialise(source: str, registry: Registry, gan: GAN) -> dict[str, Any]:
     """Load G from the snapshot's averaged generator, D from the run's saved state where there is one; what is known."""
-    snapshot, state = _init_files(source)
+    snapshot, state = _init_files(registry, source)
     header, tensors = read_snapshot(snapshot)
     _fit("generator", gan.generator, tensors, snapshot)
     if state is not None:
@@ -295,7 +301,7 @@ def _initialise(source: str, registry: Registry, gan: GAN) -> dict[str, Any]:
             raise RunError(f"{state} {problem}", f"start from the snapshot alone: --init {snapshot}")
         _fit("discriminator", gan.discriminator, document["discriminator"], state)
     return {
-        "run": snapshot.parent.parent.name,
+        "run": source if is_model_name(source) else snapshot.parent.parent.name,
         "kimg": header["images"] / 1000,
         "sha256": _digest(snapshot, state),
         "weights_sha256": weights_digest(tensors),

@@ -22,8 +22,8 @@ from ganzoo.files.frames import Frame, to_frame
 from ganzoo.runs.foreign import evaluate_against_file
 from ganzoo.runs.places import check_places
 from ganzoo.runs.question import Question, any_variant, facts_of, part_of, snapshot_line
-from ganzoo.runs.sampling import snapshot_file
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
+from ganzoo.runs.sources import find_source
 from ganzoo.runs.watching import unheard
 from ganzoo.scoring.floors import floors
 from ganzoo.scoring.scorer import Scorer, load_images
@@ -37,7 +37,7 @@ class Evaluation:
     values: dict[str, float]
     """By name: "fid", "is", "kid", ...; "class-fid.3" and the like are of one class."""
     source: str
-    """The run directory, folder or file that was scored."""
+    """The run directory, folder or file that was scored, or the name of a model."""
     snapshot: str | None
     """Which one of a run, and its kimg."""
     images: int
@@ -93,13 +93,14 @@ def evaluate(
     announce: Callable[[str], None] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Score a run, a snapshot, a folder of images or an npz, as `ganzoo eval` does.
+    """Score a run, a snapshot, a model, a folder of images or an npz, as `ganzoo eval` does.
 
     Example:
         print(ganzoo.evaluate("runs/mine", metrics=["fid", "kid"]).values)
 
     Args:
-        source: a `Run`, a run directory, the name of a variant, a snapshot, a folder of images or an npz of them.
+        source: a `Run`, a run directory, a snapshot, a model VARIANT@DATASET, the name of a variant (its newest run
+            under runs/, else its model), a folder of images or an npz of them.
         dataset: real images to compare with, NAME or NAME:PATH; None: the run's, which a folder or npz does not have.
         reference: an npz of mu and sigma to compute FID against, in place of a dataset.
         features: feature network; None: the run's, or the dataset's.
@@ -160,6 +161,7 @@ def _evaluate(
     """What `evaluate_source` does where there are images to compare with."""
     path = question.images_path()
     snapshot, facts, of = None, [], None
+    name = str(path)
     if path is not None:
         config = _config_for_images(registry, question)
         train = load_images(registry, config, root, "train")
@@ -180,7 +182,8 @@ def _evaluate(
         )
         score = scorer.score_images(images)
     else:
-        path, snapshot = snapshot_file(question.source, question.snapshot)
+        found = find_source(registry, question.source, question.snapshot)
+        name, snapshot = found.name, found.file
         loaded = load_snapshot(snapshot, registry, where)
         config = _config_of_run(registry, loaded, question)
         check_places(root, config, question.places())
@@ -194,7 +197,7 @@ def _evaluate(
         scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
         score = scorer.score_generator(loaded.generator, loaded.z_dim, prior=loaded.prior)
     return {
-        "source": str(path),
+        "source": name,
         "snapshot": None if snapshot is None else snapshot_line(snapshot, loaded),
         "facts": [*facts, *facts_of(train, "real images")],
         "images": scorer.generated_count,

@@ -21,8 +21,8 @@ from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.moments_file import MomentsFile, moments_of_batches, read_moments, write_moments
 from ganzoo.runs.places import check_places
 from ganzoo.runs.question import Question, any_variant, check_sets, facts_of, part_of, snapshot_line
-from ganzoo.runs.sampling import snapshot_file
 from ganzoo.runs.snapshots import load_snapshot
+from ganzoo.runs.sources import find_source
 from ganzoo.scoring.declared import load_features
 from ganzoo.scoring.generation import SCORE_SEED, generate
 from ganzoo.scoring.protocol import RULES
@@ -105,7 +105,7 @@ def evaluate_against_file(
     reference = read_moments(question.reference)
     spec = _features_for(registry, question.features, reference)
     facts: list[str] = []
-    snapshot = None
+    snapshot, name = None, str(path)
     law = "none"
     if path is not None:
         config = build_config(
@@ -122,9 +122,9 @@ def evaluate_against_file(
         count, shape = len(images), images.shape
         batches = images.pixels.split(config.eval.batch_size)
     else:
-        path, file = snapshot_file(question.source, question.snapshot)
-        loaded = load_snapshot(file, registry, device)
-        snapshot, shape = snapshot_line(file, loaded), loaded.shape
+        source = find_source(registry, question.source, question.snapshot)
+        loaded = load_snapshot(source.file, registry, device)
+        name, snapshot, shape = source.name, snapshot_line(source.file, loaded), loaded.shape
         document = {key: value for key, value in loaded.config.to_dict().items() if key != "schema"}
         config = build_config(
             registry, document=document, features=spec.name, sets=question.sets, overrides=question.overrides()
@@ -173,7 +173,7 @@ def evaluate_against_file(
         rules=max(RULES),
     )
     return {
-        "source": str(path),
+        "source": name,
         "snapshot": snapshot,
         "facts": facts,
         "images": count,

@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ganzoo.config.options import Files, known_arguments, load_zoo, number_of
+from ganzoo.config.options import Files, known_arguments, load_zoo, names_of, number_of
 from ganzoo.config.places import as_path
 from ganzoo.errors import SettingError
 from ganzoo.gan import named
 from ganzoo.runs.grid import make_grid, to_image
 from ganzoo.runs.sampling import Labels, Source, open_source, plan_samples
+from ganzoo.runs.sources import find_source
 from ganzoo.runs.watching import unheard
 
 
@@ -44,6 +45,8 @@ class Generator:
     """Thousands of real images that it was trained on."""
     config: Mapping[str, Any]
     """Every setting of its run."""
+    model: str | None
+    """VARIANT@DATASET, where it is a model that a plugin brings; None: it is a run's, or a file."""
     _source: Source
 
     def __call__(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -54,9 +57,11 @@ class Generator:
             SettingError: labels are missing, not wanted, or no classes; tensors of other shapes.
         """
         if (labels is not None) != self.conditional:
+            name = self.model or self.path
             what = "needs labels" if self.conditional else "takes no labels"
             raise SettingError(
-                f"the generator of {self.path} {what}", "see its `conditional`, and give int64 labels [N] or None"
+                f"the generator of {name} {what}",
+                "see its `conditional`, and give int64 labels [N] or None",
             )
         if not isinstance(z, Tensor) or z.shape[1:] != (self.z_dim,):
             found = list(z.shape) if isinstance(z, Tensor) else f"a {type(z).__name__}"
@@ -130,9 +135,10 @@ class Generator:
         return to_image(make_grid(torch.cat([pixels for pixels, _ in samples.blocks()]), samples.columns))
 
     def __repr__(self) -> str:
+        name = self.model or self.path
         size = "x".join(map(str, self.shape))
         classes = f", {self.num_classes} classes" if self.conditional else ""
-        return f"<Generator {self.path}: {self.config['variant']['name']}, z {self.z_dim} -> {size}{classes}>"
+        return f"<Generator {name}: {self.config['variant']['name']}, z {self.z_dim} -> {size}{classes}>"
 
 
 @known_arguments
@@ -140,19 +146,21 @@ def load(
     source: str | os.PathLike[str],
     snapshot: float | None = None,
     *,
+    dataset: str | None = None,
     device: str | torch.device = "auto",
     plugins: Files = None,
     report: Callable[[str], None] | None = None,
 ) -> Generator:
-    """The generator of a run.
+    """The generator of a run, or of a model that comes with a plugin.
 
     Example:
         ganzoo.load("dcgan").images(1, seed=7)[0].save("one.png")
 
     Args:
-        source: a `Run`, a run directory, a snapshot (.safetensors), or the name of a variant: its newest run under
-            runs/.
+        source: a `Run`, a run directory, a snapshot (.safetensors), a model VARIANT@DATASET, or the name of a variant:
+            its newest run under runs/, else its model. The generator's `model` and `path` say what was taken.
         snapshot: kimg; the run's snapshot nearest to it; None: the last.
+        dataset: of a variant's runs and models only those on it; None: any run, a model on digits, else the only one.
         device: auto, cpu, cuda, cuda:1 or mps.
         plugins: Python files that register the variant, where it is not installed.
         report: told, in a line, of plugins that are left out.
@@ -162,7 +170,8 @@ def load(
     """
     registry = load_zoo(plugins, report or unheard)
     kimg = None if snapshot is None else number_of(snapshot, "snapshot", float)
-    found = open_source(registry, str(as_path(source, "source")), kimg=kimg, device=str(device))
+    meant = find_source(registry, str(as_path(source, "source")), kimg, names_of(dataset, "dataset"))
+    found = open_source(registry, meant, device=str(device))
     loaded = found.snapshot
     return Generator(
         module=loaded.generator,
@@ -175,6 +184,7 @@ def load(
         class_names=loaded.class_names,
         kimg=loaded.images / 1000,
         config=loaded.config.to_dict(),
+        model=None if meant.model is None else meant.model.name,
         _source=found,
     )
 

@@ -79,7 +79,7 @@ def run_job(
         announce(f"loading {config.dataset.name}")
         images = load_images(registry, config, root, "train")
     check_same_images(run, images)
-    check_same_init(run, config)
+    check_same_init(run, registry, config)
     check_same_code(run, registry, config)
     finished = run.read_result()
     if finished is not None:

@@ -13,7 +13,17 @@ from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.find import find_run
 from ganzoo.zoo.registry import Registry
 
-_KINDS = ("variant", "objective", "regularizer", "augmentation", "dataset", "feature network", "metric", "callback")
+_KINDS = (
+    "variant",
+    "objective",
+    "regularizer",
+    "augmentation",
+    "dataset",
+    "feature network",
+    "metric",
+    "callback",
+    "model",
+)
 
 
 @contextmanager

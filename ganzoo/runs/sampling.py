@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +11,11 @@ import torch
 from torch import Tensor
 
 from ganzoo.engine.device import resolve_device
-from ganzoo.errors import RunError, SettingError
+from ganzoo.errors import SettingError
 from ganzoo.gan import Prior
 from ganzoo.runs.codes import ChosenCodes, choose_codes
-from ganzoo.runs.directory import RunDirectory, kimg_of
-from ganzoo.runs.find import find_run
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
+from ganzoo.runs.sources import Found, find_source
 from ganzoo.runs.truncation import truncated
 from ganzoo.scoring.generation import Inputs, generate_blocks, inputs_of
 from ganzoo.scoring.noise import noise, slerp
@@ -72,35 +70,6 @@ class Samples:
         return self.classes[: -(-self.count // self.columns) if self.by_row else self.count]
 
 
-def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
-    """The last snapshot, or the one nearest to `kimg`.
-
-    Raises:
-        RunError: there is none.
-    """
-    snapshots = run.snapshots()
-    if not snapshots:
-        raise RunError(f"{run.path} has no snapshot", "train it first")
-    return snapshots[-1] if kimg is None else min(snapshots, key=lambda path: abs(kimg_of(path) - kimg))
-
-
-def snapshot_file(source: str, kimg: float | None) -> tuple[Path, Path]:
-    """(the run directory or the folder of the file, the snapshot): of a run, of the newest run of a variant, or
-    `source` itself where it is a .safetensors file.
-
-    Raises:
-        UserError: nothing of the kind, or `kimg` for a file.
-    """
-    path = Path(source)
-    if path.suffix == ".safetensors" and os.path.isfile(path):
-        if kimg is not None:
-            raise SettingError("--snapshot chooses one of a run's, and this is a file", "leave --snapshot out")
-        run = path.parent.parent if path.parent.name == "snapshots" else path.parent
-        return run, path
-    directory = find_run(source)
-    return directory.path, snapshot_of(directory, kimg)
-
-
 Labels = int | str | Sequence[int | str] | Tensor | None
 """Classes, which images take in turn: 3, "cat", "cat,3", [3, "cat"]. None: all of them, at most 20."""
 
@@ -136,17 +105,17 @@ class Source:
         return tuple(label for classes in found for label in classes)
 
 
-def open_source(registry: Registry, source: str, *, kimg: float | None = None, device: str = "auto") -> Source:
-    """Load the snapshot that `snapshot_file` finds.
+def open_source(registry: Registry, source: str | Found, *, kimg: float | None = None, device: str = "auto") -> Source:
+    """Load what `find_source` finds.
 
     Raises:
-        UserError: no such run, a damaged snapshot, a variant that is not there.
+        UserError: no such run or model, a damaged snapshot, a variant that is not there.
     """
     where = resolve_device(device)
-    _, file = snapshot_file(source, kimg)
-    snapshot = load_snapshot(file, registry, where)
+    found = source if isinstance(source, Found) else find_source(registry, source, kimg)
+    snapshot = load_snapshot(found.file, registry, where)
     conditional = registry.variant(snapshot.config.variant.name).conditional
-    return Source(snapshot=snapshot, file=file, device=where, conditional=conditional)
+    return Source(snapshot=snapshot, file=found.file, device=where, conditional=conditional)
 
 
 def plan_samples(

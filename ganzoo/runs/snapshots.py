@@ -148,7 +148,12 @@ def save_snapshot(
         "images": images,
         "images_sha256": images_sha256,
     }
-    document["sha256"] = snapshot_digest(document, tensors)
+    write_snapshot(path, document, tensors)
+
+
+def write_snapshot(path: Path, document: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Write tensors and the header's document, with the SHA-256 over both, atomically."""
+    document = {**document, "sha256": snapshot_digest(document, tensors)}
     header = {"ganzoo": json.dumps(document)}
     write_bytes(path, save(tensors, metadata=header))
 

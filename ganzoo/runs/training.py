@@ -51,7 +51,7 @@ def train(
     Args:
         variant: its name, as `ganzoo list` says; None: that of `config`.
         out: the run directory; None: runs/DATASET/VARIANT-sSEED-HASH.
-        init: a run, snapshot or variant whose weights it starts from; None: fresh ones.
+        init: a run, snapshot, variant or model whose weights it starts from; None: fresh ones.
         observers: told of ticks (`on_status`), snapshots (`on_snapshot`) and the result (`on_end`).
         announce: told, in a line, what takes a while and how far it has come.
         report: told, in a line, what has to be known: plugins left out, what was read, why a run goes on.
@@ -88,7 +88,7 @@ def train(
         images = load_images(registry, config, root, "train")
         say_what_was_read(config, images, report)
         if path is None:
-            fresh = folder_of(registry, config, Path("runs"), images.sha256 + init_sha256(config.init))
+            fresh = folder_of(registry, config, Path("runs"), images.sha256 + init_sha256(registry, config.init))
             path = shorter_run(fresh, registry, config, images) or fresh
         with contextlib.ExitStack() as stack:
             if watch is not None:

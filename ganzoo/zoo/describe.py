@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from ganzoo.zoo.registry import Registry
-from ganzoo.zoo.specs import Setting, Spec
+from ganzoo.zoo.specs import Model, Setting, Spec
 
 
 def facts(spec: Spec) -> dict[str, str]:
@@ -44,6 +44,13 @@ def spec_json(registry: Registry, kind: str, spec: Spec) -> dict[str, Any]:
         "paper": spec.paper,
         "plugin": plugin.name,
         "origin": plugin.origin,
-        **facts(spec),
+        **(_numbers(spec) if isinstance(spec, Model) else facts(spec)),
         "settings": [setting_json(setting) for setting in spec.settings],
     }
+
+
+def _numbers(model: Model) -> dict[str, Any]:
+    """What a model says, for programs."""
+    names = ("sha256", "size", "kimg", "parameters", "protocol", "command")
+    values = {name: getattr(model, name) for name in names}
+    return {"variant": model.variant, "dataset": model.dataset, **values, "values": dict(model.values)}

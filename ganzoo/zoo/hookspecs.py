@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pluggy
 
-from ganzoo.zoo.specs import Augmentation, Callback, Dataset, Features, Metric, Objective, Regularizer, Variant
+from ganzoo.zoo.specs import Augmentation, Callback, Dataset, Features, Metric, Model, Objective, Regularizer, Variant
 
 GANZOO_API = 2
 """Version of the plugin contract. A plugin module says which one it was written for: `GANZOO_API = 2`. Those of
@@ -52,3 +52,8 @@ def register_metrics() -> list[Metric]:  # type: ignore[empty-body]
 @hookspec
 def register_callbacks() -> list[Callback]:  # type: ignore[empty-body]
     """Observers of a run, called at ticks and snapshots, never inside a training step."""
+
+
+@hookspec
+def register_models() -> list[Model]:  # type: ignore[empty-body]
+    """Trained generators: weights of a variant that is in the zoo, with their scores."""

@@ -16,6 +16,7 @@ from ganzoo.zoo.specs import (
     Dataset,
     Features,
     Metric,
+    Model,
     Objective,
     Regularizer,
     Spec,
@@ -135,6 +136,12 @@ class Registry:
 
     def callback(self, name: str) -> Callback:
         return self._get("callbacks", name, Callback)
+
+    def model(self, name: str) -> Model:
+        return self._get("models", name, Model)
+
+    def models(self) -> list[Model]:
+        return [cast(Model, spec) for spec in self.all("models")]
 
     def has(self, section: str, name: str) -> bool:
         """Whether `find_spec` would find it."""

@@ -154,6 +154,30 @@ class Callback(Spec):
     """An observer. Target: `(run: RunDirectory, config: RunConfig) -> ganzoo.engine.loop.Observer`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Model(Spec):
+    """A trained generator that comes with a plugin. `name` is VARIANT@DATASET; the target is the path of its file, a
+    snapshot as `ganzoo export` writes it. `ganzoo.models_in(FOLDER)` makes them of what lies in a folder.
+    """
+
+    target: str
+    sha256: str  # of the file
+    size: int = 0  # bytes of the file
+    kimg: float = 0.0  # thousands of real images that it was trained on
+    parameters: int = 0  # of the generator
+    values: Mapping[str, float] = field(default_factory=dict)  # scores of the weights in the file, as `ganzoo eval`'s
+    protocol: str = ""  # id of their protocol
+    command: str = ""  # that trained it
+
+    @property
+    def variant(self) -> str:
+        return self.name.partition("@")[0]
+
+    @property
+    def dataset(self) -> str:
+        return self.name.partition("@")[2]
+
+
 KINDS: dict[str, type[Spec]] = {
     "variants": Variant,
     "objectives": Objective,
@@ -163,4 +187,5 @@ KINDS: dict[str, type[Spec]] = {
     "features": Features,
     "metrics": Metric,
     "callbacks": Callback,
+    "models": Model,
 }

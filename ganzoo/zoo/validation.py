@@ -22,6 +22,7 @@ from ganzoo.zoo.specs import (
     Dataset,
     Features,
     Metric,
+    Model,
     Objective,
     Regularizer,
     Setting,
@@ -34,6 +35,8 @@ NEEDS = ("pool", "logits", "labels", "pixels", "test", "fresh", "classes", "full
 """What a metric may need."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+MODEL_NAME = re.compile(rf"{_NAME.pattern}@{_NAME.pattern}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _BY_NAME = ("variant", "objective", "dataset", "features", "metrics", "regularizer", "augmentation")
@@ -55,11 +58,15 @@ def check_spec(spec: Spec, known: Known | None = None) -> None:
     Raises:
         BrokenSpec: the first thing that is wrong: cause "FIELD is ...", and the cure.
     """
-    if not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
+    if isinstance(spec, Model):
+        if not isinstance(spec.name, str) or not MODEL_NAME.fullmatch(spec.name):
+            raise BrokenSpec(f"the name {spec.name!r} is not VARIANT@DATASET", "rename it, such as dcgan@digits")
+    elif not isinstance(spec.name, str) or not _NAME.fullmatch(spec.name):
         raise BrokenSpec(f"the name {spec.name!r} is not lower case letters, digits and hyphens", "rename it")
     try:
         check_fields(spec, _type(spec))
-        _check_target(spec.target)
+        if not isinstance(spec, Model):  # whose target is a file
+            _check_target(spec.target)
         taken, keywords = _taken(spec)
         check_settings(spec.settings, taken, keywords)
         _CHECKS[_type(spec)](spec)
@@ -190,6 +197,13 @@ def _check_metric(spec: Any) -> None:
             raise _unknown("higher_is_better", "names", key, spec.keys)
 
 
+def _check_model(spec: Any) -> None:
+    if not _SHA256.fullmatch(spec.sha256):
+        raise BrokenSpec(f"sha256 is {spec.sha256!r}", "give the 64 digits that `sha256sum FILE` prints")
+    if spec.settings:
+        raise BrokenSpec("it has settings, and weights have none", "leave them out")
+
+
 def _check_recipes(spec: Any, name: str, known: Known | None) -> None:
     if name == "defaults":
         return _check_recipe(spec, name, spec.defaults, known)
@@ -245,4 +259,5 @@ _CHECKS = {
     Features: _check_features,
     Metric: _check_metric,
     Callback: _nothing,
+    Model: _check_model,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +23,11 @@ from ganzoo.metrics.evaluate import Reference, evaluate
 from ganzoo.metrics.extract import extract_features
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.zoo import hookspecs
+from ganzoo.zoo.models import read_index
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import KINDS, Spec
 
+MODELS = Path(__file__).parents[2] / "plugins" / "ganzoo_models"
 DOCS = Path(__file__).parents[2] / "docs"
 ACGAN = DOCS / "examples" / "my_acgan.py"
 PAGE = (DOCS / "plugins.md").read_text(encoding="utf-8")
@@ -41,6 +44,11 @@ def spec_of(hook: str, tmp_path: Path) -> Spec:
     (source,) = re.findall(r"```python\n(.*?)```", section(hook), re.DOTALL)
     file = tmp_path / f"{hook}.py"
     file.write_text(source)
+    if hook == "register_models":  # which reads what lies beside it
+        name, entry = next(iter(read_index(MODELS).items()))
+        shutil.copy(MODELS / entry["file"], tmp_path)
+        renamed = name.partition("@")[0] + "@mine"
+        (tmp_path / "index.json").write_text(json.dumps({"schema": 1, "models": {renamed: entry}}))
     plugin = Registry.load([file], environ={"GANZOO_STRICT": "1"}).plugins[-1]
     (spec,) = plugin.specs[hook.removeprefix("register_")]
     return spec

@@ -18,7 +18,20 @@ GanZoo = Callable[..., subprocess.CompletedProcess[str]]
 HEAD = "from ganzoo import Variant, hookimpl\nGANZOO_API = 1\n"
 GOOD = HEAD + "@hookimpl\ndef register_variants():\n    return [Variant(name='NAME', target='nowhere:build')]\n"
 BUILT_IN = [
-    *("core", "acgan", "augment", "began", "bigan", "dcgan", "gan", "infogan", "regularizers", "upsample", "wgan_gp")
+    *(
+        "core",
+        "acgan",
+        "augment",
+        "began",
+        "bigan",
+        "dcgan",
+        "gan",
+        "infogan",
+        "models",
+        "regularizers",
+        "upsample",
+        "wgan_gp",
+    )
 ]
 
 

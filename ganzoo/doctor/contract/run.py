@@ -25,6 +25,7 @@ from ganzoo.doctor.contract.findings import (
     without_repetitions,
 )
 from ganzoo.doctor.contract.losses import check_objective, check_regularizer
+from ganzoo.doctor.contract.models import check_model
 from ganzoo.doctor.contract.scoring import check_callback, check_dataset, check_features, check_metric
 from ganzoo.doctor.contract.variants import check_variant
 from ganzoo.engine.device import denormals_flushed, preserved_random_state
@@ -55,8 +56,8 @@ def check(
     on_report: Callable[[Report], None] = lambda report: None,
 ) -> Verdict:
     """Try what `name` promises: a variant, objective, regularizer, augmentation, dataset ("NAME:PATH" where it takes a
-    path), feature network, metric or callback; all of them where several have the name. Takes seconds, on the CPU; no
-    images are downloaded (a feature network may fetch its weights), and torch's random state is left as it was.
+    path), feature network, metric, callback or model; all of them where several have the name. Takes seconds, on the
+    CPU; no images are downloaded (a feature network may fetch its weights), and torch's random state is left as it was.
 
     A test of a plugin is one line: `ganzoo.check("mine", plugins="my_gan.py").raise_if_failed()`.
 
@@ -100,6 +101,7 @@ def _checks(zoo: Registry, kind: str, name: str, root: Path, path: str) -> Check
         "features": partial(check_features, zoo, name),
         "metrics": partial(check_metric, zoo, name),
         "callbacks": partial(check_callback, zoo, name),
+        "models": partial(check_model, zoo, name),
     }
     return of_kind[kind]
 
