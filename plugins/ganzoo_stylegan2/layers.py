@@ -96,7 +96,7 @@ class ModulatedConv(nn.Module):
 
     Weights w_ijk are scaled by the style s_i and divided by their norm over i and k: equations 1 and 3. As both are
     factors of an input or output channel, maps are scaled in place of weights (s_i before the convolution, the norm
-    behind it), so that one convolution serves all images; that takes a half to nine tenths of the time of one with a
+    behind it), so that one convolution serves all images; on a CPU that takes 0.4 to 0.8 of the time of one with a
     group per image. Noise and bias are added to the normalised map. In eval mode the noise is always the same.
 
     Args:
