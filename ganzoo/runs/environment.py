@@ -110,7 +110,7 @@ def cpu_name() -> str:
 
 def _git() -> dict[str, Any] | None:
     """Commit of the checkout ganzoo is run from; None when it is installed as a wheel or git is missing."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

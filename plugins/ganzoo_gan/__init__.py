@@ -30,7 +30,17 @@ def register_variants() -> list[Variant]:
             summary="two multilayer perceptrons",
             paper="Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661",
             settings=SETTINGS,
-            presets={"laptop": {"variant.width": 128}},
+            # What benchmarks/search.py found for digits: benchmarks/search/digits/gan.json.
+            presets={
+                "laptop": {
+                    "variant.width": 128,
+                    "train.g_lr": 2e-3,
+                    "train.d_lr": 4e-3,
+                    "train.beta1": 0.0,
+                    "train.beta2": 0.9,
+                    "train.ema_kimg": 2.0,
+                }
+            },
             gives=("features",),
         ),
         Variant(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,24 +16,9 @@ from ganzoo.zoo.plugins import Plugin, load_plugins
 Distribution = Callable[..., Path]
 GanZoo = Callable[..., subprocess.CompletedProcess[str]]
 
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 HEAD = "from ganzoo import Variant, hookimpl\nGANZOO_API = 1\n"
 GOOD = HEAD + "@hookimpl\ndef register_variants():\n    return [Variant(name='NAME', target='nowhere:build')]\n"
-BUILT_IN = [
-    *(
-        "core",
-        "acgan",
-        "augment",
-        "began",
-        "bigan",
-        "dcgan",
-        "gan",
-        "infogan",
-        "models",
-        "regularizers",
-        "upsample",
-        "wgan_gp",
-    )
-]
 
 
 def load(name: str, **environ: str) -> Plugin:
@@ -50,7 +36,11 @@ def hook(body: str, name: str = "register_variants") -> str:
 
 def test_the_built_in_plugins_come_through_entry_points_with_core_first() -> None:
     plugins = load_plugins(environ={})
-    assert [plugin.name for plugin in plugins if plugin.origin.startswith("ganzoo ")] == BUILT_IN
+    declared = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["entry-points"]["ganzoo"]
+    built_in = ["core", *sorted(declared.keys() - {"core"})]
+    assert [plugin.name for plugin in plugins if plugin.origin.startswith("ganzoo ")] == built_in
+    folders = {path.name for path in (PROJECT.parent / "plugins").iterdir() if (path / "__init__.py").is_file()}
+    assert folders - {"ganzoo_blocks"} == set(declared.values()) - {"ganzoo.zoo.builtin"}
     assert {plugin.status for plugin in plugins} == {"loaded"}
 
 

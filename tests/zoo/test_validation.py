@@ -264,7 +264,8 @@ def test_a_bench_of_the_whole_zoo_goes_on_without_it(tmp_path: Path, ganzoo: Gan
     (tmp_path / "broken.py").write_text(HEAD + VARIANT.format(more))
     others = {plugin.name for plugin in load_plugins(environ={}, known=known_settings())} - {"core", "bigan"}
     done = ganzoo(
-        "bench", "--plugin", "broken.py", "--kimg", "0.05", "--set", "train.snapshots=1", "--set", "train.scores=none",
+        "bench", "--variants", "all", "--plugin", "broken.py", "--kimg", "0.05",
+        "--set", "train.snapshots=1", "--set", "train.scores=none",
         "--data-root", data_root, "--out", "bench",
         GANZOO_DISABLE=",".join(sorted(others)),
     )  # fmt: skip

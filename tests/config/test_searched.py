@@ -1,0 +1,29 @@
+"""What `benchmarks/search.py` has chosen is what a variant is trained with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ganzoo.config.layers import build_config
+from ganzoo.zoo.registry import Registry
+
+FOUND = sorted((Path(__file__).parents[2] / "benchmarks" / "search").glob("*/*.json"))
+
+
+def test_there_is_a_search() -> None:
+    assert FOUND
+
+
+@pytest.mark.parametrize("file", FOUND, ids=lambda file: f"{file.stem}-{file.parent.name}")
+def test_the_choice_is_the_recipe(file: Path, registry: Registry) -> None:
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert found["chosen"]["fid"] <= found["before"]["fid"]
+    assert min(one["seed"] for one in (*found["first"], *found["finals"])) >= 1000  # no published run's
+    config = build_config(registry, variant=found["variant"], dataset=found["dataset"])
+    for key, value in found["chosen"]["settings"].items():
+        section, _, name = key.partition(".")
+        has = getattr(config.train, name) if section == "train" else getattr(config, section).settings[name]
+        assert has == value, key
