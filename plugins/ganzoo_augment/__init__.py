@@ -17,6 +17,20 @@ def register_augmentations() -> list[Augmentation]:
             paper="Karras et al., Training Generative Adversarial Networks with Limited Data, 2020, arXiv:2006.06676",
         ),
         Augmentation(
+            name="instance-noise",
+            target="ganzoo_augment.instance_noise:instance_noise",
+            summary="noise on every image, real and generated",
+            paper="Sønderby et al., Amortised MAP Inference for Image Super-resolution, 2016, arXiv:1610.04490",
+            settings=(
+                Setting(
+                    name="deviation",
+                    default=0.1,
+                    minimum=0.0,
+                    doc="Standard deviation, of pixels in [-1, 1]; the paper lets it fall to 0 in training.",
+                ),
+            ),
+        ),
+        Augmentation(
             name="diffaug",
             target="ganzoo_augment.diffaug:diffaug",
             summary="random colours, translations and cutouts of every image",

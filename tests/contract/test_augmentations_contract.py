@@ -18,6 +18,7 @@ SPECS: dict[str, Augmentation] = {spec.name: spec for spec in register_augmentat
 
 CASES = [
     ("flip", {}),
+    ("instance-noise", {"deviation": 0.3}),
     ("diffaug", {}),
     ("diffaug", {"policy": "color"}),
     ("diffaug", {"policy": "translation, cutout"}),
@@ -164,3 +165,11 @@ def test_policies_that_are_none(policy: str) -> None:
     with pytest.raises(UserError, match="diffaug has no policy") as refused:
         build("diffaug", {"policy": policy})
     assert "color, translation, cutout" in refused.value.cure
+
+
+def test_instance_noise_has_the_deviation_that_was_asked_for() -> None:
+    batch = images(400, 16, 1)
+    noise = drawn(build("instance-noise", {"deviation": 0.3}, 16, 1), batch) - batch
+    assert abs(float(noise.mean())) < 0.005
+    assert float(noise.std()) == pytest.approx(0.3, rel=0.01)
+    assert abs(float((noise[:, :, 1:] * noise[:, :, :-1]).mean())) < 0.001  # pixels are independent

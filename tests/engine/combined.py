@@ -32,7 +32,7 @@ NARROW = {"width": 4, "channels": 4, "mixed": 4, "resolution": 32}
 COMBINATIONS: dict[str, dict[str, Any]] = {
     **{name: {"regularize": name, "sets": [f"regularizer.{name}.every=2"]} for name in REGULARIZERS},
     "top-k": {"regularize": "top-k"},
-    **{name: {"augment": name} for name in ("flip", "diffaug", "ada")},
+    **{name: {"augment": name} for name in ("flip", "instance-noise", "diffaug", "ada")},
     **{name: {"variant": name} for name in ("acgan", "infogan", "began", "bigan")},
     "everything": {
         "variant": "acgan",

@@ -28,7 +28,7 @@ def test_the_zoo_is_as_wide_as_its_field() -> None:
     assert len(VARIANTS) >= 28
     assert len(OBJECTIVES) >= 8
     assert len(REGULARIZERS) >= 13
-    assert len(AUGMENTATIONS) >= 3
+    assert len(AUGMENTATIONS) >= 4
     for kind in ("variants", "objectives", "regularizers", "augmentations"):
         for spec in REGISTRY.all(kind):
             assert any(char.isdigit() for char in spec.paper), f"{spec.name} names no paper and year"
