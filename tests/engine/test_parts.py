@@ -237,8 +237,12 @@ GAMES = [
     (spec.name, objective)
     for spec in Registry.load(environ={}).variants()
     for objective in {spec.objective: 1, "wgan-gp": 1}
+    if (spec.name, objective) != ("unrolled", "wgan-gp")  # which it refuses
 ]
 """Every variant under its own objective and under one with a penalty; clipped weights are the same for all."""
+
+NARROW = {"channels": 4, "width": 4, "mixed": 4, "resolution": 32}
+"""Setting of a variant -> what makes its networks small."""
 
 
 @pytest.mark.parametrize(("name", "objective"), [*GAMES, ("gan", "wasserstein"), ("dcgan", "wasserstein")])
@@ -248,7 +252,7 @@ def test_no_step_waits_for_the_device(name: str, objective: str, monkeypatch: py
     spec, target = registry.variant(name), registry.objective(objective)
     size = min(spec.sizes or (16,))
     settings = {setting.name: setting.default for setting in spec.settings}
-    settings |= {key: 4 for key in ("channels", "width") if key in settings}
+    settings |= {key: value for key, value in NARROW.items() if key in settings}
     config = VariantConfig(settings=settings, per_sample_critic=target.per_sample_gradients)
     gan = spec.load()(config, (1, size, size), 10 if spec.conditional else 0)
     losses = target.load()({setting.name: setting.default for setting in target.settings})

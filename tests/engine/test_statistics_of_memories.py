@@ -134,7 +134,7 @@ def test_which_objectives_compare() -> None:
         for losses in [spec.load()({setting.name: setting.default for setting in spec.settings})]
         if losses.paired or losses.g_uses_real
     }
-    assert paired == {"relativistic-average", "relativistic-pairing", "began"}
+    assert paired == {"relativistic-average", "relativistic-pairing", "began", "ebgan"}
 
 
 def plugin(**specs: Spec) -> Registry:

@@ -141,7 +141,7 @@ NETWORKS = {
     ),
     "class": ("discriminator=D()", "discriminator=D", "the discriminator is a type, not an nn.Module"),
     "tuple": (GAN, "(G(), D())", "its target returned a tuple, not a ganzoo.GAN"),
-    "none": (f"return {GAN}", "GAN", "its target returned a NoneType"),
+    "none": (f"return {GAN}", "GAN", "its target returned nothing"),
     "two arguments": (
         "def build(config, shape, num_classes):",
         "def build(config, shape):",

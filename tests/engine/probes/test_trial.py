@@ -217,10 +217,12 @@ def test_the_zoo_is_trained_fast(variant: str, objective: str) -> None:
     if not set(loss.needs) <= set(spec.gives):
         pytest.skip("needs what this discriminator does not return")
     known = {setting.name for setting in spec.settings}
-    sets = [f"variant.{name}={value}" for name, value in (("channels", 16), ("width", 64)) if name in known]
+    widths = {"channels": 16, "width": 64, "mixed": 8, "resolution": 32}
+    sets = [f"variant.{name}={value}" for name, value in widths.items() if name in known]
+    side = 16 if spec.sizes is None or 16 in spec.sizes else min(spec.sizes)
     config = build_config(REGISTRY, variant=variant, objective=objective, sets=sets)
     torch.manual_seed(0)
-    gan = build_gan(REGISTRY, config, (1, 16, 16), 4)
+    gan = build_gan(REGISTRY, config, (1, side, side), 4)
     for network in (gan.generator, gan.discriminator):
         network.train().requires_grad_(False)
     networks = (gan.generator, gan.discriminator)
@@ -229,7 +231,7 @@ def test_the_zoo_is_trained_fast(variant: str, objective: str) -> None:
     trial = Trial(
         game=Game(gan=gan, losses=loss.load()(config.objective.settings)),
         config=config.train,
-        shape=(1, 16, 16),
+        shape=(1, side, side),
         num_classes=4 if spec.conditional else 0,
         device=CPU,
         passes="two",
