@@ -45,7 +45,7 @@ def test_d2d_ce_image_by_image(margins: tuple[float, float]) -> None:
 def test_easy_images_ask_for_nothing() -> None:
     """Near enough to their own class, and far enough from others."""
     embedding = torch.eye(4)[:3].requires_grad_()
-    cosines = torch.tensor([[1.0, 0, 0], [0, 0.99, 0], [0, 0, 0.98]], requires_grad=True)
+    cosines = torch.tensor([[1.0, 0, 0], [0, 0.99, 0], [0, 0, 0.985]], requires_grad=True)
     d2d_ce(embedding, cosines, torch.arange(3), 0.98, 0.02, 0.5).sum().backward()
     assert embedding.grad.eq(0).all()
     assert cosines.grad.eq(0).all()
