@@ -17,7 +17,6 @@ CHOSEN: Mapping[str, str] = {
     "wgan-gp": "another distance, and a penalty on gradients",
     "sngan": "spectral norm in place of the penalty",
     "acgan": "a discriminator that names the class",
-    "infogan": "a third network, which reads codes off the images",
     "stylegan2": "styles, and a penalty on gradients now and then",
 }
 """Variant -> why it is among those of ganzoo that are compared when none is named. One of each idea; together they
