@@ -131,7 +131,8 @@ def _derivatives(registry: Registry, name: str) -> Findings:
 
 def _state(registry: Registry, name: str) -> Findings:
     module = _build(registry, name)
-    addresses = {key: buffer.data_ptr() for key, buffer in module.named_buffers()}
+    # Held, not only their addresses: memory that a replaced buffer frees may be given to a later one.
+    held = {key: buffer.detach() for key, buffer in module.named_buffers()}
     before = {key: value for key, value in vars(module).items() if isinstance(value, PLAIN)}
     update = getattr(module, "update", None)
     for seed in range(6):
@@ -140,12 +141,12 @@ def _state(registry: Registry, name: str) -> Findings:
             with torch.no_grad():
                 update(torch.randn(8))
     changed = [key for key, value in before.items() if vars(module)[key] != value]
-    moved = [key for key, buffer in module.named_buffers() if addresses.get(key) != buffer.data_ptr()]
+    moved = [key for key, buffer in module.named_buffers() if key not in held or not held[key].is_set_to(buffer)]
     if changed or moved:
         found = f"the attribute '{changed[0]}' changes" if changed else f"the buffer '{moved[0]}' is replaced"
         yield failed("state", f"{found} from call to call", "keep it in a buffer, written in place: copy_(), add_()")
         return
-    yield ok("state", f"buffers: {', '.join(addresses) or 'none'}")
+    yield ok("state", f"buffers: {', '.join(held) or 'none'}")
 
 
 def _no_waiting(registry: Registry, name: str) -> Findings:
