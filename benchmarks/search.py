@@ -1,10 +1,11 @@
 """Settings worth having as defaults: a small random search of one variant on one dataset.
 
-`python benchmarks/search.py gan` draws settings from the space below, trains each for a part of the budget with one
-seed, then the best of them, and what the variant has today, for the whole of it with several seeds. Chosen is the
-finalist of lowest mean FID. Everything is in `benchmarks/search/DATASET/VARIANT.json`: the space, every trial, the
-conditions. Seeds begin at 1000, so that no published run has been looked at; images are scored against the training
-split, as in training. The same command does only what is missing.
+`python benchmarks/search.py gan` draws neighbours of what the variant has at present, trains each for a part of the
+budget with one seed, then the best of them, and what it has, for the whole of it with several seeds. Chosen is the
+finalist of lowest mean FID; none, where no neighbour was better in the first round. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space,
+every trial, the conditions. What is chosen goes into the variant's spec by hand; the next search starts from there.
+Seeds begin at 1000, so that no published run has been looked at; images are scored against the training split, as in
+training. Stopped, the same command does only what is missing.
 """
 
 from __future__ import annotations
@@ -25,36 +26,52 @@ from typing import Any
 
 FIRST_SEED = 1000
 
+FACTORS: dict[str, tuple[float, ...]] = {"train.g_lr": (0.5, 2.0, 4.0), "train.d_lr": (0.5, 2.0, 4.0)}
+"""Setting -> what its present value is multiplied by."""
+
 SPACE: dict[str, tuple[Any, ...]] = {
-    "train.g_lr": (1e-4, 2e-4, 5e-4, 1e-3, 2e-3),
-    "d_lr / g_lr": (0.25, 0.5, 1.0, 2.0, 4.0),
     "train.beta1": (0.0, 0.5),
     "train.beta2": (0.9, 0.99, 0.999),
     "train.batch_size": (16, 32, 64),
+    "train.d_steps": (1, 2),
     "train.ema_kimg": (0.25, 0.5, 1.0, 2.0),
     "train.schedule": ("constant", "linear"),
 }
 """Setting -> values, each as likely as the others. Beside it a variant's own, `--try variant.width=128,256`."""
 
+CHANGES = 3
+"""Settings that a draw changes, at most."""
 
-def draws(space: Mapping[str, Sequence[Any]], count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """`count` different draws."""
+
+def draws(
+    present: Mapping[str, Any], space: Mapping[str, Sequence[Any]], count: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    """`count` different neighbours of what the variant has at present, in one to three settings each."""
     chance, seen = random.Random(seed), set[str]()
-    while len(seen) < min(count, math.prod(map(len, space.values()))):
-        drawn = {name: chance.choice(values) for name, values in space.items()}
+    others = {name: [value for value in values if value != present[name]] for name, values in space.items()}
+    others |= {name: [rounded(present[name] * by) for by in factors] for name, factors in FACTORS.items()}
+    names = sorted(name for name, values in others.items() if values)
+    while len(seen) < count:
+        changed = chance.sample(names, chance.randint(1, CHANGES))
+        drawn = {name: chance.choice(others[name]) for name in sorted(changed)}
         key = json.dumps(drawn, sort_keys=True)
         if key not in seen:
             seen.add(key)
-            yield settled(drawn)
+            yield drawn
 
 
-def settled(drawn: Mapping[str, Any]) -> dict[str, Any]:
-    """As settings: D's rate is drawn as a multiple of G's."""
-    settings = dict(drawn)
-    ratio = settings.pop("d_lr / g_lr", None)
-    if ratio is not None:
-        settings["train.d_lr"] = float(f"{settings['train.g_lr'] * ratio:.3g}")
-    return settings
+def rounded(rate: float) -> float:
+    return float(f"{rate:.3g}")
+
+
+def recipe(variant: str, dataset: str, preset: str) -> dict[str, Any]:
+    """What the variant is trained with there at present: "train.g_lr" -> value, and its own settings."""
+    from ganzoo.config.layers import build_config
+    from ganzoo.zoo.registry import Registry
+
+    config = build_config(Registry.load(), variant=variant, dataset=dataset, preset=preset)
+    train = {f"train.{name}": value for name, value in vars(config.train).items()}
+    return train | {f"variant.{name}": value for name, value in config.variant.settings.items()}
 
 
 def trial(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,14 +112,18 @@ def mean_fid(trials: Sequence[Mapping[str, Any]]) -> float:
 
 def search(options: argparse.Namespace) -> dict[str, Any]:
     space = {**SPACE, **dict(options.tries)}
-    scratch = Path(options.runs) / options.dataset.replace(":", "-") / options.variant
+    scratch = Path(options.runs) / folder(options.dataset) / options.variant
+    present = recipe(options.variant, options.dataset, options.preset)
+    if present["train.schedule"] != "constant":
+        space.pop("train.schedule", None)
 
     def tasks(candidates: Sequence[Mapping[str, Any]], kimg: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
         return [
             {
                 "variant": options.variant, "dataset": options.dataset, "settings": dict(settings), "kimg": kimg,
                 "seed": seed, "out": str(scratch / f"{folder_of(settings)}-{kimg:g}-s{seed}"),
-                "options": {"data_root": options.data_root, "num_images": options.num_images, "device": options.device},
+                "options": {"data_root": options.data_root, "num_images": options.num_images, "device": options.device,
+                            "preset": options.preset},
             }
             for settings in candidates
             for seed in seeds
@@ -118,18 +139,20 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
                       f"{json.dumps(one['settings'])}", flush=True)  # fmt: skip
             return done
 
-        candidates = [{}, *draws(space, options.trials, options.draw)]
+        candidates = [{}, *draws(present, space, options.trials, options.draw)]
         first = run(tasks(candidates, options.kimg * options.part, [FIRST_SEED]))
         ranked = sorted(first[1:], key=lambda one: mean_fid([one]))[: options.finalists]
+        ranked = [one for one in ranked if mean_fid([one]) < mean_fid(first[:1])]
         finalists: list[Mapping[str, Any]] = [{}, *(one["settings"] for one in ranked)]
         seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
-        last = run(tasks(finalists, options.kimg, seeds))
+        last = run(tasks(finalists, options.kimg, seeds)) if ranked else first[:1]
     means = [mean_fid([one for one in last if one["settings"] == settings]) for settings in finalists]
     best = min(range(len(finalists)), key=lambda index: means[index])
     return {
-        "variant": options.variant,
-        "dataset": options.dataset,
+        "preset": options.preset,
+        "present": {name: present[name] for name in sorted({*space, *FACTORS})},
         "space": {name: list(values) for name, values in space.items()},
+        "factors": {name: list(values) for name, values in FACTORS.items()},
         "draw_seed": options.draw,
         "first": first,
         "finals": last,
@@ -154,6 +177,12 @@ def conditions() -> dict[str, Any]:
     }
 
 
+def folder(dataset: str) -> str:
+    """Of what is known of a dataset: its name, and that of a folder of images."""
+    name, _, path = dataset.partition(":")
+    return f"{name}-{Path(path).name}" if path else name
+
+
 def pair(text: str) -> tuple[str, tuple[Any, ...]]:
     """ "variant.width=64,128" -> ("variant.width", (64, 128))."""
     name, _, values = text.partition("=")
@@ -164,14 +193,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Search for a variant's defaults on a dataset.")
     parser.add_argument("variant")
     parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--kimg", type=float, default=32.0, help="budget of the finals")
+    parser.add_argument("--kimg", type=float, default=8.0, help="budget of the finals")
     parser.add_argument("--part", type=float, default=0.5, help="of the budget, in the first round")
-    parser.add_argument("--trials", type=int, default=24, help="draws")
-    parser.add_argument("--finalists", type=int, default=4)
-    parser.add_argument("--seeds", type=int, default=3, help="of each finalist")
+    parser.add_argument("--trials", type=int, default=6, help="draws")
+    parser.add_argument("--finalists", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=2, help="of each finalist")
     parser.add_argument("--draw", type=int, default=0, help="seed of the draws")
     parser.add_argument("--try", dest="tries", type=pair, action="append", default=[], metavar="KEY=A,B",
                         help="values of a further setting, or others of one of the space's, as JSON")  # fmt: skip
+    parser.add_argument("--preset", default="laptop")
     parser.add_argument("--num-images", type=int, default=2000)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time, of one thread each")
@@ -181,15 +211,14 @@ def main() -> int:
     options = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
     found = search(options)
-    file = Path(options.out) / options.dataset.replace(":", "-") / f"{options.variant}.json"
+    file = Path(options.out) / folder(options.dataset) / f"{options.variant}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    before, chosen = found["before"]["fid"], found["chosen"]
-    print(
-        f"{options.variant} on {options.dataset}: FID {before} before, {chosen['fid']} with {chosen['settings']}",
-        file,
-        sep="\n",
-    )
+    before = json.loads(file.read_text(encoding="utf-8"))["searches"] if file.exists() else []
+    whole = {"variant": options.variant, "dataset": folder(options.dataset), "searches": [*before, found]}
+    file.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    had, chosen = found["before"]["fid"], found["chosen"]
+    print(f"{options.variant} on {options.dataset}: FID {had} before, {chosen['fid']} with {chosen['settings']}", file,
+          sep="\n")  # fmt: skip
     return 0
 
 

@@ -67,6 +67,7 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
     the id of a PROTOCOL, as leaderboards print it, stands for.
     """
     from ganzoo.bench.chosen import why_chosen
+    from ganzoo.config.families import FAMILIES, recipe_names
     from ganzoo.config.known import settings_of_spec
     from ganzoo.config.presets import PRESETS
     from ganzoo.config.run_config import Eval, Train
@@ -96,10 +97,12 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
         registry = load_registry(plugin_files)
         for kind in ("variants", "objectives"):
             for spec in registry.all(kind):
-                values = getattr(spec, "presets", {}).get(name, {})
-                if values:
-                    told = ", ".join(f"{key}={text(value)}" for key, value in values.items())
-                    click.echo(f"  {kind[:-1]} {spec.name}: {told}")
+                for family in (None, *FAMILIES):
+                    recipe = recipe_names(name, family)[-1]
+                    values = getattr(spec, "presets", {}).get(recipe, {})
+                    if values:
+                        told = ", ".join(f"{key}={text(value)}" for key, value in values.items())
+                        click.echo(f"  {kind[:-1]} {spec.name}{f' on {family}' if family else ''}: {told}")
         return
     if looks_like_id(name):
         _show_protocol(name, runs, as_json)

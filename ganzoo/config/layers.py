@@ -1,7 +1,7 @@
 """From layers of text to one complete config.
 
 Layers, later ones win: defaults < preset < the variant's paper < the objective's paper < what their authors chose for
-the preset < TOML or JSON file < `--set`.
+the preset < what they chose for the preset and the dataset's family < TOML or JSON file < `--set`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganzoo.config.documents import document_pairs, name_in, pair
+from ganzoo.config.families import family_of, recipe_names
 from ganzoo.config.fit import check_fit
 from ganzoo.config.known import dataset_settings, settings_of_kind, settings_of_spec
 from ganzoo.config.places import check_no_path, dataset_path
@@ -21,7 +22,7 @@ from ganzoo.config.target import parse_target
 from ganzoo.errors import SettingError, UnknownName, UserError
 from ganzoo.files.text import clean
 from ganzoo.zoo.registry import Registry
-from ganzoo.zoo.specs import Setting, Spec, Value
+from ganzoo.zoo.specs import Dataset, Setting, Spec, Value
 
 
 def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
@@ -131,9 +132,15 @@ def build_config(
 
     for key, value in PRESETS[preset].values.items():
         put(key, value, lenient=True)
+    asked = (*document_pairs(document, specs), *pairs, *(overrides or {}).items())
+    family = family_of(dataset_spec, *(_last(asked, dataset_spec, key) for key in ("size", "color")))
     recipes = (("variants", variant_spec), ("objectives", objective_spec))
     papers = [(kind, spec, "defaults", spec.defaults) for kind, spec in recipes]
-    authors = [(kind, spec, "presets", spec.presets.get(preset, {})) for kind, spec in recipes]
+    authors = [
+        (kind, spec, "presets", spec.presets.get(name, {}))
+        for name in recipe_names(preset, family)
+        for kind, spec in recipes
+    ]
     for kind, spec, field, layer in (*papers, *authors):
         with registry.blamed(kind, spec, field):
             for key, value in layer.items():
@@ -141,7 +148,7 @@ def build_config(
                 section, _, rest = key.partition(".")
                 if rest in given.get(section, {}):  # refused here, where it is known whose it is
                     resolve(known[section], {rest: value}, section)
-    for key, value in (*document_pairs(document, specs), *pairs, *(overrides or {}).items()):
+    for key, value in asked:
         put(key, value)
 
     if dataset_spec.takes_path:
@@ -218,6 +225,12 @@ def build_config(
         [choice.name for choice in config.augmentations],
     )
     return config
+
+
+def _last(pairs: Sequence[tuple[str, Any]], dataset: Dataset, name: str) -> Any:
+    """What the dataset's setting is to be; None: as it comes."""
+    said = [value for key, value in pairs if key in (f"dataset.{name}", f"dataset.{dataset.name}.{name}")]
+    return said[-1] if said and said[-1] not in ("none", "None") else None
 
 
 def specs_of(registry: Registry, config: RunConfig) -> list[Spec]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ganzoo.config.families import FAMILIES
 from ganzoo.config.presets import PRESETS
 from ganzoo.config.run_config import ENGINES, PRECISIONS, Eval, Train
 from ganzoo.config.settings import settings_of
@@ -15,4 +16,5 @@ def known_settings() -> Known:
     settings |= {f"eval.{setting.name}": setting for setting in settings_of(Eval)}
     settings["precision"] = Setting(name="precision", default="auto", choices=PRECISIONS, doc="number format")
     settings["engine"] = Setting(name="engine", default="fast", choices=ENGINES, doc="fast paths or none")
-    return Known(settings=settings, presets=PRESETS)
+    names = [name for preset in PRESETS for name in (preset, *(f"{preset}@{family}" for family in FAMILIES))]
+    return Known(settings=settings, presets=PRESETS, recipes=names, families=FAMILIES)

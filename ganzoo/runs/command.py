@@ -32,6 +32,12 @@ def _words(registry: Registry, config: RunConfig, preset: str) -> list[str]:
     path = config.dataset.settings.get("path")
     given: dict[str, Any] = {"preset": preset, "dataset": f"{dataset.name}:{path}" if path else dataset.name}
     words = ["ganzoo", "train", variant.name, "--dataset", dataset_label(dataset.name, config.dataset.settings)]
+    brought = {
+        f"dataset.{name}": config.dataset.settings[name]
+        for name in ("size", "color")
+        if config.dataset.settings.get(name) is not None
+    }
+    given["overrides"] = brought  # a recipe may depend on them
     words += [] if preset == dataset.preset else ["--preset", preset]
     for option, ours, default in (
         ("objective", config.objective.name, variant.objective),
@@ -47,7 +53,7 @@ def _words(registry: Registry, config: RunConfig, preset: str) -> list[str]:
     except UserError:  # parts that fit together only with other settings
         return []
     for key, value in _flat(config).items():
-        if plain.get(key, _ABSENT) != value or key in _ALWAYS:
+        if plain.get(key, _ABSENT) != value or key in _ALWAYS or key in brought:
             words += [_OPTIONS[key], _typed(value)] if key in _OPTIONS else ["--set", f"{key}={_typed(value)}"]
     return words
 

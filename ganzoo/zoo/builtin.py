@@ -29,6 +29,7 @@ def register_datasets() -> list[Dataset]:
             num_classes=10,
             features="digits",
             preset="laptop",
+            family="digits",
             summary="1,797 handwritten digits, 8x8 upscaled to 32x32; no download",
             paper="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998; from scikit-learn",
         ),

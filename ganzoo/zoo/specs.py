@@ -62,7 +62,8 @@ class Variant(Spec):
     per_sample_critic: bool = True  # False: cannot build D without batch norm, so no gradient penalty
     batch_dependent: bool = False  # True: D looks at the whole batch by other means than batch norm; always two passes
     defaults: Mapping[str, Value] = field(default_factory=dict)  # e.g. {"train.g_lr": 2e-4}: its paper's recipe
-    # What its author chose for a preset, over `defaults`: {"laptop": {"variant.channels": 16}}.
+    # What its author chose for a preset, over `defaults`: {"laptop": {"variant.channels": 16}}; over that, what for a
+    # family of datasets as well: {"laptop@rgb-64": {...}}, see ganzoo/config/families.py.
     presets: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     judges_images: bool = (
         True  # False: D judges images with something else, so nothing is to be learned from it without
@@ -124,6 +125,7 @@ class Dataset(Spec):
     num_classes: int | None = None  # None: only known once loaded
     features: str = "efficientnet-lite0"  # default feature network for scoring
     preset: str = "standard"  # default preset, see ganzoo/config/presets.py
+    family: str | None = None  # whose recipes hold, see ganzoo/config/families.py; None: by channels and size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,10 +46,12 @@ _EVERY = {"weight": Setting(name="weight", default=1.0, minimum=0.0, doc="factor
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What recipes may set, beside the settings of specs, and under which presets."""
+    """What recipes may set, beside the settings of specs, and under which names."""
 
     settings: Mapping[str, Setting] = field(default_factory=dict)  # "train.kimg" -> the setting
     presets: Collection[str] = ()
+    recipes: Collection[str] = ()  # the presets, and PRESET@FAMILY
+    families: Collection[str] = ()
 
 
 def check_spec(spec: Spec, known: Known | None = None) -> None:
@@ -76,6 +78,9 @@ def check_spec(spec: Spec, known: Known | None = None) -> None:
         preset = getattr(spec, "preset", None)
         if known is not None and preset is not None and preset not in known.presets:
             raise _unknown("preset", "is", preset, known.presets)
+        family = getattr(spec, "family", None)
+        if known is not None and family is not None and family not in known.families:
+            raise _unknown("family", "is", family, known.families)
     except BrokenSpec as error:
         raise BrokenSpec(f"{_singular(spec)} '{spec.name}': {error.cause}", error.cure) from None
 
@@ -208,8 +213,8 @@ def _check_recipes(spec: Any, name: str, known: Known | None) -> None:
     if name == "defaults":
         return _check_recipe(spec, name, spec.defaults, known)
     for preset, recipe in spec.presets.items():
-        if known is not None and preset not in known.presets:
-            raise _unknown("presets", "names", preset, known.presets)
+        if known is not None and preset not in known.recipes:
+            raise _unknown("presets", "names", preset, known.recipes)
         _check_recipe(spec, f"presets[{preset!r}]", recipe, known)
     return None
 

@@ -14,17 +14,17 @@ from torch.nn import functional as F
 
 from ganzoo import GAN, Batch, Term, VariantConfig
 from ganzoo_blocks.heads import Headed, tell_accuracy
-from ganzoo_blocks.resnet import Body, Generator, linear
+from ganzoo_blocks.resnet import Body, Generator, linear, width_of
 from ganzoo_blocks.shapes import Shape, given, need_labels
 
 
 def adcgan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """ADC-GAN for images of `shape` (C, H, W). Raises UserError for a size it cannot make, and without labels."""
     need_labels("adcgan", num_classes, "sngan-resnet")
-    z_dim, channels = cast(int, config["z_dim"]), cast(int, config["channels"])
-    body = Body(channels, shape)
+    z_dim, width = cast(int, config["z_dim"]), width_of(config)
+    body = Body(width, shape)
     return GAN(
-        generator=Generator(z_dim, channels, shape, num_classes),
+        generator=Generator(z_dim, width, shape, num_classes),
         discriminator=Headed(body, {"pairs": Pairs(body.width, num_classes)}),
         z_dim=z_dim,
         terms=pair_terms(num_classes, cast(float, config["class_weight"])),

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ganzoo import Setting, Variant, hookimpl
-from ganzoo_blocks import SIZES
+from ganzoo_blocks import RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
 
@@ -14,13 +14,7 @@ SETTINGS = (
         name="z_dim", default=120, minimum=8, doc="Length of the noise vector, of which each block of G gets a part."
     ),
     Setting(name="embedding", default=128, minimum=1, doc="Length of a class's vector, which all blocks share."),
-    Setting(
-        name="channels",
-        default=64,
-        minimum=4,
-        doc="Width: up to 32 pixels, D has twice as many feature maps everywhere, and G four times; above, both have "
-        "as many at full size, doubled per halving up to 16 times.",
-    ),
+    *RESNET_SETTINGS[1:],
 )
 
 

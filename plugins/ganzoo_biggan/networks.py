@@ -18,18 +18,18 @@ from ganzoo import GAN, TruncatedNormal, UserError, VariantConfig
 from ganzoo_blocks.attention import SelfAttention
 from ganzoo_blocks.norms import Norm, VectorBatchNorm, spectral_norm
 from ganzoo_blocks.residual import UpBlock, convolution
-from ganzoo_blocks.resnet import Discriminator, generator_widths
+from ganzoo_blocks.resnet import Discriminator, Width, width_of
 from ganzoo_blocks.shapes import Shape, given, need_labels, plan
 
 
 def biggan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """BigGAN for images of `shape` (C, H, W). Raises UserError for a size it cannot make, and without labels."""
     need_labels("biggan", num_classes, "sngan-resnet")
-    z_dim, embedding, channels = (cast(int, config[name]) for name in ("z_dim", "embedding", "channels"))
+    z_dim, embedding, width = cast(int, config["z_dim"]), cast(int, config["embedding"]), width_of(config)
     half = shape[1] // 2
     return GAN(
-        generator=Generator(z_dim, embedding, channels, shape, num_classes),
-        discriminator=Discriminator(channels, shape, num_classes, wrap=orthogonal, attention=(half,)),
+        generator=Generator(z_dim, embedding, width, shape, num_classes),
+        discriminator=Discriminator(width, shape, num_classes, wrap=orthogonal, attention=(half,)),
         z_dim=z_dim,
     )
 
@@ -48,10 +48,10 @@ class Generator(nn.Module):
     are conditioned on (appendix B). A class's vector is shared by all blocks.
     """
 
-    def __init__(self, z_dim: int, embedding: int, channels: int, shape: Shape, num_classes: int) -> None:
+    def __init__(self, z_dim: int, embedding: int, width: Width, shape: Shape, num_classes: int) -> None:
         super().__init__()
         start, doublings = plan(shape)
-        widths = generator_widths(channels, shape)
+        widths = width.generator(shape)
         part = z_dim // (doublings + 1)
         self.parts = [z_dim - doublings * part, *[part] * doublings]  # the first takes what is left over
         self.classes = nn.Embedding(num_classes, embedding)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ganzoo import Batch
 from ganzoo_blocks.norms import Wrap, spectral_norm
-from ganzoo_blocks.resnet import Body, linear
+from ganzoo_blocks.resnet import Body, Width, linear
 from ganzoo_blocks.shapes import Shape, given
 
 
@@ -51,10 +51,10 @@ class Sphere(nn.Module):
         return {"embedding": embedding, "classes": embedding @ F.normalize(self.proxies, dim=1).T.to(embedding.dtype)}
 
 
-def headed(channels: int, shape: Shape, **widths: int) -> Headed:
+def headed(width: Width, shape: Shape, **outputs: int) -> Headed:
     """SNGAN's residual discriminator with linear heads: `classes=10` is one of ten outputs."""
-    body = Body(channels, shape)
-    return Headed(body, {name: linear(body.width, width) for name, width in widths.items()})
+    body = Body(width, shape)
+    return Headed(body, {name: linear(body.width, size) for name, size in outputs.items()})
 
 
 def wrong(batch: Batch, said: Mapping[str, Tensor], head: str = "classes") -> Tensor:

@@ -2,19 +2,23 @@
 square images of 4 to 7 times a power of two.
 
 Up to 32 pixels all maps are equally wide, and the discriminator halves twice and has two blocks at that size; above,
-widths double per halving, down to the smallest map and a last block there.
+widths double per halving, down to the smallest map and a last block there. The latter can be had at any size: narrow
+networks of equal widths have hardly any features to tell classes by, and spend most of their time at full size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganzoo import VariantConfig
 from ganzoo_blocks.attention import SelfAttention
 from ganzoo_blocks.norms import BatchNorm, ClassBatchNorm, Norm, Wrap, plain, spectral_norm
 from ganzoo_blocks.residual import DownBlock, UpBlock, convolution
@@ -25,6 +29,40 @@ SMALL = 32
 
 WIDEST = 16
 """Largest multiple of `channels` where widths double."""
+
+
+@dataclass(frozen=True)
+class Width:
+    """How wide the maps of both networks are: the settings `channels` and `doubling`."""
+
+    channels: int
+    doubling: bool | None = None
+
+    def doubles(self, shape: Shape) -> bool:
+        return shape[1] > SMALL if self.doubling is None else self.doubling
+
+    def generator(self, shape: Shape) -> list[int]:
+        """Of the map that noise is mapped to, and of each map behind a block."""
+        _, doublings = plan(shape)
+        if not self.doubles(shape):
+            return [self.channels * 4] * (doublings + 1)
+        return [self.channels * min(2**power, WIDEST) for power in range(doublings, -1, -1)]
+
+    def body(self, shape: Shape) -> list[int]:
+        """Of the map behind each of the discriminator's blocks."""
+        if not self.doubles(shape):
+            return [self.channels * 2] * (self.halvings(shape) + 2)
+        widths = [self.channels * min(2**power, WIDEST) for power in range(self.halvings(shape))]
+        return [*widths, widths[-1]]
+
+    def halvings(self, shape: Shape) -> int:
+        """How often the discriminator halves an image."""
+        _, doublings = plan(shape)
+        return doublings if self.doubles(shape) else min(doublings, 2)
+
+
+def width_of(config: VariantConfig) -> Width:
+    return Width(cast(int, config["channels"]), cast(bool | None, config["doubling"]))
 
 
 class Generator(nn.Module):
@@ -40,7 +78,7 @@ class Generator(nn.Module):
     def __init__(
         self,
         z_dim: int,
-        channels: int,
+        width: Width,
         shape: Shape,
         num_classes: int = 0,
         *,
@@ -49,7 +87,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         start, _ = plan(shape)
-        widths = generator_widths(channels, shape)
+        widths = width.generator(shape)
         norm: Norm = partial(ClassBatchNorm, num_classes=num_classes) if num_classes else BatchNorm
         first = nn.Linear(z_dim, widths[0] * start * start)
         nn.init.xavier_uniform_(first.weight)
@@ -78,13 +116,13 @@ class Body(nn.Module):
     """
 
     def __init__(
-        self, channels: int, shape: Shape, *, wrap: Wrap = spectral_norm, attention: Collection[int] = ()
+        self, width: Width, shape: Shape, *, wrap: Wrap = spectral_norm, attention: Collection[int] = ()
     ) -> None:
         super().__init__()
-        widths, side = body_widths(channels, shape), shape[1]
+        widths, side = width.body(shape), shape[1]
         layers: list[nn.Module] = []
         for index, (before, after) in enumerate(zip((shape[0], *widths), widths, strict=False)):
-            down = index < halvings(shape)
+            down = index < width.halvings(shape)
             layers.append(DownBlock(before, after, wrap=wrap, down=down, first=not index))
             side = side // 2 if down else side
             if down and side in attention:
@@ -104,7 +142,7 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        channels: int,
+        width: Width,
         shape: Shape,
         num_classes: int = 0,
         *,
@@ -112,7 +150,7 @@ class Discriminator(nn.Module):
         attention: Collection[int] = (),
     ) -> None:
         super().__init__()
-        self.body = Body(channels, shape, wrap=wrap, attention=attention)
+        self.body = Body(width, shape, wrap=wrap, attention=attention)
         self.logit = Projection(self.body.width, num_classes, wrap)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
@@ -148,25 +186,3 @@ def linear(before: int, after: int, wrap: Wrap = spectral_norm, *, bias: bool = 
     if bias:
         nn.init.zeros_(layer.bias)
     return wrap(layer)
-
-
-def generator_widths(channels: int, shape: Shape) -> list[int]:
-    """Of the map that noise is mapped to, and of each map behind a block."""
-    _, doublings = plan(shape)
-    if shape[1] <= SMALL:
-        return [channels * 4] * (doublings + 1)
-    return [channels * min(2**power, WIDEST) for power in range(doublings, -1, -1)]
-
-
-def body_widths(channels: int, shape: Shape) -> list[int]:
-    """Of the map behind each block."""
-    if shape[1] <= SMALL:
-        return [channels * 2] * (halvings(shape) + 2)
-    widths = [channels * min(2**power, WIDEST) for power in range(halvings(shape))]
-    return [*widths, widths[-1]]
-
-
-def halvings(shape: Shape) -> int:
-    """How often the discriminator halves an image."""
-    _, doublings = plan(shape)
-    return min(doublings, 2) if shape[1] <= SMALL else doublings

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 from ganzoo import GAN, VariantConfig
-from ganzoo_blocks.resnet import Discriminator, Generator
+from ganzoo_blocks.resnet import Discriminator, Generator, width_of
 from ganzoo_blocks.shapes import Shape, need_labels
 
 
 def cgan_pd(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """The pair for images of `shape` (C, H, W). Raises UserError for a size it cannot make, and without labels."""
     need_labels("cgan-pd", num_classes, "sngan-resnet")
-    z_dim, channels = cast(int, config["z_dim"]), cast(int, config["channels"])
+    z_dim, width = cast(int, config["z_dim"]), width_of(config)
     return GAN(
-        generator=Generator(z_dim, channels, shape, num_classes),
-        discriminator=Discriminator(channels, shape, num_classes),
+        generator=Generator(z_dim, width, shape, num_classes),
+        discriminator=Discriminator(width, shape, num_classes),
         z_dim=z_dim,
     )

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ganzoo import GAN, Batch, Term, VariantConfig
 from ganzoo_blocks.heads import Headed, Sphere, tell_accuracy
-from ganzoo_blocks.resnet import Body, Generator
+from ganzoo_blocks.resnet import Body, Generator, width_of
 from ganzoo_blocks.shapes import Shape, given, need_labels
 
 
 def contragan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """ContraGAN for images of `shape` (C, H, W). Raises UserError for a size it cannot make, and without labels."""
     need_labels("contragan", num_classes, "sngan-resnet")
-    z_dim, channels, dim = (cast(int, config[name]) for name in ("z_dim", "channels", "embedding"))
+    z_dim, dim, width = cast(int, config["z_dim"]), cast(int, config["embedding"]), width_of(config)
     temperature, weight = cast(float, config["temperature"]), cast(float, config["class_weight"])
 
     # Algorithm 1: 2C of real images for D, and of generated ones for G.
@@ -33,9 +33,9 @@ def contragan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
         tell_accuracy(batch, said)
         return contrast(said["embedding"], said["classes"], given(batch.labels), temperature)
 
-    body = Body(channels, shape)
+    body = Body(width, shape)
     return GAN(
-        generator=Generator(z_dim, channels, shape, num_classes),
+        generator=Generator(z_dim, width, shape, num_classes),
         discriminator=Headed(body, {"sphere": Sphere(body.width, num_classes, dim)}),
         z_dim=z_dim,
         terms=(

@@ -14,22 +14,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganzoo import GAN, Batch, Losses, Phase, Term, Value, VariantConfig
-from ganzoo_blocks.resnet import Body, Generator, linear
+from ganzoo_blocks.resnet import Body, Generator, Width, linear, width_of
 from ganzoo_blocks.shapes import Shape, given, need_labels
 
 
 def mhgan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """MHGAN for images of `shape` (C, H, W). Raises UserError for a size it cannot make, and without labels."""
     need_labels("mhgan", num_classes, "sngan-resnet")
-    z_dim, channels = cast(int, config["z_dim"]), cast(int, config["channels"])
+    z_dim, width = cast(int, config["z_dim"]), width_of(config)
     margin_weight, feature_weight = cast(float, config["margin_weight"]), cast(float, config["feature_weight"])
 
     def phases(losses: Losses) -> tuple[Phase, Phase]:
         return margin_phases(losses, margin_weight)
 
     return GAN(
-        generator=Generator(z_dim, channels, shape, num_classes),
-        discriminator=Discriminator(channels, shape, num_classes),
+        generator=Generator(z_dim, width, shape, num_classes),
+        discriminator=Discriminator(width, shape, num_classes),
         z_dim=z_dim,
         phases=phases,
         terms=(Term(name="g-features", phase="G", loss=mean_features, weight=feature_weight),),
@@ -41,9 +41,9 @@ class Discriminator(nn.Module):
     classes and of generated images, "classes" `[N, K]`, the former of them, "features" `[N, F]`.
     """
 
-    def __init__(self, channels: int, shape: Shape, num_classes: int) -> None:
+    def __init__(self, width: Width, shape: Shape, num_classes: int) -> None:
         super().__init__()
-        self.body = Body(channels, shape)
+        self.body = Body(width, shape)
         self.scores = linear(self.body.width, num_classes + 1)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:

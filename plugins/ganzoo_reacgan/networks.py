@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ganzoo import GAN, Batch, Term, VariantConfig
 from ganzoo_blocks.heads import Headed, Sphere, tell_accuracy
-from ganzoo_blocks.resnet import Body, Generator
+from ganzoo_blocks.resnet import Body, Generator, width_of
 from ganzoo_blocks.shapes import Shape, given, need_labels
 
 
 def reacgan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """ReACGAN for images of `shape` (C, H, W). Raises UserError for a size it cannot make, and without labels."""
     need_labels("reacgan", num_classes, "sngan-resnet")
-    z_dim, channels, dim = (cast(int, config[name]) for name in ("z_dim", "channels", "embedding"))
+    z_dim, dim, width = cast(int, config["z_dim"]), cast(int, config["embedding"]), width_of(config)
     easy_positive, easy_negative, temperature, weight = (
         cast(float, config[name]) for name in ("easy_positive", "easy_negative", "temperature", "class_weight")
     )
@@ -39,9 +39,9 @@ def reacgan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
             said["embedding"], said["classes"], given(batch.labels), easy_positive, easy_negative, temperature
         )
 
-    body = Body(channels, shape)
+    body = Body(width, shape)
     return GAN(
-        generator=Generator(z_dim, channels, shape, num_classes),
+        generator=Generator(z_dim, width, shape, num_classes),
         discriminator=Headed(body, {"sphere": Sphere(body.width, num_classes, dim)}),
         z_dim=z_dim,
         terms=(

@@ -11,7 +11,7 @@ from typing import cast
 
 from ganzoo import GAN, UserError, VariantConfig
 from ganzoo_blocks.norms import spectral_norm
-from ganzoo_blocks.resnet import Discriminator, Generator, halvings
+from ganzoo_blocks.resnet import Discriminator, Generator, Width, width_of
 from ganzoo_blocks.shapes import Shape, need_labels, plan
 
 LARGEST = 32
@@ -32,16 +32,16 @@ def sagan_unconditional(config: VariantConfig, shape: Shape, num_classes: int) -
 
 
 def build(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
-    z_dim, channels = cast(int, config["z_dim"]), cast(int, config["channels"])
-    attention = (attended(shape, cast(int | None, config["attention"])),)
+    z_dim, width = cast(int, config["z_dim"]), width_of(config)
+    attention = (attended(shape, width, cast(int | None, config["attention"])),)
     return GAN(
-        generator=Generator(z_dim, channels, shape, num_classes, wrap=spectral_norm, attention=attention),
-        discriminator=Discriminator(channels, shape, num_classes, attention=attention),
+        generator=Generator(z_dim, width, shape, num_classes, wrap=spectral_norm, attention=attention),
+        discriminator=Discriminator(width, shape, num_classes, attention=attention),
         z_dim=z_dim,
     )
 
 
-def attended(shape: Shape, wanted: int | None) -> int:
+def attended(shape: Shape, width: Width, wanted: int | None) -> int:
     """The side of the maps that attend to themselves: `wanted`, or the largest of those that both networks have
     which is at most 32.
 
@@ -49,7 +49,7 @@ def attended(shape: Shape, wanted: int | None) -> int:
         UserError: one of the networks has no such map.
     """
     plan(shape)
-    sides = [shape[1] // 2**halving for halving in range(1, halvings(shape) + 1)]
+    sides = [shape[1] // 2**halving for halving in range(1, width.halvings(shape) + 1)]
     if wanted is None:
         return max(side for side in sides if side <= LARGEST)
     if wanted not in sides:

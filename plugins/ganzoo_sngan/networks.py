@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ganzoo import GAN, VariantConfig
 from ganzoo_blocks.norms import spectral_norm
-from ganzoo_blocks.resnet import Discriminator, Generator
+from ganzoo_blocks.resnet import Discriminator, Generator, width_of
 from ganzoo_blocks.shapes import Shape, init_weights, plan
 from ganzoo_dcgan.networks import Generator as Transposed
 
@@ -23,8 +23,8 @@ def sngan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
 
 def sngan_resnet(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """SNGAN with residual networks. Labels are ignored. Raises UserError for other sizes."""
-    z_dim, channels = cast(int, config["z_dim"]), cast(int, config["channels"])
-    return GAN(generator=Generator(z_dim, channels, shape), discriminator=Discriminator(channels, shape), z_dim=z_dim)
+    z_dim, width = cast(int, config["z_dim"]), width_of(config)
+    return GAN(generator=Generator(z_dim, width, shape), discriminator=Discriminator(width, shape), z_dim=z_dim)
 
 
 class Convolutions(nn.Module):

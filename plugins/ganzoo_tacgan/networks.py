@@ -12,17 +12,17 @@ from torch import Tensor
 
 from ganzoo import GAN, Batch, Term, VariantConfig
 from ganzoo_blocks.heads import headed, tell_accuracy, wrong
-from ganzoo_blocks.resnet import Generator
+from ganzoo_blocks.resnet import Generator, width_of
 from ganzoo_blocks.shapes import Shape, need_labels
 
 
 def tacgan(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     """TAC-GAN for images of `shape` (C, H, W). Raises UserError for a size it cannot make, and without labels."""
     need_labels("tacgan", num_classes, "sngan-resnet")
-    z_dim, channels = cast(int, config["z_dim"]), cast(int, config["channels"])
+    z_dim, width = cast(int, config["z_dim"]), width_of(config)
     return GAN(
-        generator=Generator(z_dim, channels, shape, num_classes),
-        discriminator=headed(channels, shape, classes=num_classes, twin=num_classes),
+        generator=Generator(z_dim, width, shape, num_classes),
+        discriminator=headed(width, shape, classes=num_classes, twin=num_classes),
         z_dim=z_dim,
         terms=class_terms(cast(float, config["class_weight"])),
     )

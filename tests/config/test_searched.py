@@ -20,10 +20,12 @@ def test_there_is_a_search() -> None:
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: f"{file.stem}-{file.parent.name}")
 def test_the_choice_is_the_recipe(file: Path, registry: Registry) -> None:
     found = json.loads(file.read_text(encoding="utf-8"))
-    assert found["chosen"]["fid"] <= found["before"]["fid"]
-    assert min(one["seed"] for one in (*found["first"], *found["finals"])) >= 1000  # no published run's
-    config = build_config(registry, variant=found["variant"], dataset=found["dataset"])
-    for key, value in found["chosen"]["settings"].items():
+    for search in found["searches"]:
+        assert search["chosen"]["fid"] <= search["before"]["fid"]
+        assert min(one["seed"] for one in (*search["first"], *search["finals"])) >= 1000  # no published run's
+    last = found["searches"][-1]
+    config = build_config(registry, variant=found["variant"], dataset=found["dataset"], preset=last["preset"])
+    for key, value in (last.get("present", {}) | last["chosen"]["settings"]).items():
         section, _, name = key.partition(".")
         has = getattr(config.train, name) if section == "train" else getattr(config, section).settings[name]
         assert has == value, key

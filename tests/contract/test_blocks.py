@@ -15,7 +15,7 @@ from ganzoo_blocks.attention import SelfAttention
 from ganzoo_blocks.heads import Headed, Sphere, headed
 from ganzoo_blocks.norms import BatchNorm, ClassBatchNorm, VectorBatchNorm, plain, spectral_norm
 from ganzoo_blocks.residual import DownBlock, UpBlock
-from ganzoo_blocks.resnet import Body, Discriminator, Generator, Projection, body_widths, generator_widths, halvings
+from ganzoo_blocks.resnet import Body, Discriminator, Generator, Projection, Width
 from ganzoo_blocks.shapes import given, need_labels, one_hot, plan
 
 
@@ -146,7 +146,7 @@ def test_projection_is_the_inner_product_with_the_class() -> None:
 
 
 def test_the_body_sums_over_the_last_map_and_judges_each_image_alone() -> None:
-    body = Body(4, (3, 28, 28))
+    body = Body(Width(4), (3, 28, 28))
     x = torch.rand(4, 3, 28, 28) * 2 - 1
     body(x)
     body.eval()
@@ -168,16 +168,24 @@ def test_the_body_sums_over_the_last_map_and_judges_each_image_alone() -> None:
     ],
 )
 def test_widths_are_those_of_the_paper(size: int, of_g: list[int], of_d: list[int], halved: int) -> None:
-    shape = (3, size, size)
-    assert (generator_widths(64, shape), body_widths(64, shape), halvings(shape)) == (of_g, of_d, halved)
+    shape, width = (3, size, size), Width(64)
+    assert (width.generator(shape), width.body(shape), width.halvings(shape)) == (of_g, of_d, halved)
+
+
+def test_widths_can_double_at_any_size() -> None:
+    width = Width(12, doubling=True)
+    assert (width.generator((1, 32, 32)), width.body((1, 32, 32))) == ([96, 48, 24, 12], [12, 24, 48, 48])
+    assert (width.generator((1, 28, 28)), width.body((1, 28, 28))) == ([48, 24, 12], [12, 24, 24])
+    equal = Width(12, doubling=False)
+    assert (equal.generator((3, 64, 64)), equal.body((3, 64, 64))) == ([48] * 5, [24] * 4)
 
 
 @pytest.mark.parametrize(("size", "colors"), [(28, 1), (64, 3)])
 def test_every_parameter_learns(size: int, colors: int) -> None:
     shape, labels = (colors, size, size), torch.tensor([0, 1, 2])
     side = size // 2
-    generator = Generator(5, 4, shape, 3, wrap=spectral_norm, attention=(side,))
-    discriminator = Discriminator(4, shape, 3, attention=(side,))
+    generator = Generator(5, Width(4), shape, 3, wrap=spectral_norm, attention=(side,))
+    discriminator = Discriminator(Width(4), shape, 3, attention=(side,))
     for network in (generator, discriminator):
         for module in network.modules():
             if isinstance(module, SelfAttention):
@@ -194,8 +202,8 @@ def test_every_parameter_learns(size: int, colors: int) -> None:
 
 
 def test_the_largest_singular_value_of_every_layer_is_1() -> None:
-    generator = Generator(5, 4, (1, 28, 28), 3, wrap=spectral_norm, attention=(14,))
-    discriminator = Discriminator(4, (1, 28, 28), 3, attention=(14,))
+    generator = Generator(5, Width(4), (1, 28, 28), 3, wrap=spectral_norm, attention=(14,))
+    discriminator = Discriminator(Width(4), (1, 28, 28), 3, attention=(14,))
     z, x, labels = torch.randn(2, 5), torch.rand(2, 1, 28, 28), torch.tensor([0, 1])
     of_g, of_d = sigmas(generator, 100, z, labels), sigmas(discriminator, 100, x, labels)
     assert set(of_g) == set(layers_of(generator))
@@ -204,7 +212,7 @@ def test_the_largest_singular_value_of_every_layer_is_1() -> None:
 
 
 def test_heads_look_at_the_features() -> None:
-    network = headed(4, (1, 28, 28), classes=3, twin=2)
+    network = headed(Width(4), (1, 28, 28), classes=3, twin=2)
     x = torch.rand(4, 1, 28, 28)
     network.eval()
     said = network(x)
@@ -224,7 +232,7 @@ def test_the_sphere_is_one() -> None:
     torch.testing.assert_close(said["embedding"], vectors / vectors.norm(dim=1, keepdim=True))
     expected = F.cosine_similarity(vectors[:, None], sphere.proxies, dim=2)
     torch.testing.assert_close(said["classes"], expected)
-    body = Body(4, (1, 28, 28))
+    body = Body(Width(4), (1, 28, 28))
     said = Headed(body, {"sphere": Sphere(body.width, 3, 4)})(torch.rand(2, 1, 28, 28))
     assert set(said) == {"logits", "features", "embedding", "classes"}
 
@@ -248,7 +256,7 @@ def test_labels_are_asked_for() -> None:
 
 
 def test_weights_of_first_layers_are_glorot_uniform() -> None:
-    body = Body(64, (3, 32, 32), wrap=plain)
+    body = Body(Width(64), (3, 32, 32), wrap=plain)
     block = body.layers[1]
     for layer, gain in ((block.conv1, math.sqrt(2)), (block.skip, 1.0)):
         fan = layer.weight[0].numel() + layer.weight[:, 0].numel()
