@@ -2,10 +2,11 @@
 
 `python benchmarks/search.py gan` draws neighbours of what the variant has at present, trains each for a part of the
 budget with one seed, then the best of them, and what it has, for the whole of it with several seeds. Chosen is the
-finalist of lowest mean FID; none, where no neighbour was better in the first round. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space,
-every trial, the conditions. What is chosen goes into the variant's spec by hand; the next search starts from there.
-Seeds begin at 1000, so that no published run has been looked at; images are scored against the training split, as in
-training. Stopped, the same command does only what is missing.
+finalist of lowest mean FID; none, where no neighbour was better in the first round. Everything is in
+`benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space, every trial, the conditions. What
+is chosen goes into the variant's spec by hand; the next search starts from there. Seeds begin at 1000, so that no
+published run has been looked at; images are scored against the training split, as in training. Stopped, the same
+command does only what is missing.
 """
 
 from __future__ import annotations

@@ -192,7 +192,8 @@ def test_an_evaluation_shows_its_scores(run: ganzoo.Run, root: Path) -> None:
         ganzoo.evaluate(run, reference=run.path.parent / "made.npz", size=16, data_root=root)
 
 
-def test_bench_and_leaderboard(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("concurrent", [None, 2])
+def test_bench_and_leaderboard(concurrent: int | None, root: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     (tmp_path / "bad.py").write_text(
         "from ganzoo import Variant, hookimpl\n"
@@ -206,6 +207,7 @@ def test_bench_and_leaderboard(root: Path, tmp_path: Path) -> None:
     board = ganzoo.bench(
         ["bad", "gan"], kimg=0.1, num_images=70, sets=["train.batch_size=16", "eval.metrics=fid"],
         plugins=tmp_path / "bad.py", data_root=root, out=tmp_path / "out", announce=lines.append,
+        concurrent=concurrent,
     )  # fmt: skip
     assert [run.finished for run in board.runs] == [False, True]
     (failed,) = board.failed

@@ -49,7 +49,7 @@ def bench(
     Args:
         variants: their names, a list or comma separated; None: all that fit the dataset.
         seeds: training seeds per variant, `seed` and on; three or more for ranks.
-        concurrent: runs that share a GPU at a time; None: by rule.
+        concurrent: runs at a time; None: by rule, see docs/runs.md.
         out: folder of the run directories.
         announce: told, in a line, what is left out, what was read, what is done before and what has failed.
         watch: makes the observer of each run, in its process: a function or class of a module, see

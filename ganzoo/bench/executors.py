@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, one after the other."""
+"""Jobs in processes of their own, one after the other or some at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,24 +34,42 @@ def run_jobs(
     announce: Callable[[str], None],
     outdated: Outdated = lambda job, result: None,
     watch: Watch = Unwatched,
+    at_once: int = 1,
 ) -> list[RunDirectory]:
-    """Run what is missing, one job after another. A job that fails leaves `failure.txt` in its folder and the next one
-    starts; so does a worker that is killed. `announce` is told of jobs that are already done and of failures.
+    """Run what is missing, in order, `at_once` jobs at a time. A job that fails leaves `failure.txt` in its folder and
+    the next one starts; so does a worker that is killed. `announce` is told of jobs that are already done and of
+    failures.
 
     Raises:
         Stopped: a signal has come; the same command continues.
     """
     context = multiprocessing.get_context("spawn")
-    for job in jobs:
-        run = RunDirectory(Path(job.out))
-        if done_before(job, announce, outdated):
-            continue
-        exitcode = join(context.Process(target=work, args=(job, watch), name=job.title))
-        if exitcode:
-            if exitcode < 0:
-                write_failure(run, f"the process was ended by signal {-exitcode} (out of memory?)", announce)
-            announce(f"{job.title}: failed: {first_failure(run) or _ended(exitcode)}")
+    left, working = deque(jobs), dict[BaseProcess, Job]()
+    try:
+        while left or working:
+            if left and len(working) < at_once:
+                job = left.popleft()
+                if not done_before(job, announce, outdated):
+                    worker: BaseProcess = context.Process(target=work, args=(job, watch, at_once), name=job.title)
+                    _start(worker)
+                    working[worker] = job
+                continue
+            connection.wait([worker.sentinel for worker in working])
+            for worker in [worker for worker in working if not worker.is_alive()]:
+                _say_failure(working.pop(worker), _exitcode(worker), announce)
+    except (KeyboardInterrupt, Stopped):
+        _end(working)
+        raise
     return [RunDirectory(Path(job.out)) for job in jobs]
+
+
+def _say_failure(job: Job, exitcode: int, announce: Callable[[str], None]) -> None:
+    """Tell of a job's end, unless it was a good one."""
+    run = RunDirectory(Path(job.out))
+    if exitcode < 0:
+        write_failure(run, f"the process was ended by signal {-exitcode} (out of memory?)", announce)
+    if exitcode:
+        announce(f"{job.title}: failed: {first_failure(run) or _ended(exitcode)}")
 
 
 def done_before(job: Job, announce: Callable[[str], None], outdated: Outdated) -> bool:
@@ -63,7 +85,7 @@ GRACE_SECONDS = 10.0
 """For a worker to save its state, before it is killed."""
 
 
-_JOINED: set[multiprocessing.process.BaseProcess] = set()
+_JOINED: set[BaseProcess] = set()
 """Workers that are waited for."""
 
 UNGUARDED = 4
@@ -85,27 +107,45 @@ def check_script() -> None:
         raise UserError(f"the script is {file}, which worker processes cannot import", "put it into a file")
 
 
-def join(worker: multiprocessing.process.BaseProcess) -> int:
+def join(worker: BaseProcess) -> int:
     """Start a process and wait for its end: the exit code, negative for a signal that killed it. What interrupts this
     one interrupts the worker, too, and waits until it is gone.
 
     Raises:
         UserError: the script starts its work again whenever it is imported.
     """
-    with signals_blocked():  # one that comes in between would leave a worker that nobody knows
-        worker.start()
-    _JOINED.add(worker)
+    _start(worker)
     try:
         worker.join()
     except (KeyboardInterrupt, Stopped):
+        _end([worker])
+        raise
+    return _exitcode(worker)
+
+
+def _start(worker: BaseProcess) -> None:
+    with signals_blocked():  # one that comes in between would leave a worker that nobody knows
+        worker.start()
+        _JOINED.add(worker)
+
+
+def _end(workers: Iterable[BaseProcess]) -> None:
+    """Have them save their states, and wait until they are gone."""
+    workers = list(workers)
+    for worker in workers:
         worker.terminate()  # a terminal has told it already, others have not: it takes both as one
-        worker.join(timeout=GRACE_SECONDS)
+    until = time.monotonic() + GRACE_SECONDS
+    for worker in workers:
+        worker.join(timeout=max(0.0, until - time.monotonic()))
         if worker.is_alive():
             worker.kill()
             worker.join()
-        raise
-    finally:
         _JOINED.discard(worker)
+
+
+def _exitcode(worker: BaseProcess) -> int:
+    """Of one that has ended; errors as in `join`."""
+    _JOINED.discard(worker)
     if worker.exitcode == UNGUARDED:
         raise UserError(
             "the script runs ganzoo.bench whenever it is imported, as each of its worker processes does",
@@ -130,23 +170,32 @@ def first_failure(run: RunDirectory) -> str:
     return run.read_failure()
 
 
-def work(job: Job, watch: Watch) -> None:
-    """What a worker process does. Exit code 0: result.json is there; 2: the user's error; 1: a bug, traceback in
-    failure.txt; 128 and the number of a signal: stopped by it, state saved.
+def work(job: Job, watch: Watch, at_once: int = 1) -> None:
+    """What a worker process does, one of `at_once` on this machine. Exit code 0: result.json is there; 2: the user's
+    error; 1: a bug, traceback in failure.txt; 128 and the number of a signal: stopped by it, state saved.
     """
     with stop_on_signals(again=lambda number: None) as stop:  # the bench kills, where that is meant
-        _work(job, watch, stop)
+        _work(job, watch, at_once, stop)
 
 
-def _work(job: Job, watch: Watch, stop: Stop) -> None:
+def _work(job: Job, watch: Watch, at_once: int, stop: Stop) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     # A worker is its job's own process; who calls this in another one has spent that one's time on other things.
     began = None if multiprocessing.parent_process() is None else process_began()
     run = RunDirectory(Path(job.out))
-    watcher = watch(job.title)
+    watcher = watch(job.title, live=at_once == 1)
     try:
-        from ganzoo.runs.job import run_job  # imports torch: seconds in which the user may interrupt, too
+        if job.threads is not None:  # read by libraries when they are loaded
+            os.environ |= {name: str(job.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        from ganzoo.engine.cuda.concurrent import (
+            OwnProcess,  # imports torch: seconds in which the user may interrupt, too
+        )
+        from ganzoo.runs.job import run_job
 
+        if job.threads is not None:
+            import torch
+
+            torch.set_num_threads(job.threads)
         registry = load_zoo(job.plugin_files)
         config = from_dict(registry, job.config)
         with watcher:
@@ -158,6 +207,7 @@ def _work(job: Job, watch: Watch, stop: Stop) -> None:
                 observers=[watcher],
                 announce=watcher.announce,
                 report=watcher.report,
+                turn=OwnProcess(at_once),
                 stop=stop,
                 began=began,
             )

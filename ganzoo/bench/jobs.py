@@ -22,6 +22,7 @@ class Job:
     root: str  # folder of datasets and caches
     plugin_files: tuple[str, ...]  # --plugin
     title: str  # "dcgan seed 0 (3/6)"
+    threads: int | None = None  # of torch, where jobs share the processors; None: torch's own choice
 
 
 def choose_configs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ganzoo.config.options import Names, RunOptions, check_used, config_of, file
 from ganzoo.config.places import cache_root
 from ganzoo.config.run_config import RunConfig
 from ganzoo.errors import SettingError
+from ganzoo.files.machine import usable_cores
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
 from ganzoo.runs.training import say_what_was_read
@@ -117,12 +118,15 @@ def compete(
     registry, root, configs = entrants.registry, entrants.root, entrants.configs
     data = entrants.images.sha256 + init_sha256(registry, configs[0].init)
     jobs = plan_jobs(registry, configs, seeds, out, root, entrants.plugins, data=data)
+    at_once = concurrent or together.default_concurrent(entrants.device_type, configs, len(jobs))
+    if entrants.device_type == "cpu" and at_once > 1:
+        threads = max(1, usable_cores() // at_once)
+        jobs = [replace(job, threads=threads) for job in jobs]
     by_name = {config.variant.name: config for config in configs}
 
     def why_again(job: Job, result: dict[str, Any]) -> str | None:
         return outdated(result, registry, by_name[job.config["variant"]["name"]], root)
 
-    at_once = concurrent or together.default_concurrent(entrants.device_type, configs, len(jobs))
-    if at_once > 1:
+    if entrants.device_type == "cuda" and at_once > 1:
         return together.run_groups(jobs, announce, concurrent=at_once, outdated=why_again, watch=watch)
-    return run_jobs(jobs, announce, why_again, watch)
+    return run_jobs(jobs, announce, why_again, watch, at_once)

@@ -42,7 +42,7 @@ BROKEN_DEVICE = 3
 
 def default_concurrent(device_type: str, configs: Sequence[RunConfig], jobs: int) -> int:
     """How many of `jobs` to run at once: as many as there are, at most 8, where that changes nothing but the time they
-    take. 1 on processors, whose cores one run fills, and where time is a budget or is what is compared.
+    take. 1 on processors, whose speed is then nobody else's, and where time is a budget or is what is compared.
     """
     timed = any(config.train.minutes is not None or config.train.until is not None for config in configs)
     return 1 if device_type != "cuda" or timed else min(AT_MOST, jobs)

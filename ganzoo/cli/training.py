@@ -59,9 +59,7 @@ def train(variant: str | None, as_json: bool, **options: Any) -> None:
 )
 @run_options
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Training seeds per variant.")
-@click.option(
-    "--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs that share a GPU at a time.  [default: by rule]"
-)
+@click.option("--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs at a time.  [default: by rule]")
 @num_images_option
 @click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
 @click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds of --speed-only.")

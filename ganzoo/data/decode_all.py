@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import re
 import shutil
 import time
@@ -28,6 +27,7 @@ from ganzoo.data.facts import resized
 from ganzoo.data.levels import OUTLIERS
 from ganzoo.data.scan import Listing
 from ganzoo.errors import DataError
+from ganzoo.files.machine import usable_cores
 from ganzoo.files.text import clean
 
 _BATCH = 32  # files per task of a thread
@@ -145,10 +145,7 @@ def _decode_or_reason(path: Path, how: Decoding) -> tuple[bytes, Decoded | str]:
 
 def num_workers() -> int:
     """Processors this process may use, at most 32: beyond that the interpreter lock is the limit."""
-    try:
-        return min(32, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not Linux
-        return min(32, os.cpu_count() or 1)
+    return min(32, usable_cores())
 
 
 def check_space(work: Path, needed: int) -> None:

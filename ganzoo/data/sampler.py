@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import final
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.data.images import Images
+from ganzoo.files.machine import total_memory
 
 Batch = tuple[Tensor, Tensor | None]  # uint8 [B,C,H,W], int64 [B] or None, both on the device
 
@@ -189,10 +189,7 @@ def _default_limit(images: Images, device: torch.device) -> int:
         return free // 2
     if device.type == "cpu" and not images.mapped:
         return images.pixels.nbytes
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):  # not POSIX
-        return 4 * 2**30
+    return (total_memory() or 8 * 2**30) // 2
 
 
 def label_law(labels: Tensor, n: int, *, num_classes: int) -> tuple[Tensor, str]:

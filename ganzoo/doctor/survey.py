@@ -12,6 +12,7 @@ import torch
 
 from ganzoo.data import idx
 from ganzoo.engine.device import available_devices, resolve_device, resolve_precision
+from ganzoo.files.machine import usable_cores
 from ganzoo.runs.environment import cpu_name, describe_environment
 from ganzoo.zoo.registry import Registry
 
@@ -36,7 +37,7 @@ def survey(registry: Registry, device: torch.device, root: Path) -> dict[str, An
     return document | {
         "auto": {"device": str(automatic), "precision": resolve_precision("auto", automatic).name},
         "devices": [_device(name) for name in available_devices()],
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": usable_cores(),
         "thread_variables": {name: os.environ.get(name) for name in THREAD_VARIABLES},
         "memory_available": _meminfo().get("MemAvailable"),
         "data_root": str(root),

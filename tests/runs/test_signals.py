@@ -251,6 +251,20 @@ def test_bench_ends_with_its_workers(start: Start, tmp_path: Path) -> None:
     assert "Traceback" not in text
 
 
+def test_bench_ends_with_all_that_work_at_once(start: Start, tmp_path: Path) -> None:
+    process = start("bench", "--variants", "gan", "--seeds", "3", "--concurrent", "2")
+    wait_for(lambda: len([file for file in (tmp_path / "out").rglob("stats.jsonl") if file.read_text()]) == 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 143
+    assert not workers_of(process)
+    wait_for(lambda: group_is_gone(process), 10)
+    text = (tmp_path / "err").read_text()
+    for number in (1, 2):
+        assert f"gan seed {number - 1} ({number}/3): stopped by SIGTERM at" in text
+    assert "Traceback" not in text
+    assert len(list((tmp_path / "out").rglob("latest.pt"))) == 2  # both saved, and no third began
+
+
 def test_a_terminal_that_is_closed_tells_everybody(start: Start, tmp_path: Path) -> None:
     """SIGHUP to the whole group, so that the worker hears of it twice; and again, which ends all at once."""
     process = start("bench", "--variants", "gan")

@@ -28,7 +28,7 @@ class Turn(Protocol):
 
     @property
     def runs(self) -> int:
-        """How many share the process, this one included."""
+        """How many share the device, this one included."""
         ...
 
     def pass_on(self) -> None:
@@ -40,8 +40,11 @@ class Turn(Protocol):
         ...
 
 
-class _Alone:
-    runs = 1
+class OwnProcess:
+    """The turn of a run that has its process to itself, though not always the processors."""
+
+    def __init__(self, runs: int = 1) -> None:
+        self.runs = runs
 
     def pass_on(self) -> None:
         """There is nobody to wait for."""
@@ -50,8 +53,7 @@ class _Alone:
         return contextlib.nullcontext()
 
 
-ALONE: Turn = _Alone()
-"""The turn of a run that has its process to itself."""
+ALONE: Turn = OwnProcess()
 
 
 class Baton:

@@ -18,6 +18,7 @@ from ganzoo.bench.together import default_concurrent, groups, run_groups, work_t
 from ganzoo.cli.display import TrainingDisplay
 from ganzoo.config.layers import build_config
 from ganzoo.engine.cuda.concurrent import ALONE, Baton, RandomNumbers, Turn, run_together
+from ganzoo.files.machine import usable_cores
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
 from ganzoo.runs.watching import Unwatched
@@ -289,12 +290,15 @@ def test_runs_share_a_device_only_where_it_changes_no_result(registry: Registry)
 
 
 def test_bench_runs_seeds_at_once_when_told_to(ganzoo: Any, data_root: Path, tmp_path: Path) -> None:
-    """The command itself, with a process for the group."""
+    """The command itself; on processors with a process for each run."""
     ganzoo(
         "bench", "--variants", "gan", "--seeds", "2", "--concurrent", "2", "--device", "cpu", "--kimg", "0.128",
         "--num-images", "100", "--set", "train.snapshots=1", "--set", "eval.metrics=kid", "--data-root", data_root,
         "--out", tmp_path / "bench",
     )  # fmt: skip
     results = [RunDirectory(path.parent).read_result() for path in sorted((tmp_path / "bench").rglob("result.json"))]
-    assert [result["environment"]["concurrent"] for result in results if result] == [2, 2]
+    told = [result["environment"] for result in results if result]
+    assert [environment["concurrent"] for environment in told] == [2, 2]
+    share = max(1, usable_cores() // 2)
+    assert all(environment["device"].endswith(f", {share} thread{'s'[: share > 1]}") for environment in told)
     assert not list((tmp_path / "bench").rglob("failure.txt"))

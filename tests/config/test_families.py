@@ -1,0 +1,90 @@
+"""Recipes of families of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganzoo import Dataset, Setting, Variant
+from ganzoo.config.families import FAMILIES, family_of
+from ganzoo.config.layers import build_config, from_dict
+from ganzoo.config.recipes import known_settings
+from ganzoo.runs.command import command_of
+from ganzoo.zoo.plugins import Plugin
+from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.validation import BrokenSpec, check_spec
+
+RECIPES = {
+    "laptop": {"train.batch_size": 8},
+    "laptop@digits": {"train.batch_size": 9},
+    "laptop@gray-32": {"train.batch_size": 10, "variant.width": 3},
+    "laptop@rgb-64": {"train.batch_size": 11},
+    "standard@rgb-64": {"train.batch_size": 12},
+}
+WIDTH = Setting(name="width", default=16, minimum=1, doc="Units.")
+
+
+@pytest.fixture
+def zoo(registry: Registry) -> Registry:
+    lab = Variant(name="lab", target="lab:build", settings=(WIDTH,), presets=RECIPES)
+    return Registry([*registry.plugins, Plugin(name="lab", origin="lab 1", module="lab", specs={"variants": [lab]})])
+
+
+def batch(zoo: Registry, dataset: str, *sets: str, preset: str = "laptop", **more: Any) -> int:
+    config = build_config(zoo, variant="lab", dataset=dataset, preset=preset, sets=sets, **more)
+    return config.train.batch_size
+
+
+def test_the_family_is_that_of_the_images_as_they_will_be(zoo: Registry, tmp_path: Path) -> None:
+    assert batch(zoo, "digits") == 9
+    assert batch(zoo, "mnist") == 10
+    assert batch(zoo, "cifar10") == 8  # its family has no recipe: the preset's own
+    assert batch(zoo, "celeba") == 11
+    assert batch(zoo, "celeba", preset="standard") == 12
+    assert batch(zoo, "mnist", "dataset.size=64", "dataset.color=rgb") == 11
+    assert batch(zoo, "cifar10", overrides={"dataset.size": 64}) == 11
+    assert batch(zoo, "celeba", "dataset.size=28", "dataset.celeba.color=gray") == 10
+    assert batch(zoo, "digits", "dataset.size=28") == 10  # no longer the digits that were meant
+    folder = f"folder:{tmp_path}"
+    assert batch(zoo, folder) == 8
+    assert batch(zoo, folder, "dataset.size=64", "dataset.color=rgb") == 11
+    assert batch(zoo, "mnist", "train.batch_size=5") == 5
+    assert batch(zoo, "mnist", "dataset.size=none") == 10
+
+
+def test_a_record_and_its_command_say_the_same_again(zoo: Registry) -> None:
+    config = build_config(zoo, variant="lab", dataset="cifar10", preset="laptop", sets=["dataset.size=64"])
+    assert from_dict(zoo, config.to_dict()) == config
+    command = command_of(zoo, config)
+    assert "--size 64" in command
+    assert "batch_size" not in command  # the recipe's
+
+
+def test_a_value_that_only_another_size_would_have_is_said(zoo: Registry) -> None:
+    sets = ["dataset.size=64", "train.batch_size=32"]  # 32: of the preset
+    config = build_config(zoo, variant="lab", dataset="cifar10", preset="laptop", sets=sets)
+    assert "--set train.batch_size=32" in command_of(zoo, config)
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "family"),
+    [(28, 1, "gray-32"), (32, 3, "rgb-32"), (33, 3, "rgb-64"), (64, 1, "gray-64"), (None, 3, None), (32, None, None)],
+)
+def test_families_by_size_and_channels(size: int | None, channels: int | None, family: str | None) -> None:
+    dataset = Dataset(name="d", target="m:f", size=size, channels=channels)
+    assert family_of(dataset) == family
+    assert family in (None, *FAMILIES)
+    assert family_of(dataset, "wide") is None  # refused where settings are read
+
+
+def test_misspelt_families_are_refused() -> None:
+    known = known_settings()
+    with pytest.raises(BrokenSpec, match="presets names 'laptop@rgb-46'") as error:
+        check_spec(Variant(name="v", target="m:f", presets={"laptop@rgb-46": {"train.kimg": 4}}), known)
+    assert "laptop@rgb-64" in error.value.cure
+    with pytest.raises(BrokenSpec, match="family is 'digit'"):
+        check_spec(Dataset(name="d", target="m:f", family="digit"), known)
+    with pytest.raises(BrokenSpec, match="preset is 'laptop@digits'"):
+        check_spec(Dataset(name="d", target="m:f", preset="laptop@digits"), known)
