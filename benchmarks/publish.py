@@ -161,8 +161,8 @@ def strip(grid: Path, side: int) -> Image.Image:
     with Image.open(grid) as opened:
         image = opened.convert("RGB")
     cell = side + 2
-    factor = next(f for f in range(1, 64) if image.width % f == 0 and (image.width // f - 2) % cell == 0 and
-                  round(640 / (image.width // f)) in (f, 0))  # fmt: skip
+    factors = [f for f in range(1, 64) if image.width % f == 0 and (image.width // f - 2) % cell == 0]
+    factor = max(f for f in factors if max(1, round(640 / (image.width // f))) == f)  # as `ganzoo.runs.grid.to_image`
     image = image.resize((image.width // factor, image.height // factor), Image.Resampling.NEAREST)
     return image.crop((0, 0, image.width, 2 * cell + 2))
 

@@ -1,0 +1,170 @@
+"""The search for recipes and the published leaderboard: benchmarks/search.py, benchmarks/publish.py, docs/results/."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+RESULTS = sorted((ROOT / "docs" / "results").glob("*/*/*/result.json"))
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look it up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_draws_are_different_neighbours_of_what_there_is() -> None:
+    search = script("search")
+    present = {"train.g_lr": 2e-4, "train.d_lr": 1e-3, "train.beta1": 0.5, "train.batch_size": 32, "variant.width": 8}
+    space = {"train.beta1": (0.0, 0.5), "train.batch_size": (16, 32, 64), "variant.width": (8,)}
+    drawn = list(search.draws(present, space, 30, seed=3))
+    assert drawn == list(search.draws(present, space, 30, seed=3))
+    assert drawn != list(search.draws(present, space, 30, seed=4))
+    assert len({json.dumps(one) for one in drawn}) == 30
+    assert {len(one) for one in drawn} == {1, 2, 3}
+    assert all(present[name] != value for one in drawn for name, value in one.items())
+    seen = {name: {one[name] for one in drawn if name in one} for one in drawn for name in one}
+    assert seen["train.g_lr"] == {1e-4, 4e-4, 8e-4}  # half, twice and four times
+    assert seen["train.beta1"] == {0.0}
+    assert "variant.width" not in seen
+
+
+def test_a_search_that_diverged_chooses_nothing() -> None:
+    search = script("search")
+    assert search.mean_fid([]) == search.mean_fid([{"fid": 3.0}, {"fid": None}]) == float("inf")
+    assert search.mean_fid([{"fid": 3.0}, {"fid": 4.0}]) == 3.5
+
+
+@pytest.fixture
+def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = script("publish")
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(module, "PAGE", tmp_path / "results.md")
+    monkeypatch.setattr(module, "SHEETS", {
+        "digits": module.Sheet(title="Digits", dataset="digits", seeds=2, kimg=4.0, variants=("gan", "cgan")),
+        "few": module.Sheet(title="Few", dataset="digits", seeds=1, kimg=4.0, variants=("dcgan",),
+                            also={"ada": {"augment": "ada"}}),
+    })  # fmt: skip
+    return module
+
+
+def images(pixels: int = 4, rows: int = 8, columns: int = 10, factor: int = 15) -> Image.Image:
+    """A grid as runs save them: two black pixels around each image, enlarged; the images of a row are of its number."""
+    cell = pixels + 2
+    grid = Image.new("RGB", (columns * cell + 2, rows * cell + 2))
+    for row in range(rows):
+        for column in range(columns):
+            grid.paste((row + 1,) * 3, (column * cell + 2, row * cell + 2, (column + 1) * cell, (row + 1) * cell))
+    return grid.resize((grid.width * factor, grid.height * factor), Image.Resampling.NEAREST)
+
+
+@pytest.fixture
+def made(write_run: Callable[..., dict[str, Any]], publish: ModuleType, tmp_path: Path) -> Callable[..., None]:
+    def run(name: str, variant: str, seed: int, fid: float, *sets: str, suffix: str = "", **changes: Any) -> None:
+        folder = tmp_path / "runs" / name / f"{variant}{suffix}-{seed}"
+        sets = ("preset=laptop", "train.kimg=4", "device=cpu", *sets)
+        changes = {"protocol": {"id": "digits-a", "shape": [1, 4, 4]}, **changes}
+        write_run(folder, variant, seed=seed, fid=fid, sets=sets, changes=changes)
+        (folder / "samples").mkdir()
+        images(factor=round(640 / 62)).save(folder / "samples" / "000001.000.png")
+        publish.collect(name, folder, suffix)
+
+    return run
+
+
+def test_the_page_is_made_from_the_files_alone(
+    publish: ModuleType, made: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, (ours, theirs) in enumerate([(2.0, 30.0), (2.5, 31.0)]):
+        made("digits", "cgan", seed, ours)
+        made("digits", "gan", seed, theirs)
+    publish.PAGE.write_text(f"# Mine\n\nSaid by hand.\n\n{publish.BEGIN}\nold\n{publish.END}\n\nSaid below.\n")
+    publish.write()
+    page = publish.PAGE.read_text()
+    assert page.startswith("# Mine\n\nSaid by hand.\n")
+    assert page.endswith("\n\nSaid below.\n")
+    assert "old" not in page
+    assert "| [cgan](zoo.md) | 2.25 ± 3.18 |" in page
+    assert page.index("[cgan]") < page.index("[gan]")  # the leaderboard's order
+    assert "0 of 2 variants end below a tenth" in page  # their untrained generators have the same FID in these records
+    assert "| digits | cgan | 2.25 | gan | 30.50 |" in page
+    assert "as expected" in page
+    again = page
+    publish.write()
+    assert publish.PAGE.read_text() == again
+    with Image.open(publish.RESULTS / "digits.png") as picture:
+        assert picture.width > 2 * 62
+    assert publish.check() == 1  # of few there is nothing
+    assert "few dcgan: 0 of 1 seeds" in capsys.readouterr().out
+
+
+def test_check_tells_what_is_stale(
+    publish: ModuleType, made: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made("few", "dcgan", 0, 3.0)
+    made("few", "dcgan", 0, 2.0, "augmentations=ada", suffix="ada")
+    for variant in ("gan", "cgan"):
+        for seed in (0, 1):
+            made("digits", variant, seed, 3.0)
+    assert publish.check() == 0, capsys.readouterr().out
+    (publish.RESULTS / "digits" / "gan" / "code.txt").write_text("other\n")
+    file = publish.RESULTS / "digits" / "cgan" / "1" / "result.json"
+    result = json.loads(file.read_text())
+    result["config"]["train"]["g_lr"] = 0.5
+    file.write_text(json.dumps(result))
+    assert publish.check() == 1
+    told = capsys.readouterr().out
+    assert "digits gan: made by other code" in told
+    assert "digits cgan: seed 1 of another recipe: ['train.g_lr: 0.5 -> " in told
+
+
+def test_the_place_of_images_stays_here(publish: ModuleType, write_run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "faces"
+    result = write_run(folder)
+    result["config"]["dataset"] |= {"name": "folder", "path": "/home/somebody/faces"}
+    result["seed"] = 1
+    (folder / "result.json").write_text(json.dumps(result))
+    publish.collect("faces", folder)
+    (file,) = publish.RESULTS.rglob("result.json")
+    assert "somebody" not in file.read_text()
+    assert json.loads(file.read_text())["config"]["dataset"]["path"] == "faces"
+    result["config"]["init"] = "/home/somebody/faces/0.png"
+    (folder / "result.json").write_text(json.dumps(result))
+    with pytest.raises(ValueError, match="names /home/somebody"):
+        publish.collect("faces", folder)
+
+
+def test_strips_are_of_the_images_own_size(publish: ModuleType, tmp_path: Path) -> None:
+    for side, columns, factor in ((28, 10, 2), (32, 8, 2), (64, 8, 1), (4, 10, 10)):
+        images(side, columns=columns, factor=factor).save(tmp_path / "grid.png")
+        strip = publish.strip(tmp_path / "grid.png", side)
+        assert strip.size == (columns * (side + 2) + 2, 2 * (side + 2) + 2)
+        assert strip.getpixel((2, 2)) == (1, 1, 1)
+        assert strip.getpixel((side + 1, 2 * side + 3)) == (2, 2, 2)
+
+
+@pytest.mark.skipif(not RESULTS, reason="none is published yet")
+def test_published_results_are_a_leaderboard() -> None:
+    publish = script("publish")
+    for name in {file.parents[2].name for file in RESULTS}:
+        rows, table = publish.rows_of(name)
+        assert rows
+        assert not table.skipped
+        assert name in publish.SHEETS
+    for file in islice(RESULTS, 0, None, 7):
+        assert '"path":"/' not in file.read_text(encoding="utf-8")
