@@ -2,11 +2,11 @@
 
 `python benchmarks/search.py gan` draws neighbours of what the variant has at present, trains each for a part of the
 budget with one seed, then the best of them, and what it has, for the whole of it with several seeds. Chosen is the
-finalist of lowest mean FID; none, where no neighbour was better in the first round. Everything is in
-`benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space, every trial, the conditions. What
-is chosen goes into the variant's spec by hand; the next search starts from there. Seeds begin at 1000, so that no
-published run has been looked at; images are scored against the training split, as in training. Stopped, the same
-command does only what is missing.
+finalist of lowest mean FID, if that is lower by a tenth; nothing, where no neighbour was better in the first round.
+Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space, every trial, the
+conditions. What is chosen goes into the variant's spec by hand; the next search starts from there. Seeds begin at 1000,
+so that no published run has been looked at; images are scored against the training split, as in training. Stopped, the
+same command does only what is missing.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ SPACE: dict[str, tuple[Any, ...]] = {
     "train.schedule": ("constant", "linear"),
 }
 """Setting -> values, each as likely as the others. Beside it a variant's own, `--try variant.width=128,256`."""
+
+MARGIN = 0.1
+"""By how much, as a share of the mean FID, a neighbour has to be better: a few seeds tell no less apart."""
 
 CHANGES = 3
 """Settings that a draw changes, at most."""
@@ -147,8 +150,6 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         finalists: list[Mapping[str, Any]] = [{}, *(one["settings"] for one in ranked)]
         seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
         last = run(tasks(finalists, options.kimg, seeds)) if ranked else first[:1]
-    means = [mean_fid([one for one in last if one["settings"] == settings]) for settings in finalists]
-    best = min(range(len(finalists)), key=lambda index: means[index])
     return {
         "preset": options.preset,
         "present": {name: present[name] for name in sorted({*space, *FACTORS})},
@@ -157,10 +158,18 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         "draw_seed": options.draw,
         "first": first,
         "finals": last,
-        "before": {"fid": means[0] if math.isfinite(means[0]) else None},
-        "chosen": {"settings": dict(finalists[best]), "fid": means[best] if math.isfinite(means[best]) else None},
+        **choice(finalists, last),
         "conditions": conditions(),
     }
+
+
+def choice(finalists: Sequence[Mapping[str, Any]], last: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The best finalist, if it is better by more than `MARGIN` than the first, which is what there was."""
+    means = [mean_fid([one for one in last if one["settings"] == settings]) for settings in finalists]
+    best = min(range(len(finalists)), key=lambda index: means[index])
+    best = best if means[best] < (1 - MARGIN) * means[0] else 0
+    fids = [mean if math.isfinite(mean) else None for mean in means]
+    return {"before": {"fid": fids[0]}, "chosen": {"settings": dict(finalists[best]), "fid": fids[best]}}
 
 
 def conditions() -> dict[str, Any]:

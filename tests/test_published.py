@@ -50,6 +50,23 @@ def test_a_search_that_diverged_chooses_nothing() -> None:
     assert search.mean_fid([{"fid": 3.0}, {"fid": 4.0}]) == 3.5
 
 
+def test_a_choice_is_better_by_more_than_chance() -> None:
+    choice = script("search").choice
+    other = {"train.g_lr": 1.0}
+
+    def finals(*fids: float | None) -> list[dict[str, Any]]:
+        settings = [{}, {}, other, other]
+        return [{"settings": one, "fid": fid} for one, fid in zip(settings, fids, strict=True)]
+
+    assert choice([{}, other], finals(10, 12, 9, 10))["chosen"] == {"settings": other, "fid": 9.5}
+    assert choice([{}, other], finals(10, 12, 10, 10))["chosen"] == {"settings": {}, "fid": 11}
+    assert choice([{}, other], finals(10, 12, 1, None))["chosen"] == {"settings": {}, "fid": 11}
+    assert choice([{}, other], finals(10, None, 90, 80)) == {
+        "before": {"fid": None},
+        "chosen": {"settings": other, "fid": 85},
+    }
+
+
 @pytest.fixture
 def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = script("publish")

@@ -1,7 +1,7 @@
 """From layers of text to one complete config.
 
 Layers, later ones win: defaults < preset < the variant's paper < the objective's paper < what their authors chose for
-the preset < what they chose for the preset and the dataset's family < TOML or JSON file < `--set`.
+the preset and the dataset's family < TOML or JSON file < `--set`.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def build_config(
     papers = [(kind, spec, "defaults", spec.defaults) for kind, spec in recipes]
     authors = [
         (kind, spec, "presets", spec.presets.get(name, {}))
+        for kind, spec in recipes  # an objective's over a variant's, which does not know of it
         for name in recipe_names(preset, family)
-        for kind, spec in recipes
     ]
     for kind, spec, field, layer in (*papers, *authors):
         with registry.blamed(kind, spec, field):

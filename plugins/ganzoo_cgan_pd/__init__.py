@@ -23,6 +23,6 @@ def register_variants() -> list[Variant]:
             gives=("features",),
             # Section 5: betas 0 and 0.9, five updates of D for each of G.
             defaults={"train.beta1": 0.0, "train.beta2": 0.9, "train.d_steps": 5},
-            presets={"laptop": RESNET_LAPTOP},
+            presets={"laptop": RESNET_LAPTOP, "laptop@digits": {"train.beta1": 0.0}},
         ),
     ]

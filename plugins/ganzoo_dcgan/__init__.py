@@ -37,7 +37,10 @@ def register_variants() -> list[Variant]:
             settings=SETTINGS,
             conditional=True,
             sizes=SIZES,
-            presets={"laptop": {"variant.channels": 16}},
+            presets={
+                "laptop": {"variant.channels": 16},
+                "laptop@digits": {"train.batch_size": 64, "train.g_lr": 2e-3},
+            },
             gives=("features",),
         ),
     ]

@@ -30,7 +30,7 @@ def register_variants() -> list[Variant]:
             summary="two multilayer perceptrons",
             paper="Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661",
             settings=SETTINGS,
-            # What benchmarks/search.py found for digits: benchmarks/search/digits/gan.json.
+            # Both are what benchmarks/search.py found for digits.
             presets={
                 "laptop": {
                     "variant.width": 128,
@@ -39,7 +39,8 @@ def register_variants() -> list[Variant]:
                     "train.beta1": 0.0,
                     "train.beta2": 0.9,
                     "train.ema_kimg": 2.0,
-                }
+                },
+                "laptop@digits": {"variant.width": 256, "train.d_lr": 2e-3, "train.d_steps": 2},
             },
             gives=("features",),
         ),
@@ -49,7 +50,7 @@ def register_variants() -> list[Variant]:
             summary="two multilayer perceptrons that are given the class",
             paper="Mirza & Osindero, Conditional Generative Adversarial Nets, 2014, arXiv:1411.1784",
             settings=SETTINGS,
-            presets={"laptop": {"variant.width": 128}},
+            presets={"laptop": {"variant.width": 128}, "laptop@digits": {"train.beta1": 0.0}},
             gives=("features",),
             conditional=True,
         ),

@@ -26,7 +26,10 @@ def register_variants() -> list[Variant]:
             sizes=SIZES,
             objective="least-squares",
             gives=("features",),
-            presets={"laptop": {"variant.channels": 16}},
+            presets={
+                "laptop": {"variant.channels": 16},
+                "laptop@digits": {"train.d_lr": 2e-3, "train.beta1": 0.0, "train.beta2": 0.9},
+            },
         ),
         Variant(
             name="wgan",
@@ -71,6 +74,9 @@ def register_variants() -> list[Variant]:
             objective="relativistic-average",
             gives=("features",),
             # A difference of logits has no bound: so narrow a D of spectral norm soon leaves G behind.
-            presets={"laptop": {"variant.channels": 16, "variant.norm": "batch"}},
+            presets={
+                "laptop": {"variant.channels": 16, "variant.norm": "batch"},
+                "laptop@digits": {"train.batch_size": 64, "train.g_lr": 2e-3},
+            },
         ),
     ]

@@ -34,7 +34,10 @@ def register_variants() -> list[Variant]:
             objective="hinge",
             gives=("features",),
             # Setting C of the paper's figure 1, which are DCGAN's and ganzoo's own: Adam, 2e-4, betas 0.5 and 0.999.
-            presets={"laptop": {"variant.channels": 16}},
+            presets={
+                "laptop": {"variant.channels": 16},
+                "laptop@digits": {"train.batch_size": 64, "train.g_lr": 2e-3},
+            },
         ),
         Variant(
             name="sngan-resnet",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ganzoo import Dataset, Setting, Variant
+from ganzoo import Dataset, Objective, Setting, Variant
 from ganzoo.config.families import FAMILIES, family_of
 from ganzoo.config.layers import build_config, from_dict
 from ganzoo.config.recipes import known_settings
@@ -52,6 +52,17 @@ def test_the_family_is_that_of_the_images_as_they_will_be(zoo: Registry, tmp_pat
     assert batch(zoo, folder, "dataset.size=64", "dataset.color=rgb") == 11
     assert batch(zoo, "mnist", "train.batch_size=5") == 5
     assert batch(zoo, "mnist", "dataset.size=none") == 10
+
+
+def test_an_objective_has_the_last_word(registry: Registry) -> None:
+    """Its recipe for a preset wins over the variant's for a family, which does not know of the objective."""
+    lab = Variant(name="lab", target="lab:build", presets={"laptop@digits": {"train.d_steps": 3, "train.g_lr": 0.01}})
+    loss = Objective(name="loss", target="lab:loss", presets={"laptop": {"train.d_steps": 2}})
+    specs = {"variants": [lab], "objectives": [loss]}
+    zoo = Registry([*registry.plugins, Plugin(name="lab", origin="lab 1", module="lab", specs=specs)])
+    train = build_config(zoo, variant="lab", objective="loss").train
+    assert (train.d_steps, train.g_lr) == (2, 0.01)
+    assert build_config(zoo, variant="lab").train.d_steps == 3
 
 
 def test_a_record_and_its_command_say_the_same_again(zoo: Registry) -> None:
