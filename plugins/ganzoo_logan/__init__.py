@@ -55,6 +55,9 @@ def register_variants() -> list[Variant]:
             objective="hinge",
             gives=("features",),
             # Four passes of G and six of D, most of them differentiated twice: fewer convolutions.
-            presets={"laptop": {"variant.channels": 16, "variant.norm": "layer"}},
+            presets={
+                "laptop": {"variant.channels": 16, "variant.norm": "layer"},
+                "laptop@digits": {"train.batch_size": 64, "train.g_lr": 2e-3},
+            },
         ),
     ]

@@ -84,6 +84,10 @@ def register_variants() -> list[Variant]:
         summary="stylegan2 with the class beside the noise and projected in D",
         paper=f"{PAPER}; classes as in Karras et al., 2020, arXiv:2006.06676",
         conditional=True,
+        presets={
+            "laptop": LAPTOP,
+            "laptop@digits": {"train.d_lr": 2e-2, "train.beta1": 0.5, "train.beta2": 0.9},
+        },
     )
     adaptive = replace(
         plain,
