@@ -43,7 +43,8 @@ def register_variants() -> list[Variant]:
                     "train.batch_size": 16,
                     "objective.began.gamma": 1.0,
                     "objective.began.speed": 0.05,
-                }
+                },
+                "laptop@digits": {"train.d_lr": 5e-4, "train.d_steps": 2},
             },
         ),
     ]
