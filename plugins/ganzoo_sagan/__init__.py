@@ -33,7 +33,6 @@ KNOWN: dict[str, Any] = {
         "train.beta2": 0.9,
         "train.d_steps": 1,
     },
-    "presets": {"laptop": RESNET_LAPTOP},
 }
 
 
@@ -45,12 +44,14 @@ def register_variants() -> list[Variant]:
             target="ganzoo_sagan.networks:sagan",
             summary="residual networks with self-attention, spectrally normalised on both sides, told the class",
             conditional=True,
+            presets={"laptop": RESNET_LAPTOP},
             **KNOWN,
         ),
         Variant(
             name="sagan-unconditional",
             target="ganzoo_sagan.networks:sagan_unconditional",
             summary="SAGAN for images without labels",
+            presets={"laptop": RESNET_LAPTOP, "laptop@digits": {"train.beta1": 0.0}},
             **KNOWN,
         ),
     ]
