@@ -100,7 +100,7 @@ def trial(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def folder_of(settings: Mapping[str, Any]) -> str:
-    """A short name for what is told by its settings alone."""
+    """A short name for a whole recipe: what is trained anew where the variant has got another one since."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -125,7 +125,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         return [
             {
                 "variant": options.variant, "dataset": options.dataset, "settings": dict(settings), "kimg": kimg,
-                "seed": seed, "out": str(scratch / f"{folder_of(settings)}-{kimg:g}-s{seed}"),
+                "seed": seed, "out": str(scratch / f"{folder_of({**present, **settings})}-{kimg:g}-s{seed}"),
                 "options": {"data_root": options.data_root, "num_images": options.num_images, "device": options.device,
                             "preset": options.preset},
             }
