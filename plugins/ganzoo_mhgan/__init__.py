@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ganzoo import Objective, Setting, Variant, hookimpl
-from ganzoo_blocks import RESNET_LAPTOP, RESNET_SETTINGS, SIZES
+from ganzoo_blocks import HEADED_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
 
@@ -41,15 +41,7 @@ def register_variants() -> list[Variant]:
             gives=("classes", "features", "scores"),
             # For CIFAR-10, as BigGAN there: Adam, 2e-4, betas 0 and 0.999, four updates of D for each of G.
             defaults={"train.beta1": 0.0, "train.d_steps": 4},
-            # With D at G's rate its features died, and no class was learned.
-            presets={
-                "laptop": {
-                    **RESNET_LAPTOP,
-                    "variant.margin_weight": 1.0,
-                    "train.d_lr": 5e-4,
-                    "train.beta1": 0.0,
-                }
-            },
+            presets={"laptop": {**HEADED_LAPTOP, "variant.margin_weight": 1.0}},
         ),
     ]
 
