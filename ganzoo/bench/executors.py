@@ -51,13 +51,14 @@ def run_jobs(
                 job = left.popleft()
                 if not done_before(job, announce, outdated):
                     worker: BaseProcess = context.Process(target=work, args=(job, watch, at_once), name=job.title)
-                    _start(worker)
-                    working[worker] = job
+                    with signals_blocked():
+                        _start(worker)
+                        working[worker] = job
                 continue
             connection.wait([worker.sentinel for worker in working])
             for worker in [worker for worker in working if not worker.is_alive()]:
                 _say_failure(working.pop(worker), _exitcode(worker), announce)
-    except (KeyboardInterrupt, Stopped):
+    except BaseException:  # an error, too, may come while others work
         _end(working)
         raise
     return [RunDirectory(Path(job.out)) for job in jobs]
@@ -114,8 +115,8 @@ def join(worker: BaseProcess) -> int:
     Raises:
         UserError: the script starts its work again whenever it is imported.
     """
-    _start(worker)
     try:
+        _start(worker)
         worker.join()
     except (KeyboardInterrupt, Stopped):
         _end([worker])
@@ -131,7 +132,7 @@ def _start(worker: BaseProcess) -> None:
 
 def _end(workers: Iterable[BaseProcess]) -> None:
     """Have them save their states, and wait until they are gone."""
-    workers = list(workers)
+    workers = [worker for worker in workers if worker.pid is not None]  # that were started
     for worker in workers:
         worker.terminate()  # a terminal has told it already, others have not: it takes both as one
     until = time.monotonic() + GRACE_SECONDS
@@ -183,7 +184,7 @@ def _work(job: Job, watch: Watch, at_once: int, stop: Stop) -> None:
     # A worker is its job's own process; who calls this in another one has spent that one's time on other things.
     began = None if multiprocessing.parent_process() is None else process_began()
     run = RunDirectory(Path(job.out))
-    watcher = watch(job.title, live=at_once == 1)
+    watcher = watch(job.title) if at_once == 1 else watch(job.title, live=False)
     try:
         if job.threads is not None:  # read by libraries when they are loaded
             os.environ |= {name: str(job.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}

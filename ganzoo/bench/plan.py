@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -118,10 +119,11 @@ def compete(
     registry, root, configs = entrants.registry, entrants.root, entrants.configs
     data = entrants.images.sha256 + init_sha256(registry, configs[0].init)
     jobs = plan_jobs(registry, configs, seeds, out, root, entrants.plugins, data=data)
-    at_once = concurrent or together.default_concurrent(entrants.device_type, configs, len(jobs))
+    at_once = min(len(jobs), concurrent or together.default_concurrent(entrants.device_type, configs, len(jobs)))
     if entrants.device_type == "cpu" and at_once > 1:
-        threads = max(1, usable_cores() // at_once)
-        jobs = [replace(job, threads=threads) for job in jobs]
+        said = os.environ.get("OMP_NUM_THREADS", "")
+        cores = min(usable_cores(), int(said)) if said.isdigit() else usable_cores()  # who has set it knows better
+        jobs = [replace(job, threads=max(1, cores // at_once)) for job in jobs]
     by_name = {config.variant.name: config for config in configs}
 
     def why_again(job: Job, result: dict[str, Any]) -> str | None:

@@ -7,7 +7,6 @@ before it is loaded; a folder of images belongs to one once `--size` says how la
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ganzoo.zoo.specs import Dataset
 
@@ -23,20 +22,17 @@ FAMILIES: Mapping[str, str] = {
 }
 
 
-def family_of(dataset: Dataset, size: Any = None, color: Any = None) -> str | None:
+def family_of(dataset: Dataset, size: int | None = None, color: str | None = None) -> str | None:
     """The dataset's own, or that of images brought to `size` and `color`, the settings of any dataset; None: not known
     before it is loaded.
 
     Where a dataset names its family, that holds at its natural size and colour alone.
     """
-    if dataset.family is not None and size in (None, dataset.size) and color is None:
+    channels = dataset.channels if color is None else {"gray": 1, "rgb": 3}[color]
+    side = dataset.size if size is None else size
+    if dataset.family is not None and (side, channels) == (dataset.size, dataset.channels):
         return dataset.family
-    channels = {"gray": 1, "rgb": 3}.get(color, dataset.channels)
-    try:
-        side = int(size if size is not None else dataset.size)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    if channels not in (1, 3):
+    if side is None or channels is None:
         return None
     return f"{'gray' if channels == 1 else 'rgb'}-{32 if side <= SMALL else 64}"
 

@@ -26,8 +26,11 @@ from ganzoo.zoo.specs import Dataset, Setting, Spec, Value
 
 
 def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
-    """The inverse of `RunConfig.to_dict`; errors as in `build_config`."""
-    return build_config(registry, document={key: value for key, value in document.items() if key != "schema"})
+    """The inverse of `RunConfig.to_dict`; errors as in `build_config`. What a record lacks is newer than it and has its
+    default, whatever presets and recipes say today.
+    """
+    pairs = {key: value for key, value in document.items() if key != "schema"}
+    return build_config(registry, document=pairs, recipes=False)
 
 
 _SECTIONS = (
@@ -57,8 +60,9 @@ def build_config(
     document: Mapping[str, Any] | None = None,
     sets: Sequence[str] = (),
     overrides: Mapping[str, Any] | None = None,
+    recipes: bool = True,
 ) -> RunConfig:
-    """All layers into one complete config.
+    """All layers into one complete config; without those of presets, papers and authors where `recipes` is False.
 
     `dataset` may be "NAME" or, where the dataset takes a path, "NAME:PATH". `regularize` and `augment` are names,
     comma separated, or "none"; None: the document's, or the variant's own. `sets` are "section.key=value" or
@@ -130,15 +134,15 @@ def build_config(
             return
         given[section][rest] = value
 
-    for key, value in PRESETS[preset].values.items():
+    for key, value in PRESETS[preset].values.items() if recipes else ():
         put(key, value, lenient=True)
     asked = (*document_pairs(document, specs), *pairs, *(overrides or {}).items())
     family = family_of(dataset_spec, *(_last(asked, dataset_spec, key) for key in ("size", "color")))
-    recipes = (("variants", variant_spec), ("objectives", objective_spec))
-    papers = [(kind, spec, "defaults", spec.defaults) for kind, spec in recipes]
+    whose = (("variants", variant_spec), ("objectives", objective_spec)) if recipes else ()
+    papers = [(kind, spec, "defaults", spec.defaults) for kind, spec in whose]
     authors = [
         (kind, spec, "presets", spec.presets.get(name, {}))
-        for kind, spec in recipes  # an objective's over a variant's, which does not know of it
+        for kind, spec in whose  # an objective's over a variant's, which does not know of it
         for name in recipe_names(preset, family)
     ]
     for kind, spec, field, layer in (*papers, *authors):
@@ -228,9 +232,10 @@ def build_config(
 
 
 def _last(pairs: Sequence[tuple[str, Any]], dataset: Dataset, name: str) -> Any:
-    """What the dataset's setting is to be; None: as it comes."""
-    said = [value for key, value in pairs if key in (f"dataset.{name}", f"dataset.{dataset.name}.{name}")]
-    return said[-1] if said and said[-1] not in ("none", "None") else None
+    """What the dataset's setting is to be; None: as it comes. Errors as in `check`."""
+    setting = next((setting for setting in dataset_settings(dataset) if setting.name == name), None)
+    said = [(key, value) for key, value in pairs if key in (f"dataset.{name}", f"dataset.{dataset.name}.{name}")]
+    return None if setting is None or not said else check(setting, said[-1][1], said[-1][0])
 
 
 def specs_of(registry: Registry, config: RunConfig) -> list[Spec]:

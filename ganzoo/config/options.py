@@ -100,7 +100,7 @@ def config_of(registry: Registry, variant: str | None, options: Mapping[str, Any
     document = given.get("config")
     if document is not None and not isinstance(document, Mapping):
         document = read_document(as_path(document, "config"))
-    names = {name: names_of(given.get(name), name) for name in _NAMES}
+    names: dict[str, Any] = {name: names_of(given.get(name), name) for name in _NAMES}
     return build_config(
         registry,
         variant=names_of(variant, "variant"),

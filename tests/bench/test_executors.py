@@ -1,0 +1,54 @@
+"""Workers are not left behind, whatever ends the one who started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganzoo.bench import executors
+from ganzoo.bench.jobs import Job, plan_jobs
+from ganzoo.config.layers import build_config
+from ganzoo.errors import RunError
+from ganzoo.zoo.registry import Registry
+
+
+@pytest.fixture
+def jobs(registry: Registry, data_root: Path, tmp_path: Path) -> list[Job]:
+    """Of hours."""
+    config = build_config(registry, variant="gan", sets=["train.kimg=100000", "variant.width=16"])
+    return plan_jobs(registry, [config], 2, tmp_path, data_root, [], data="")
+
+
+def test_an_error_while_others_work_ends_them(jobs: list[Job]) -> None:
+    folder = Path(jobs[1].out)
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "result.json").write_text("{broken")
+    with pytest.raises(RunError):
+        executors.run_jobs(jobs, lambda line: None, at_once=2)
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_signal_as_a_worker_starts_ends_that_one_too(
+    jobs: list[Job], at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = executors._start, list[Any]()
+
+    def start_and_be_told(worker: Any) -> None:
+        start(worker)
+        started.append(worker)
+        if len(started) == at_once:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(executors, "_start", start_and_be_told)
+    with pytest.raises(KeyboardInterrupt):
+        executors.run_jobs(jobs, lambda line: None, at_once=at_once)
+    assert len(started) == at_once
+    assert not multiprocessing.active_children()
