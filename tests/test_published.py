@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -14,18 +14,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ganzoo.config.options import config_of
+from ganzoo.zoo.registry import Registry
+
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / "docs" / "results").glob("*/*/*/result.json"))
 
 
 def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look it up
-    spec.loader.exec_module(module)
-    return module
+    if str(ROOT / "benchmarks") not in sys.path:
+        sys.path.append(str(ROOT / "benchmarks"))  # whose files import each other
+    return importlib.import_module(name)
 
 
 def test_draws_are_different_neighbours_of_what_there_is() -> None:
@@ -69,15 +68,28 @@ def test_a_choice_is_better_by_more_than_chance() -> None:
 
 @pytest.fixture
 def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = script("publish")
-    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(module, "PAGE", tmp_path / "results.md")
-    monkeypatch.setattr(module, "SHEETS", {
-        "digits": module.Sheet(title="Digits", dataset="digits", seeds=2, kimg=4.0, variants=("gan", "cgan")),
-        "few": module.Sheet(title="Few", dataset="digits", seeds=1, kimg=4.0, variants=("dcgan",),
+    sheets = script("publish_sheets")
+    monkeypatch.setattr(sheets, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(sheets, "PAGE", tmp_path / "results.md")
+    monkeypatch.setattr(sheets, "SHEETS", {
+        "digits": sheets.Sheet(title="Digits", dataset="digits", seeds=2, kimg=4.0, variants=("gan", "cgan")),
+        "few": sheets.Sheet(title="Few", dataset="digits", seeds=1, kimg=4.0, variants=("dcgan",),
                             also={"ada": {"augment": "ada"}}),
     })  # fmt: skip
-    return module
+    return script("publish")
+
+
+def test_every_sheet_can_be_trained(registry: Registry, tmp_path: Path) -> None:
+    sheets = script("publish_sheets")
+    for name, sheet in sheets.SHEETS.items():
+        variants = [spec.name for spec in registry.variants()] if sheet.variants == ("all",) else sheet.variants
+        _, colon, place = sheet.dataset.partition(":")
+        if colon:
+            (tmp_path / place).mkdir()
+        for variant in variants:
+            for more in ({}, *sheet.also.values()):
+                config = config_of(registry, variant, {**sheets.options_of(sheet, str(tmp_path)), **more})
+                assert config.train.kimg == sheet.kimg, name
 
 
 def images(pixels: int = 4, rows: int = 8, columns: int = 10, factor: int = 15) -> Image.Image:
@@ -110,9 +122,10 @@ def test_the_page_is_made_from_the_files_alone(
     for seed, (ours, theirs) in enumerate([(2.0, 30.0), (2.5, 31.0)]):
         made("digits", "cgan", seed, ours)
         made("digits", "gan", seed, theirs)
-    publish.PAGE.write_text(f"# Mine\n\nSaid by hand.\n\n{publish.BEGIN}\nold\n{publish.END}\n\nSaid below.\n")
-    publish.write()
-    page = publish.PAGE.read_text()
+    pages, file = publish.publish_page, publish.sheets.PAGE
+    file.write_text(f"# Mine\n\nSaid by hand.\n\n{pages.BEGIN}\nold\n{pages.END}\n\nSaid below.\n")
+    pages.write()
+    page = file.read_text()
     assert page.startswith("# Mine\n\nSaid by hand.\n")
     assert page.endswith("\n\nSaid below.\n")
     assert "old" not in page
@@ -122,12 +135,12 @@ def test_the_page_is_made_from_the_files_alone(
     assert "| digits | cgan | 2.25 | gan | 30.50 |" in page
     assert "as expected" in page
     again = page
-    publish.write()
-    assert publish.PAGE.read_text() == again
-    with Image.open(publish.RESULTS / "digits.png") as picture:
+    pages.write()
+    assert file.read_text() == again
+    with Image.open(publish.sheets.RESULTS / "digits.png") as picture:
         assert picture.width > 2 * 62
     assert publish.check() == 1  # of few there is nothing
-    assert "few dcgan: 0 of 1 seeds" in capsys.readouterr().out
+    assert "few dcgan: no seed 0" in capsys.readouterr().out
 
 
 def test_check_tells_what_is_stale(
@@ -139,25 +152,47 @@ def test_check_tells_what_is_stale(
         for seed in (0, 1):
             made("digits", variant, seed, 3.0)
     assert publish.check() == 0, capsys.readouterr().out
-    (publish.RESULTS / "digits" / "gan" / "code.txt").write_text("other\n")
-    file = publish.RESULTS / "digits" / "cgan" / "1" / "result.json"
-    result = json.loads(file.read_text())
+    gan, cgan = (publish.sheets.RESULTS / "digits" / name for name in ("gan", "cgan"))
+    codes = json.loads((gan / "code.json").read_text())
+    (gan / "code.json").write_text(json.dumps(codes | {"1": "other"}))
+    result = json.loads((cgan / "1" / "result.json").read_text())
     result["config"]["train"]["g_lr"] = 0.5
-    file.write_text(json.dumps(result))
+    (cgan / "1" / "result.json").write_text(json.dumps(result))
+    (cgan / "1").rename(cgan / "7")
+    (publish.sheets.RESULTS / "digits" / "gone").mkdir()
     assert publish.check() == 1
-    told = capsys.readouterr().out
-    assert "digits gan: made by other code" in told
-    assert "digits cgan: seed 1 of another recipe: ['train.g_lr: 0.5 -> " in told
+    told = capsys.readouterr().out.splitlines()
+    assert "digits gan: seed 1 made by other code" in told
+    assert "digits gan: seed 0 made by other code" not in told
+    assert "digits cgan: no seed 1" in told
+    assert "digits cgan: seed 7 is none of the sheet's" in told
+    assert any(line.startswith("digits cgan: seed 1 of another recipe: ['train.g_lr: 0.5 -> ") for line in told)
+    assert "digits gone: none of the sheet's" in told
+
+
+def test_seeds_of_two_sources_are_no_row(publish: ModuleType, made: Callable[..., None]) -> None:
+    made("digits", "gan", 0, 3.0)
+    made("digits", "gan", 1, 3.0, source="another")
+    with pytest.raises(ValueError, match="seeds of several recipes or sources: gan"):
+        publish.publish_page.rows_of("digits")
+
+
+def test_a_seed_that_diverged_is_told(publish: ModuleType, made: Callable[..., None]) -> None:
+    made("digits", "gan", 0, 3.0)
+    made("digits", "gan", 1, 3.0, diverged="NaN at 2 kimg", last=None)
+    lines = list(publish.publish_page.table_of("digits"))
+    assert any(line.startswith("| - | [gan](zoo.md) | 3.00 |") and line.endswith("| 1 of 2 |") for line in lines)
+    assert any(line.startswith("No rank: gan (") for line in lines)
 
 
 def test_the_place_of_images_stays_here(publish: ModuleType, write_run: Any, tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "faces"
     result = write_run(folder)
-    result["config"]["dataset"] |= {"name": "folder", "path": "/home/somebody/faces"}
+    result["config"]["dataset"] |= {"name": "folder", "path": "/home/somebody/faces", "color": "rgb"}
     result["seed"] = 1
     (folder / "result.json").write_text(json.dumps(result))
     publish.collect("faces", folder)
-    (file,) = publish.RESULTS.rglob("result.json")
+    (file,) = publish.sheets.RESULTS.rglob("result.json")
     assert "somebody" not in file.read_text()
     assert json.loads(file.read_text())["config"]["dataset"]["path"] == "faces"
     result["config"]["init"] = "/home/somebody/faces/0.png"
@@ -177,11 +212,11 @@ def test_strips_are_of_the_images_own_size(publish: ModuleType, tmp_path: Path) 
 
 @pytest.mark.skipif(not RESULTS, reason="none is published yet")
 def test_published_results_are_a_leaderboard() -> None:
-    publish = script("publish")
+    sheets, pages = script("publish_sheets"), script("publish_page")
     for name in {file.parents[2].name for file in RESULTS}:
-        rows, table = publish.rows_of(name)
+        rows, table = pages.rows_of(name)
         assert rows
         assert not table.skipped
-        assert name in publish.SHEETS
+        assert name in sheets.SHEETS
     for file in islice(RESULTS, 0, None, 7):
         assert '"path":"/' not in file.read_text(encoding="utf-8")

@@ -235,7 +235,9 @@ def _last(pairs: Sequence[tuple[str, Any]], dataset: Dataset, name: str) -> Any:
     """What the dataset's setting is to be; None: as it comes. Errors as in `check`."""
     setting = next((setting for setting in dataset_settings(dataset) if setting.name == name), None)
     said = [(key, value) for key, value in pairs if key in (f"dataset.{name}", f"dataset.{dataset.name}.{name}")]
-    return None if setting is None or not said else check(setting, said[-1][1], said[-1][0])
+    if setting is None:
+        return None
+    return check(setting, said[-1][1], said[-1][0]) if said else setting.default
 
 
 def specs_of(registry: Registry, config: RunConfig) -> list[Spec]:

@@ -51,7 +51,8 @@ def test_the_family_is_that_of_the_images_as_they_will_be(zoo: Registry, tmp_pat
     assert batch(zoo, "digits", "dataset.size=28") == 10  # no longer the digits that were meant
     folder = f"folder:{tmp_path}"
     assert batch(zoo, folder) == 8
-    assert batch(zoo, folder, "dataset.size=64", "dataset.color=rgb") == 11
+    assert batch(zoo, folder, "dataset.size=64") == 11  # in colour, unless told otherwise
+    assert batch(zoo, folder, "dataset.size=28", "dataset.color=gray") == 10
     assert batch(zoo, "mnist", "train.batch_size=5") == 5
     assert batch(zoo, "mnist", "dataset.size=NONE", "dataset.color=null") == 10
 

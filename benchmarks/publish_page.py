@@ -1,0 +1,209 @@
+"""docs/results.md and its pictures, from the files in docs/results/ alone."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import publish_sheets as sheets
+from PIL import Image, ImageDraw, ImageFont
+
+BEGIN, END = "<!-- by benchmarks/publish.py write -->", "<!-- end -->"
+BEGINNING = f"""# Results
+
+{BEGIN}
+{END}
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A variant over its seeds."""
+
+    label: str  # its name, "+", and what it was trained with beside its own
+    rank: str
+    unranked: str  # why there is no rank
+    results: Sequence[dict[str, Any]]
+
+    def values(self, key: str, snapshot: str = "last") -> list[float]:
+        """One for each seed that has it."""
+        found = [((one.get(snapshot) or {}).get("values") or {}).get(key) for one in self.results]
+        return [value for value in found if value is not None]
+
+    def mean(self, key: str, snapshot: str = "last") -> float | None:
+        values = self.values(key, snapshot)
+        return statistics.fmean(values) if values else None
+
+
+def rows_of(name: str) -> tuple[list[Row], Any]:
+    """In the leaderboard's order, and the leaderboard's table itself.
+
+    Raises:
+        ValueError: the results are not of one protocol, or a variant's not of one recipe and code.
+    """
+    from ganzoo.leaderboard.table import read_tables
+
+    tables = read_tables([sheets.RESULTS / name])
+    if len(tables) != 1:
+        raise ValueError(f"{name}: results of {len(tables)} protocols: {[table.protocol for table in tables]}")
+    rows = []
+    for row in tables[0].rows:
+        if row.kind == "generated":
+            rank = "-" if row.rank is None else f"{row.rank}{'=' if row.shared else ''}"
+            label = Path(row.runs[0]).parent.name  # docs/results/SHEET/LABEL/SEED
+            rows.append(Row(label=label, rank=rank, unranked=row.unranked or row.status, results=row.results))
+    twice = sorted({row.label for row in rows if [other.label for other in rows].count(row.label) > 1})
+    if twice:
+        raise ValueError(f"{name}: seeds of several recipes or sources: {', '.join(twice)}; see `publish.py check`")
+    return rows, tables[0]
+
+
+def table_of(name: str) -> Iterator[str]:
+    from ganzoo.leaderboard.columns import bytes_text
+    from ganzoo.leaderboard.significance import student_t_half_width
+
+    rows, table = rows_of(name)
+    file = sheets.RESULTS / name / "speed.json"
+    measured = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rows": []}
+    speeds = {row["variant"]: row for row in measured["rows"]}
+    titles = ["rank", "variant", "FID", "untrained", "best FID", "KID", "precision", "recall", "right class %", "modes",
+              "memorised %", "train img/s", "sample img/s", "params", "memory", "n"]  # fmt: skip
+    if not any(row.values("cond_acc") for row in rows):
+        titles.remove("right class %")
+    yield "| " + " | ".join(titles) + " |"
+    yield "|---|---|" + "---:|" * (len(titles) - 2)
+    for row in rows:
+        fids = row.values("fid")
+        half = student_t_half_width(fids) if len(fids) > 1 else None
+        first = row.results[0]
+        cells = {
+            "rank": row.rank,
+            "variant": f"[{row.label}](zoo.md)",
+            "FID": number(row.mean("fid")) + (f" ± {half:.2f}" if half is not None else ""),
+            "untrained": number(row.mean("fid", "untrained"), 0),
+            "best FID": number(row.mean("fid", "best")),
+            "KID": number(row.mean("kid"), 3),
+            "precision": number(row.mean("precision")),
+            "recall": number(row.mean("recall")),
+            "right class %": number(row.mean("cond_acc"), 1),
+            "modes": number(min(row.values("modes"), default=None), 0),
+            "memorised %": number(row.mean("memorised"), 1),
+            "train img/s": number((speeds.get(row.label) or {}).get("train_img_per_s"), 0),
+            "sample img/s": number((speeds.get(row.label) or {}).get("sample_img_per_s"), 0),
+            "params": f"{sum(first['parameters'].values()) / 1e6:.2f}M",
+            "memory": bytes_text(max(one["peak_memory"] for one in row.results)),
+            "n": str(len(fids)) if len(fids) == len(row.results) else f"{len(fids)} of {len(row.results)}",
+        }
+        yield "| " + " | ".join(cells[title] for title in titles) + " |"
+    reasons = sorted({row.unranked for row in rows if row.rank == "-"})
+    for reason in reasons:
+        whose = [row.label for row in rows if row.rank == "-" and row.unranked == reason]
+        yield ""
+        yield f"No rank: {', '.join(whose)} ({reason})."
+    for floor in (row for row in table.rows if row.kind == "real"):
+        values = {key: one.mean for key, one in floor.numbers.items() if one is not None}
+        told = ", ".join(
+            f"{title} {number(values.get(key), places)}"
+            for key, title, places in (("fid", "FID", 2), ("kid", "KID", 3), ("precision", "precision", 2),
+                                       ("recall", "recall", 2))
+            if key in values
+        )  # fmt: skip
+        yield ""
+        yield f"Real images as if generated ({floor.variant.removeprefix('real: ')}): {told}."
+
+
+def number(value: float | None, places: int = 2) -> str:
+    return "-" if value is None else f"{value:,.{places}f}"
+
+
+def conditions_of(name: str) -> Iterator[str]:
+    rows, table = rows_of(name)
+    sheet = sheets.SHEETS[name]
+    yield from (f"    {command}" for command in sheets.commands_of(sheet))
+    yield ""
+    made, environments = sorted(set(table.environments)), [one["environment"] for row in rows for one in row.results]
+    at_once = sorted({environment.get("concurrent", 1) for environment in environments})
+    commits = sorted({(environment.get("git") or {}).get("commit", "?")[:7] for environment in environments})
+    yield f"Protocol `{table.protocol}`. {sheet.kimg:g} kimg each. Runs made on: {'; '.join(made)}, "
+    yield f"{' or '.join(map(str, at_once))} at a time, commits {', '.join(commits)}."
+    file = sheets.RESULTS / name / "speed.json"
+    if file.exists():
+        environment = json.loads(file.read_text(encoding="utf-8"))["environment"]
+        yield f"Throughput is measured apart, with nothing beside it: {environment['device']}."
+
+
+def picture(name: str) -> None:
+    """All strips below each other, with names, in two columns."""
+    rows, _ = rows_of(name)
+    files = {row.label: sheets.RESULTS / name / row.label / "samples.png" for row in rows}
+    strips = [(variant, Image.open(file)) for variant, file in files.items() if file.exists()]
+    if not strips:
+        return
+    width, height = max(s.width for _, s in strips), max(s.height for _, s in strips)
+    columns, label = 2, 14
+    lines = -(-len(strips) // columns)
+    sheet = Image.new("RGB", (columns * (width + 8), lines * (height + label + 4)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default()
+    for index, (variant, image) in enumerate(strips):
+        left, top = index // lines * (width + 8), index % lines * (height + label + 4)
+        draw.text((left + 2, top + 1), variant, fill="black", font=font)
+        sheet.paste(image, (left, top + label))
+    sheet.quantize(128).save(sheets.RESULTS / f"{name}.png", optimize=True)
+
+
+def compare(name: str, better: str, worse: str) -> str | None:
+    """Whether the first has the lower mean FID, and whether that is more than chance; None where one is missing."""
+    from ganzoo.leaderboard.significance import welch_p
+
+    rows = {row.label: row for row in rows_of(name)[0]} if (sheets.RESULTS / name).exists() else {}
+    if better not in rows or worse not in rows:
+        return None
+    ours, theirs = rows[better].values("fid"), rows[worse].values("fid")
+    if min(len(ours), len(theirs)) < 2:
+        return None
+    a, b, p = statistics.fmean(ours), statistics.fmean(theirs), welch_p(ours, theirs)
+    verdict = "no difference to be seen" if p > 0.05 else "as expected" if a < b else "**the other way round**"
+    return f"| {name} | {better} | {a:.2f} | {worse} | {b:.2f} | {p:.2g} | {verdict} |"
+
+
+SISTERS = (
+    ("cgan", "gan"), ("cdcgan", "dcgan"), ("acgan", "dcgan"), ("cgan-pd", "sngan-resnet"),
+    ("sagan", "sagan-unconditional"), ("cstylegan2", "stylegan2"),
+)  # fmt: skip
+MODERN = (("r3gan", "dcgan"), ("stylegan2", "dcgan"), ("fastgan", "dcgan"), ("projected-gan", "dcgan"))
+
+
+def expectations() -> Iterator[str]:
+    for title, pairs in (("Conditional variants above their sisters", SISTERS), ("Newer ones above DCGAN", MODERN)):
+        lines = [line for name in sheets.SHEETS for pair in pairs if (line := compare(name, *pair))]
+        if lines:
+            yield f"### {title}"
+            yield ""
+            yield "| data | expected ahead | FID | of | FID | p | |"
+            yield "|---|---|---:|---|---:|---:|---|"
+            yield from lines
+            yield ""
+
+
+def write() -> None:
+    names = [name for name in sheets.SHEETS if any(sheets.RESULTS.glob(f"{name}/*/*/result.json"))]
+    page = sheets.PAGE.read_text(encoding="utf-8") if sheets.PAGE.exists() else BEGINNING
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    lines: list[str] = []
+    for name in names:
+        picture(name)
+        rows, _ = rows_of(name)
+        tenth = [row for row in rows if (u := row.mean("fid", "untrained")) and (f := row.mean("fid")) and f < u / 10]
+        lines += [f"## {sheets.SHEETS[name].title}", "", *conditions_of(name), "", *table_of(name), ""]
+        lines += [f"{len(tenth)} of {len(rows)} variants end below a tenth of their untrained generator's FID."]
+        rest_of = [row.label for row in rows if row not in tenth]
+        lines += [f"Not: {', '.join(rest_of)}."] if rest_of else []
+        lines += ["", f"![the first images of seed 0 by each variant](results/{name}.png)", ""]
+    lines += ["## What was expected", "", *expectations()]
+    sheets.PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n".join(lines).rstrip() + f"\n\n{END}{after}", encoding="utf-8")
+    print(sheets.PAGE)
