@@ -118,6 +118,9 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
     space = {**SPACE, **dict(options.tries)}
     scratch = Path(options.runs) / folder(options.dataset) / options.variant
     present = recipe(options.variant, options.dataset, options.preset)
+    unknown = sorted(set(space) - set(present))
+    if unknown:
+        raise SystemExit(f"{options.variant} has no {', '.join(unknown)}; there are {', '.join(sorted(present))}")
     if present["train.schedule"] != "constant":
         space.pop("train.schedule", None)
 
@@ -148,7 +151,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         ranked = sorted(first[1:], key=lambda one: mean_fid([one]))[: options.finalists]
         ranked = [one for one in ranked if mean_fid([one]) < mean_fid(first[:1])]
         finalists: list[Mapping[str, Any]] = [{}, *(one["settings"] for one in ranked)]
-        seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+        seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + options.seeds)  # that chose no finalist
         last = run(tasks(finalists, options.kimg, seeds)) if ranked else first[:1]
     return {
         "preset": options.preset,

@@ -19,7 +19,7 @@ from ganzoo.config.presets import PRESETS
 from ganzoo.config.run_config import ENGINES, PRECISIONS, Choice, Eval, RunConfig, Train, moves, score_interval
 from ganzoo.config.settings import check, resolve, settings_of
 from ganzoo.config.target import parse_target
-from ganzoo.errors import SettingError, UnknownName, UserError
+from ganzoo.errors import FitError, SettingError, UnknownName, UserError
 from ganzoo.files.text import clean
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Dataset, Setting, Spec, Value
@@ -190,7 +190,7 @@ def build_config(
         or (variant_spec.progress or objective_spec.progress or any(spec.progress for spec in regularizers)),
     )
     if config.fixed_length and (train.kimg is None or train.minutes is not None):
-        raise SettingError(
+        raise FitError(  # so that a bench of all variants leaves this one out
             "learning rates or losses go by how far the run has come, which minutes cannot say exactly",
             "give its length as --kimg alone",
         )
