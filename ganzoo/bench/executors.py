@@ -51,9 +51,8 @@ def run_jobs(
                 job = left.popleft()
                 if not done_before(job, announce, outdated):
                     worker: BaseProcess = context.Process(target=work, args=(job, watch, at_once), name=job.title)
-                    with signals_blocked():
-                        _start(worker)
-                        working[worker] = job
+                    working[worker] = job  # before it starts: whatever comes meanwhile finds it
+                    _start(worker)
                 continue
             connection.wait([worker.sentinel for worker in working])
             for worker in [worker for worker in working if not worker.is_alive()]:

@@ -19,8 +19,8 @@ from ganzoo.zoo.registry import Registry
 
 @pytest.fixture
 def jobs(registry: Registry, data_root: Path, tmp_path: Path) -> list[Job]:
-    """Of hours."""
-    config = build_config(registry, variant="gan", sets=["train.kimg=100000", "variant.width=16"])
+    """Of a minute."""
+    config = build_config(registry, variant="gan", sets=["train.kimg=300", "train.scores=none"])
     return plan_jobs(registry, [config], 2, tmp_path, data_root, [], data="")
 
 
@@ -48,7 +48,11 @@ def test_a_signal_as_a_worker_starts_ends_that_one_too(
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(executors, "_start", start_and_be_told)
-    with pytest.raises(KeyboardInterrupt):
-        executors.run_jobs(jobs, lambda line: None, at_once=at_once)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which workers of pytest-xdist ignore
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            executors.run_jobs(jobs, lambda line: None, at_once=at_once)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(started) == at_once
     assert not multiprocessing.active_children()
