@@ -10,6 +10,7 @@ from torch import nn
 from ganzoo import UserError
 from ganzoo_blocks.attention import SelfAttention
 from ganzoo_blocks.norms import ClassBatchNorm
+from ganzoo_blocks.resnet import Width
 from ganzoo_sagan.networks import attended
 
 NAMES = ("sagan", "sagan-unconditional")
@@ -52,16 +53,17 @@ def test_the_maps_that_attend_to_themselves(size: int, sides: list[int]) -> None
         gan.generator(z, None)
         gan.discriminator(images, None)
     assert seen == sides * 2
-    assert attended((3, size, size), None) == sides[0]
+    assert attended((3, size, size), Width(4), None) == sides[0]
 
 
 def test_other_maps_may_be_chosen_where_both_networks_have_them() -> None:
-    assert attended((3, 64, 64), 8) == 8
+    assert attended((3, 64, 64), Width(4), 8) == 8
+    assert attended((1, 32, 32), Width(4, doubling=True), 4) == 4  # whose D halves once more
     for size, wanted in ((28, 28), (32, 4), (64, 30)):
         with pytest.raises(UserError, match=f"attention is {wanted}"):
-            attended((3, size, size), wanted)
+            attended((3, size, size), Width(4), wanted)
     with pytest.raises(UserError, match="cannot make images"):
-        attended((3, 36, 36), None)
+        attended((3, 36, 36), Width(4), None)
 
 
 def test_the_class_is_in_batch_norms_and_projected() -> None:

@@ -61,7 +61,7 @@ def game(losses: Losses = LOSSES, extras: Extras | None = None, **gan: Any) -> G
 
 
 def phases(of: Game) -> list[Any]:
-    config = build_config(REGISTRY, variant="gan").train
+    config = build_config(REGISTRY, variant="gan", sets=["train.d_steps=1"]).train
     return make_phases(of, config, Precision(name="fp32", device_type="cpu"), Statistics(CPU))
 
 
