@@ -187,9 +187,8 @@ def _work(job: Job, watch: Watch, at_once: int, stop: Stop) -> None:
     try:
         if job.threads is not None:  # read by libraries when they are loaded
             os.environ |= {name: str(job.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        from ganzoo.engine.cuda.concurrent import (
-            OwnProcess,  # imports torch: seconds in which the user may interrupt, too
-        )
+        # These import torch: seconds in which the user may interrupt, too.
+        from ganzoo.engine.cuda.concurrent import OwnProcess
         from ganzoo.runs.job import run_job
 
         if job.threads is not None:

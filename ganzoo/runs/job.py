@@ -14,7 +14,7 @@ from ganzoo.config.run_config import RunConfig, dataset_label, score_interval
 from ganzoo.config.target import parse_target
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
-from ganzoo.engine.cuda.concurrent import ALONE, Turn
+from ganzoo.engine.cuda.concurrent import ALONE, OwnProcess, Turn
 from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.host import Host
@@ -129,7 +129,7 @@ def _run(
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
         )
-    scoring, memory = None, MemoryMeter(device, alone=host.turn.runs == 1)
+    scoring, memory = None, MemoryMeter(device, alone=isinstance(host.turn, OwnProcess))
     if score_interval(config.train.scores, config.eval.every) is not None:
         host.announce(f"loading the feature network {config.features.name}")
         with memory.scoring():

@@ -299,6 +299,7 @@ def test_bench_runs_seeds_at_once_when_told_to(ganzoo: Any, data_root: Path, tmp
     results = [RunDirectory(path.parent).read_result() for path in sorted((tmp_path / "bench").rglob("result.json"))]
     told = [result["environment"] for result in results if result]
     assert [environment["concurrent"] for environment in told] == [2, 2]
+    assert all(result["peak_memory"] > 0 for result in results if result)  # their processes are their own
     share = max(1, usable_cores() // 2)
     assert all(environment["device"].endswith(f", {share} thread{'s'[: share > 1]}") for environment in told)
     assert not list((tmp_path / "bench").rglob("failure.txt"))
