@@ -1,12 +1,12 @@
 """Settings worth having as defaults: a small random search of one variant on one dataset.
 
-`python benchmarks/search.py gan` draws neighbours of what the variant has at present, trains each for a part of the
-budget with one seed, then the best of them, and what it has, for the whole of it with several seeds. Chosen is the
-finalist of lowest mean FID, if that is lower by a tenth; nothing, where no neighbour was better in the first round.
-Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space, every trial, the
-conditions. What is chosen goes into the variant's spec by hand; the next search starts from there. Seeds begin at 1000,
-so that no published run has been looked at; images are scored against the training split, as in training. Stopped, the
-same command does only what is missing.
+`python benchmarks/search.py gan` draws neighbours of what the variant has at present, beside what it has for other
+kinds of images, trains each for a part of the budget with one seed, then the best of them, and what it has, for the
+whole of it with several seeds. Chosen is the finalist of lowest mean FID, if that is lower by a tenth; nothing, where
+no candidate was better in the first round. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in
+turn: the space, every trial, the conditions. `--adopt` puts what is chosen into the recipes.json beside the variant's
+plugin, and the next search starts from there. Seeds begin at 1000, so that no published run has been looked at; images
+are scored against the training split, as in training. Stopped, the same command does only what is missing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganzoo.config.run_config import RunConfig
 
 FIRST_SEED = 1000
 
@@ -68,14 +71,41 @@ def rounded(rate: float) -> float:
     return float(f"{rate:.3g}")
 
 
-def recipe(variant: str, dataset: str, preset: str) -> dict[str, Any]:
-    """What the variant is trained with there at present: "train.g_lr" -> value, and its own settings."""
+def recipe(config: RunConfig) -> dict[str, Any]:
+    """What a run is trained with: "train.g_lr" -> value, and the settings of what it is made of."""
+    parts = [("variant", config.variant), ("objective", config.objective)]
+    parts += [(f"regularizer.{one.name}", one) for one in config.regularizers]
+    parts += [(f"augmentation.{one.name}", one) for one in config.augmentations]
+    train = {f"train.{name}": value for name, value in vars(config.train).items()}
+    return train | {f"{key}.{name}": value for key, part in parts for name, value in part.settings.items()}
+
+
+def config_of(variant: str, dataset: str, preset: str, images: Mapping[str, Any]) -> RunConfig:
+    """`images`: size and color that they are brought to; {}: as they come."""
     from ganzoo.config.layers import build_config
     from ganzoo.zoo.registry import Registry
 
-    config = build_config(Registry.load(), variant=variant, dataset=dataset, preset=preset)
-    train = {f"train.{name}": value for name, value in vars(config.train).items()}
-    return train | {f"variant.{name}": value for name, value in config.variant.settings.items()}
+    sets = [f"dataset.{name}={value}" for name, value in images.items()]
+    return build_config(Registry.load(), variant=variant, dataset=dataset, preset=preset, sets=sets)
+
+
+def preset_of(dataset: str, preset: str, images: Mapping[str, Any]) -> str:
+    """The key of `Variant.presets` for such images, "laptop@rgb-64"."""
+    from ganzoo.config.families import family_of, recipe_names
+    from ganzoo.zoo.registry import Registry
+
+    spec = Registry.load().dataset(dataset.partition(":")[0])
+    return recipe_names(preset, family_of(spec, images.get("size"), images.get("color")))[-1]
+
+
+def from_elsewhere(variant: str, preset: str, key: str, present: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the variant has for the same preset and other kinds of images, where that differs from `present`."""
+    from ganzoo.zoo.registry import Registry
+
+    spec = Registry.load().variant(variant)
+    others = [recipe for name, recipe in spec.presets.items() if name.startswith(f"{preset}@") and name != key]
+    changes = [{name: value for name, value in one.items() if present.get(name) != value} for one in others]
+    return [one for index, one in enumerate(changes) if one and one not in changes[:index]]
 
 
 def trial(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +115,7 @@ def trial(task: Mapping[str, Any]) -> dict[str, Any]:
     import ganzoo
 
     torch.set_num_threads(1)
-    sets = {**task["settings"], "train.snapshots": 1, "train.scores": "last"}
+    sets = {**task.get("images", {}), **task["settings"], "train.snapshots": 1, "train.scores": "last"}
     try:
         run = ganzoo.train(
             task["variant"], dataset=task["dataset"], kimg=task["kimg"], seed=task["seed"], sets=sets, out=task["out"],
@@ -116,19 +146,23 @@ def mean_fid(trials: Sequence[Mapping[str, Any]]) -> float:
 
 def search(options: argparse.Namespace) -> dict[str, Any]:
     space = {**SPACE, **dict(options.tries)}
+    images = {name: value for name, value in (("size", options.size), ("color", options.color)) if value is not None}
     scratch = Path(options.runs) / folder(options.dataset) / options.variant
-    present = recipe(options.variant, options.dataset, options.preset)
+    present = recipe(config_of(options.variant, options.dataset, options.preset, images))
+    key = preset_of(options.dataset, options.preset, images)
     unknown = sorted(set(space) - set(present))
     if unknown:
         raise SystemExit(f"{options.variant} has no {', '.join(unknown)}; there are {', '.join(sorted(present))}")
     if present["train.schedule"] != "constant":
         space.pop("train.schedule", None)
+    brought = {f"dataset.{name}": value for name, value in images.items()}
 
     def tasks(candidates: Sequence[Mapping[str, Any]], kimg: float, seeds: Sequence[int]) -> list[dict[str, Any]]:
         return [
             {
                 "variant": options.variant, "dataset": options.dataset, "settings": dict(settings), "kimg": kimg,
-                "seed": seed, "out": str(scratch / f"{folder_of({**present, **settings})}-{kimg:g}-s{seed}"),
+                "seed": seed, "images": brought,
+                "out": str(scratch / f"{folder_of({**present, **settings})}-{kimg:g}-s{seed}"),
                 "options": {"data_root": options.data_root, "num_images": options.num_images, "device": options.device,
                             "preset": options.preset},
             }
@@ -146,16 +180,21 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
                       f"{json.dumps(one['settings'])}", flush=True)  # fmt: skip
             return done
 
-        candidates = [{}, *draws(present, space, options.trials, options.draw)]
+        elsewhere = from_elsewhere(options.variant, options.preset, key, present)
+        drawn = [one for one in draws(present, space, options.trials, options.draw) if one not in elsewhere]
+        candidates: list[Mapping[str, Any]] = [{}, *elsewhere, *drawn]
         first = run(tasks(candidates, options.kimg * options.part, [FIRST_SEED]))
         ranked = sorted(first[1:], key=lambda one: mean_fid([one]))[: options.finalists]
         ranked = [one for one in ranked if mean_fid([one]) < mean_fid(first[:1])]
         finalists: list[Mapping[str, Any]] = [{}, *(one["settings"] for one in ranked)]
         seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + options.seeds)  # that chose no finalist
         last = run(tasks(finalists, options.kimg, seeds)) if ranked else first[:1]
+    shown = {*space, *FACTORS, *(name for one in candidates for name in one)}
     return {
         "preset": options.preset,
-        "present": {name: present[name] for name in sorted({*space, *FACTORS})},
+        "recipe": key,
+        "images": images,
+        "present": {name: present[name] for name in sorted(shown)},
         "space": {name: list(values) for name, values in space.items()},
         "factors": {name: list(values) for name, values in FACTORS.items()},
         "draw_seed": options.draw,
@@ -173,6 +212,24 @@ def choice(finalists: Sequence[Mapping[str, Any]], last: Sequence[Mapping[str, A
     best = best if means[best] < (1 - MARGIN) * means[0] else 0
     fids = [mean if math.isfinite(mean) else None for mean in means]
     return {"before": {"fid": fids[0]}, "chosen": {"settings": dict(finalists[best]), "fid": fids[best]}}
+
+
+def adopt(variant: str, key: str, settings: Mapping[str, Any]) -> Path:
+    """Write the settings over what recipes.json beside the variant's plugin has for it under `key`."""
+    import importlib
+
+    from ganzoo.zoo.found import FILE
+    from ganzoo.zoo.registry import Registry
+
+    registry = Registry.load()
+    module = importlib.import_module(registry.owner("variants", variant).module)
+    assert module.__file__ is not None
+    file = Path(module.__file__).with_name(FILE)
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    mine = found.setdefault(variant, {})
+    mine[key] = {**mine.get(key, {}), **settings}
+    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return file
 
 
 def conditions() -> dict[str, Any]:
@@ -215,6 +272,9 @@ def main() -> int:
     parser.add_argument("--try", dest="tries", type=pair, action="append", default=[], metavar="KEY=A,B",
                         help="values of a further setting, or others of one of the space's, as JSON")  # fmt: skip
     parser.add_argument("--preset", default="laptop")
+    parser.add_argument("--size", type=int, help="pixels that images are brought to, as in `ganzoo train`")
+    parser.add_argument("--color", choices=("gray", "rgb"))
+    parser.add_argument("--adopt", action="store_true", help="write what is chosen beside the variant's plugin")
     parser.add_argument("--num-images", type=int, default=2000)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at a time, of one thread each")
@@ -229,6 +289,8 @@ def main() -> int:
     before = json.loads(file.read_text(encoding="utf-8"))["searches"] if file.exists() else []
     whole = {"variant": options.variant, "dataset": folder(options.dataset), "searches": [*before, found]}
     file.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    if options.adopt and found["chosen"]["settings"]:
+        print(adopt(options.variant, found["recipe"], found["chosen"]["settings"]))
     had, chosen = found["before"]["fid"], found["chosen"]
     print(f"{options.variant} on {options.dataset}: FID {had} before, {chosen['fid']} with {chosen['settings']}", file,
           sep="\n")  # fmt: skip

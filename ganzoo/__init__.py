@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import DataError, DuplicateName, RunError, SettingError, UnknownName, UserError
 from ganzoo.zoo import specs
+from ganzoo.zoo.found import found_recipes
 from ganzoo.zoo.hookspecs import GANZOO_API, hookimpl
 from ganzoo.zoo.specs import (
     Augmentation,
@@ -129,6 +130,7 @@ __all__ = [
     "bench",
     "check",
     "evaluate",
+    "found_recipes",
     "gradient_penalty",
     "hookimpl",
     "leaderboard",

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ganzoo.config.options import config_of
 from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.source import source_sha256
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / "docs" / "results").glob("*/*/*/result.json"))
@@ -47,6 +48,47 @@ def test_a_search_that_diverged_chooses_nothing() -> None:
     search = script("search")
     assert search.mean_fid([]) == search.mean_fid([{"fid": 3.0}, {"fid": None}]) == float("inf")
     assert search.mean_fid([{"fid": 3.0}, {"fid": 4.0}]) == 3.5
+
+
+def test_what_is_adopted_is_a_recipe_beside_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = tmp_path / "ganzoo_adopts.py"
+    plugin.write_text(
+        "from ganzoo import Variant, found_recipes, hookimpl\n"
+        "GANZOO_API = 2\n"
+        "@hookimpl\n"
+        "def register_variants():\n"
+        "    found = found_recipes(__file__, 'adopts')\n"
+        "    return [Variant(name='adopts', target='ganzoo_gan.networks:gan', summary='.', paper='.', presets=found)]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    search = script("search")
+    registry = Registry.load([str(plugin)])
+    monkeypatch.setattr(Registry, "load", lambda *_: registry)
+    monkeypatch.setattr(registry.owner("variants", "adopts"), "module", "ganzoo_adopts")
+    file = search.adopt("adopts", "laptop@digits", {"train.g_lr": 1e-3, "train.d_steps": 2})
+    assert file == tmp_path / "recipes.json"
+    search.adopt("adopts", "laptop@digits", {"train.g_lr": 2e-3})
+    source = source_sha256(registry.variant("adopts"))
+    search.adopt("adopts", "laptop@rgb-32", {"train.d_lr": 5e-4})
+    monkeypatch.undo()
+    spec = Registry.load([str(plugin)]).variant("adopts")
+    assert source == source_sha256(spec) != ""  # a recipe makes no other variant
+    assert spec.presets == {
+        "laptop@digits": {"train.g_lr": 2e-3, "train.d_steps": 2},
+        "laptop@rgb-32": {"train.d_lr": 5e-4},
+    }
+
+
+def test_other_kinds_of_images_are_candidates() -> None:
+    search = script("search")
+    assert search.preset_of("digits", "laptop", {}) == "laptop@digits"
+    assert search.preset_of("fashion-mnist", "laptop", {}) == "laptop@gray-32"
+    assert search.preset_of("folder:faces", "laptop", {"size": 64, "color": "rgb"}) == "laptop@rgb-64"
+    present = search.recipe(search.config_of("cstylegan2", "fashion-mnist", "laptop", {}))
+    assert present["regularizer.r1.weight"] == 0.01
+    digits = Registry.load().variant("cstylegan2").presets["laptop@digits"]
+    assert digits in search.from_elsewhere("cstylegan2", "laptop", "laptop@gray-32", present)
+    assert search.from_elsewhere("cstylegan2", "laptop", "laptop@gray-32", present | digits) == []
 
 
 def test_a_choice_is_better_by_more_than_chance() -> None:

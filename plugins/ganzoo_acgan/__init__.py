@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_dcgan import SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -43,7 +43,8 @@ def register_variants() -> list[Variant]:
                     "variant.dropout": 0.2,
                     "train.g_lr": 1e-3,
                     "train.d_lr": 1e-3,
-                }
+                },
+                **found_recipes(__file__, "acgan"),
             },
         ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_dcgan import SIZES
 
 GANZOO_API = 2
@@ -44,7 +44,7 @@ def register_variants() -> list[Variant]:
                     "objective.began.gamma": 1.0,
                     "objective.began.speed": 0.05,
                 },
-                "laptop@digits": {"train.d_lr": 5e-4, "train.d_steps": 2},
+                **found_recipes(__file__, "began"),
             },
         ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_dcgan import SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -25,6 +25,9 @@ def register_variants() -> list[Variant]:
             per_sample_critic=False,  # a penalty on D's gradient at images alone would not bound it on pairs
             judges_images=False,
             gives=("features",),
-            presets={"laptop": {"variant.channels": 16, "variant.width": 128, "train.g_lr": 1e-3, "train.d_lr": 5e-4}},
+            presets={
+                "laptop": {"variant.channels": 16, "variant.width": 128, "train.g_lr": 1e-3, "train.d_lr": 5e-4},
+                **found_recipes(__file__, "bigan"),
+            },
         ),
     ]

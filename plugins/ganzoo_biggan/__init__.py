@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import RESNET_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -45,6 +45,9 @@ def register_variants() -> list[Variant]:
                 "regularizer.orthogonal.weight": 1e-4,
                 "regularizer.orthogonal.phases": "G",
             },
-            presets={"laptop": {**RESNET_LAPTOP, "variant.z_dim": 64, "variant.embedding": 32}},
+            presets={
+                "laptop": {**RESNET_LAPTOP, "variant.z_dim": 64, "variant.embedding": 32},
+                **found_recipes(__file__, "biggan"),
+            },
         ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Variant, hookimpl
+from ganzoo import Variant, found_recipes, hookimpl
 from ganzoo_blocks import RESNET_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -23,6 +23,6 @@ def register_variants() -> list[Variant]:
             gives=("features",),
             # Section 5: betas 0 and 0.9, five updates of D for each of G.
             defaults={"train.beta1": 0.0, "train.beta2": 0.9, "train.d_steps": 5},
-            presets={"laptop": RESNET_LAPTOP, "laptop@digits": {"train.beta1": 0.0}},
+            presets={"laptop": RESNET_LAPTOP, **found_recipes(__file__, "cgan-pd")},
         ),
     ]

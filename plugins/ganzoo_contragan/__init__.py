@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import HEADED_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -34,6 +34,6 @@ def register_variants() -> list[Variant]:
             gives=("classes", "embedding", "features"),
             # For CIFAR-10: Adam, 2e-4, betas 0.5 and 0.999, which are ganzoo's own, five updates of D for each of G.
             defaults={"train.d_steps": 5},
-            presets={"laptop": {**HEADED_LAPTOP, "variant.embedding": 64}},
+            presets={"laptop": {**HEADED_LAPTOP, "variant.embedding": 64}, **found_recipes(__file__, "contragan")},
         ),
     ]

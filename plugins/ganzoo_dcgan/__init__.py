@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 
 GANZOO_API = 2
 
@@ -25,7 +25,7 @@ def register_variants() -> list[Variant]:
             paper="Radford et al., Unsupervised Representation Learning with DCGANs, 2015, arXiv:1511.06434",
             settings=SETTINGS,
             sizes=SIZES,
-            presets={"laptop": {"variant.channels": 16}},
+            presets={"laptop": {"variant.channels": 16}, **found_recipes(__file__, "dcgan")},
             gives=("features",),
         ),
         Variant(
@@ -37,10 +37,7 @@ def register_variants() -> list[Variant]:
             settings=SETTINGS,
             conditional=True,
             sizes=SIZES,
-            presets={
-                "laptop": {"variant.channels": 16},
-                "laptop@digits": {"train.batch_size": 64, "train.g_lr": 2e-3},
-            },
+            presets={"laptop": {"variant.channels": 16}, **found_recipes(__file__, "cdcgan")},
             gives=("features",),
         ),
     ]

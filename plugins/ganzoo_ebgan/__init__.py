@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Objective, Setting, Variant, hookimpl
+from ganzoo import Objective, Setting, Variant, found_recipes, hookimpl
 from ganzoo_dcgan import SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -31,7 +31,7 @@ def register_variants() -> list[Variant]:
             sizes=SIZES,
             objective="ebgan",
             gives=("energy", "features"),
-            presets={"laptop": {"variant.channels": 16}},
+            presets={"laptop": {"variant.channels": 16}, **found_recipes(__file__, "ebgan")},
         ),
     ]
 

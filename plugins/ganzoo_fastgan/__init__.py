@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import SIZES
 
 GANZOO_API = 2
@@ -50,7 +50,8 @@ def register_variants() -> list[Variant]:
                     "train.batch_size": 16,
                     "train.g_lr": 1e-3,
                     "train.d_lr": 1e-3,
-                }
+                },
+                **found_recipes(__file__, "fastgan"),
             },
         ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 
 GANZOO_API = 2
 
@@ -30,7 +30,7 @@ def register_variants() -> list[Variant]:
             summary="two multilayer perceptrons",
             paper="Goodfellow et al., Generative Adversarial Networks, 2014, arXiv:1406.2661",
             settings=SETTINGS,
-            # Both are what benchmarks/search.py found for digits.
+            # Found by benchmarks/search.py on digits.
             presets={
                 "laptop": {
                     "variant.width": 128,
@@ -40,7 +40,7 @@ def register_variants() -> list[Variant]:
                     "train.beta2": 0.9,
                     "train.ema_kimg": 2.0,
                 },
-                "laptop@digits": {"variant.width": 256, "train.d_lr": 2e-3, "train.d_steps": 2},
+                **found_recipes(__file__, "gan"),
             },
             gives=("features",),
         ),
@@ -50,7 +50,7 @@ def register_variants() -> list[Variant]:
             summary="two multilayer perceptrons that are given the class",
             paper="Mirza & Osindero, Conditional Generative Adversarial Nets, 2014, arXiv:1411.1784",
             settings=SETTINGS,
-            presets={"laptop": {"variant.width": 128}, "laptop@digits": {"train.beta1": 0.0}},
+            presets={"laptop": {"variant.width": 128}, **found_recipes(__file__, "cgan")},
             gives=("features",),
             conditional=True,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_dcgan import SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -44,6 +44,9 @@ def register_variants() -> list[Variant]:
             sizes=SIZES,
             gives=("features",),
             defaults={"train.g_lr": 1e-3},
-            presets={"laptop": {"variant.channels": 16, "train.g_lr": 1e-3, "train.d_lr": 5e-4}},
+            presets={
+                "laptop": {"variant.channels": 16, "train.g_lr": 1e-3, "train.d_lr": 5e-4},
+                **found_recipes(__file__, "infogan"),
+            },
         ),
     ]

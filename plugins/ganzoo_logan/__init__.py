@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import SIZES
 from ganzoo_sngan import SETTINGS
 
@@ -55,9 +55,6 @@ def register_variants() -> list[Variant]:
             objective="hinge",
             gives=("features",),
             # Four passes of G and six of D, most of them differentiated twice: fewer convolutions.
-            presets={
-                "laptop": {"variant.channels": 16, "variant.norm": "layer"},
-                "laptop@digits": {"train.batch_size": 64, "train.g_lr": 2e-3},
-            },
+            presets={"laptop": {"variant.channels": 16, "variant.norm": "layer"}, **found_recipes(__file__, "logan")},
         ),
     ]

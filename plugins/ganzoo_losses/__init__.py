@@ -5,7 +5,7 @@ Torch-free: what networks they do not share with others is in `ganzoo_losses.net
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import SIZES as SNGAN_SIZES
 from ganzoo_dcgan import SETTINGS, SIZES
 from ganzoo_sngan import SETTINGS as SNGAN_SETTINGS
@@ -26,10 +26,7 @@ def register_variants() -> list[Variant]:
             sizes=SIZES,
             objective="least-squares",
             gives=("features",),
-            presets={
-                "laptop": {"variant.channels": 16},
-                "laptop@digits": {"train.d_lr": 2e-3, "train.beta1": 0.0, "train.beta2": 0.9},
-            },
+            presets={"laptop": {"variant.channels": 16}, **found_recipes(__file__, "lsgan")},
         ),
         Variant(
             name="wgan",
@@ -42,7 +39,7 @@ def register_variants() -> list[Variant]:
             sizes=SIZES,
             objective="wasserstein",
             gives=("features",),
-            presets={"laptop": {"variant.channels": 16}},
+            presets={"laptop": {"variant.channels": 16}, **found_recipes(__file__, "wgan")},
         ),
         Variant(
             name="dragan",
@@ -53,7 +50,7 @@ def register_variants() -> list[Variant]:
             sizes=SIZES,
             gives=("features",),
             regularizers=("dragan",),
-            presets={"laptop": {"variant.channels": 16}},
+            presets={"laptop": {"variant.channels": 16}, **found_recipes(__file__, "dragan")},
         ),
         Variant(
             name="ragan",
@@ -74,9 +71,6 @@ def register_variants() -> list[Variant]:
             objective="relativistic-average",
             gives=("features",),
             # A difference of logits has no bound: so narrow a D of spectral norm soon leaves G behind.
-            presets={
-                "laptop": {"variant.channels": 16, "variant.norm": "batch"},
-                "laptop@digits": {"train.batch_size": 64, "train.g_lr": 2e-3},
-            },
+            presets={"laptop": {"variant.channels": 16, "variant.norm": "batch"}, **found_recipes(__file__, "ragan")},
         ),
     ]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Objective, Setting, Variant, hookimpl
+from ganzoo import Objective, Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import HEADED_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -41,7 +41,7 @@ def register_variants() -> list[Variant]:
             gives=("classes", "features", "scores"),
             # For CIFAR-10, as BigGAN there: Adam, 2e-4, betas 0 and 0.999, four updates of D for each of G.
             defaults={"train.beta1": 0.0, "train.d_steps": 4},
-            presets={"laptop": {**HEADED_LAPTOP, "variant.margin_weight": 1.0}},
+            presets={"laptop": {**HEADED_LAPTOP, "variant.margin_weight": 1.0}, **found_recipes(__file__, "mhgan")},
         ),
     ]
 

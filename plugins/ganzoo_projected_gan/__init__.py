@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import SIZES
 from ganzoo_fastgan import SETTINGS
 
@@ -54,7 +54,8 @@ def register_variants() -> list[Variant]:
                     "train.batch_size": 16,
                     "train.g_lr": 1e-3,
                     "train.d_lr": 1e-3,
-                }
+                },
+                **found_recipes(__file__, "projected-gan"),
             },
         ),
     ]

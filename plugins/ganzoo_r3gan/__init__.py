@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import SIZES
 
 GANZOO_API = 2
@@ -59,7 +59,8 @@ def register_variants() -> list[Variant]:
                     # Lazily, as StyleGAN2 does: second derivatives are most of a step on a CPU.
                     "regularizer.r1.every": 4,
                     "regularizer.r2.every": 4,
-                }
+                },
+                **found_recipes(__file__, "r3gan"),
             },
         ),
     ]

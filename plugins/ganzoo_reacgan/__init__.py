@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import HEADED_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -48,6 +48,9 @@ def register_variants() -> list[Variant]:
             gives=("classes", "embedding", "features"),
             # For CIFAR-10: Adam with betas 0.5 and 0.999, which are ganzoo's own, five updates of D for each of G.
             defaults={"train.d_steps": 5},
-            presets={"laptop": {**HEADED_LAPTOP, "variant.embedding": 64, "variant.class_weight": 1.0}},
+            presets={
+                "laptop": {**HEADED_LAPTOP, "variant.embedding": 64, "variant.class_weight": 1.0},
+                **found_recipes(__file__, "reacgan"),
+            },
         ),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import RESNET_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -44,14 +44,14 @@ def register_variants() -> list[Variant]:
             target="ganzoo_sagan.networks:sagan",
             summary="residual networks with self-attention, spectrally normalised on both sides, told the class",
             conditional=True,
-            presets={"laptop": RESNET_LAPTOP},
+            presets={"laptop": RESNET_LAPTOP, **found_recipes(__file__, "sagan")},
             **KNOWN,
         ),
         Variant(
             name="sagan-unconditional",
             target="ganzoo_sagan.networks:sagan_unconditional",
             summary="SAGAN for images without labels",
-            presets={"laptop": RESNET_LAPTOP, "laptop@digits": {"train.beta1": 0.0}},
+            presets={"laptop": RESNET_LAPTOP, **found_recipes(__file__, "sagan-unconditional")},
             **KNOWN,
         ),
     ]

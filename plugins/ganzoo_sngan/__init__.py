@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import RESNET_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -34,10 +34,7 @@ def register_variants() -> list[Variant]:
             objective="hinge",
             gives=("features",),
             # Setting C of the paper's figure 1, which are DCGAN's and ganzoo's own: Adam, 2e-4, betas 0.5 and 0.999.
-            presets={
-                "laptop": {"variant.channels": 16},
-                "laptop@digits": {"train.batch_size": 64, "train.g_lr": 2e-3},
-            },
+            presets={"laptop": {"variant.channels": 16}, **found_recipes(__file__, "sngan")},
         ),
         Variant(
             name="sngan-resnet",
@@ -50,6 +47,6 @@ def register_variants() -> list[Variant]:
             gives=("features",),
             # Appendix B.3: betas 0 and 0.9, five updates of D for each of G.
             defaults={"train.beta1": 0.0, "train.beta2": 0.9, "train.d_steps": 5},
-            presets={"laptop": RESNET_LAPTOP},
+            presets={"laptop": RESNET_LAPTOP, **found_recipes(__file__, "sngan-resnet")},
         ),
     ]

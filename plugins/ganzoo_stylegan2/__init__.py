@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import SIZES
 
 GANZOO_API = 2
@@ -75,7 +75,7 @@ def register_variants() -> list[Variant]:
         gives=("features",),
         regularizers=("path-length", "r1"),
         defaults=RECIPE,
-        presets={"laptop": LAPTOP},
+        presets={"laptop": LAPTOP, **found_recipes(__file__, "stylegan2")},
     )
     conditional = replace(
         plain,
@@ -84,10 +84,7 @@ def register_variants() -> list[Variant]:
         summary="stylegan2 with the class beside the noise and projected in D",
         paper=f"{PAPER}; classes as in Karras et al., 2020, arXiv:2006.06676",
         conditional=True,
-        presets={
-            "laptop": LAPTOP,
-            "laptop@digits": {"train.d_lr": 2e-2, "train.beta1": 0.5, "train.beta2": 0.9},
-        },
+        presets={"laptop": LAPTOP, **found_recipes(__file__, "cstylegan2")},
     )
     adaptive = replace(
         plain,
@@ -96,6 +93,6 @@ def register_variants() -> list[Variant]:
         paper=ADA,
         augmentations=("ada",),
         # A run of the preset ends before the paper's speed, 0 to 1 in 500 kimg, has come anywhere.
-        presets={"laptop": LAPTOP | {"augmentation.ada.kimg": 50.0}},
+        presets={"laptop": LAPTOP | {"augmentation.ada.kimg": 50.0}, **found_recipes(__file__, "stylegan2-ada")},
     )
     return [plain, conditional, adaptive]

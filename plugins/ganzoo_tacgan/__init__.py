@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_blocks import HEADED_LAPTOP, RESNET_SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -33,6 +33,6 @@ def register_variants() -> list[Variant]:
             gives=("classes", "features", "twin"),
             # For CIFAR-100, as BigGAN there: Adam, 2e-4, betas 0 and 0.999, four updates of D for each of G.
             defaults={"train.beta1": 0.0, "train.d_steps": 4},
-            presets={"laptop": HEADED_LAPTOP},
+            presets={"laptop": HEADED_LAPTOP, **found_recipes(__file__, "tacgan")},
         ),
     ]

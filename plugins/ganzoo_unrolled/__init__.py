@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_dcgan import SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -34,6 +34,6 @@ def register_variants() -> list[Variant]:
             ),
             sizes=SIZES,
             gives=("features",),
-            presets={"laptop": {"variant.channels": 16, "variant.steps": 1}},
+            presets={"laptop": {"variant.channels": 16, "variant.steps": 1}, **found_recipes(__file__, "unrolled")},
         ),
     ]

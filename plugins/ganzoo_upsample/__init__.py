@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 
 GANZOO_API = 2
 
@@ -33,7 +33,10 @@ def register_variants() -> list[Variant]:
                 ),
             ),
             sizes=(28, 32, 48, 64),
-            presets={"laptop": {"variant.channels": 32, "train.g_lr": 1e-3, "train.d_lr": 1e-3}},
+            presets={
+                "laptop": {"variant.channels": 32, "train.g_lr": 1e-3, "train.d_lr": 1e-3},
+                **found_recipes(__file__, "upsample-dcgan"),
+            },
             gives=("features",),
         ),
     ]

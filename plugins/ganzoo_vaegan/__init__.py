@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Setting, Variant, hookimpl
+from ganzoo import Setting, Variant, found_recipes, hookimpl
 from ganzoo_dcgan import SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -38,7 +38,8 @@ def register_variants() -> list[Variant]:
                     "train.g_lr": 1e-3,
                     "train.d_lr": 5e-4,
                     "train.batch_size": 32,
-                }
+                },
+                **found_recipes(__file__, "vaegan"),
             },
         ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ganzoo import Variant, hookimpl
+from ganzoo import Variant, found_recipes, hookimpl
 from ganzoo_dcgan import SETTINGS, SIZES
 
 GANZOO_API = 2
@@ -19,7 +19,7 @@ def register_variants() -> list[Variant]:
             paper="Gulrajani et al., Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028",
             settings=SETTINGS,
             sizes=SIZES,
-            presets={"laptop": {"variant.channels": 16}},
+            presets={"laptop": {"variant.channels": 16}, **found_recipes(__file__, "wgan-gp")},
             gives=("features",),
             objective="wgan-gp",
         ),
