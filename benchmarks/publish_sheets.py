@@ -29,7 +29,7 @@ class Sheet:
 
 
 SHEETS: dict[str, Sheet] = {
-    "digits": Sheet(title="Digits, 32x32 gray", dataset="digits", seeds=5, kimg=16),
+    "digits": Sheet(title="Digits, 32x32 gray", dataset="digits", seeds=5, kimg=32),
     "fashion-mnist": Sheet(title="Fashion-MNIST, 28x28 gray", dataset="fashion-mnist", seeds=3, kimg=32),
     "mnist": Sheet(title="MNIST, 28x28 gray", dataset="mnist", seeds=3, kimg=32),
     "cifar10-jpeg": Sheet(
@@ -45,7 +45,7 @@ SHEETS: dict[str, Sheet] = {
         variants=("dcgan", "fastgan", "projected-gan"), options={"size": 64},
     ),
     "fashion-1000": Sheet(
-        title="1,000 images of Fashion-MNIST", dataset="npz:fashion-1000.npz", seeds=3, kimg=128,
+        title="1,000 images of Fashion-MNIST", dataset="npz:fashion-1000.npz", seeds=3, kimg=64,
         variants=("dcgan", "sngan"), options={"sets": ["dataset.color=gray"], "size": 28, "features": "fashion-mnist"},
         also={"diffaug": {"augment": "diffaug"}, "ada": {"augment": "ada"}, "lecam": {"regularize": "lecam"},
               "diffaug+cr": {"augment": "diffaug", "regularize": "cr"}},

@@ -3,7 +3,7 @@
 `python benchmarks/search.py gan` draws neighbours of what the variant has at present, beside what it has for other
 kinds of images, trains each for a part of the budget with one seed, then the best of them, and what it has, for the
 whole of it with several seeds. Chosen is the finalist of lowest mean FID, if that is lower by a tenth; nothing, where
-no candidate was better in the first round. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in
+no candidate was as much better in the first round. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in
 turn: the space, every trial, the conditions. `--adopt` puts what is chosen into the recipes.json beside the variant's
 plugin, and the next search starts from there. Seeds begin at 1000, so that no published run has been looked at; images
 are scored against the training split, as in training. Stopped, the same command does only what is missing.
@@ -73,7 +73,7 @@ def rounded(rate: float) -> float:
 
 def recipe(config: RunConfig) -> dict[str, Any]:
     """What a run is trained with: "train.g_lr" -> value, and the settings of what it is made of."""
-    parts = [("variant", config.variant), ("objective", config.objective)]
+    parts = [("variant", config.variant), (f"objective.{config.objective.name}", config.objective)]
     parts += [(f"regularizer.{one.name}", one) for one in config.regularizers]
     parts += [(f"augmentation.{one.name}", one) for one in config.augmentations]
     train = {f"train.{name}": value for name, value in vars(config.train).items()}
@@ -185,7 +185,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         candidates: list[Mapping[str, Any]] = [{}, *elsewhere, *drawn]
         first = run(tasks(candidates, options.kimg * options.part, [FIRST_SEED]))
         ranked = sorted(first[1:], key=lambda one: mean_fid([one]))[: options.finalists]
-        ranked = [one for one in ranked if mean_fid([one]) < mean_fid(first[:1])]
+        ranked = [one for one in ranked if mean_fid([one]) < (1 - MARGIN) * mean_fid(first[:1])]
         finalists: list[Mapping[str, Any]] = [{}, *(one["settings"] for one in ranked)]
         seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + options.seeds)  # that chose no finalist
         last = run(tasks(finalists, options.kimg, seeds)) if ranked else first[:1]
