@@ -1,12 +1,13 @@
 """Settings worth having as defaults: a small random search of one variant on one dataset.
 
 `python benchmarks/search.py gan` draws neighbours of what the variant has at present, beside what it has for other
-kinds of images, trains each for a part of the budget with one seed, then the best of them, and what it has, for the
-whole of it with several seeds. Chosen is the finalist of lowest mean FID, if that is lower by a tenth; nothing, where
-no candidate was as much better in the first round. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in
-turn: the space, every trial, the conditions. `--adopt` puts what is chosen into the recipes.json beside the variant's
-plugin, and the next search starts from there. Seeds begin at 1000, so that no published run has been looked at; images
-are scored against the training split, as in training. Stopped, the same command does only what is missing.
+kinds of images and what you say with `--also`, trains each for a part of the budget with one seed, then the best of
+them, and what it has, for the whole of it with several seeds. Chosen is the finalist of lowest mean FID, if that is
+lower by a tenth; nothing, where no candidate was as much better in the first round. Everything is in
+`benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space, every trial, the conditions. `--adopt` puts
+what is chosen into the recipes.json beside the variant's plugin, and the next search starts from there. Seeds begin at
+1000, so that no published run has been looked at; images are scored against the training split, as in training.
+Stopped, the same command does only what is missing.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
     scratch = Path(options.runs) / folder(options.dataset) / options.variant
     present = recipe(config_of(options.variant, options.dataset, options.preset, images))
     key = preset_of(options.dataset, options.preset, images)
-    unknown = sorted(set(space) - set(present))
+    unknown = sorted({*space, *(name for one in options.also for name in one)} - set(present))
     if unknown:
         raise SystemExit(f"{options.variant} has no {', '.join(unknown)}; there are {', '.join(sorted(present))}")
     if present["train.schedule"] != "constant":
@@ -180,9 +181,10 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
                       f"{json.dumps(one['settings'])}", flush=True)  # fmt: skip
             return done
 
+        candidates: list[Mapping[str, Any]] = [{}]
         elsewhere = from_elsewhere(options.variant, options.preset, key, present)
-        drawn = [one for one in draws(present, space, options.trials, options.draw) if one not in elsewhere]
-        candidates: list[Mapping[str, Any]] = [{}, *elsewhere, *drawn]
+        for one in (*options.also, *elsewhere, *draws(present, space, options.trials, options.draw)):
+            candidates += [] if one in candidates else [one]
         first = run(tasks(candidates, options.kimg * options.part, [FIRST_SEED]))
         ranked = sorted(first[1:], key=lambda one: mean_fid([one]))[: options.finalists]
         ranked = [one for one in ranked if mean_fid([one]) < (1 - MARGIN) * mean_fid(first[:1])]
@@ -259,6 +261,18 @@ def pair(text: str) -> tuple[str, tuple[Any, ...]]:
     return name, tuple(json.loads(f"[{values}]"))
 
 
+def changes(text: str) -> dict[str, Any]:
+    """ "train.d_lr=5e-4 train.optimizer=sgd" -> {"train.d_lr": 0.0005, "train.optimizer": "sgd"}."""
+    found: dict[str, Any] = {}
+    for word in text.split():
+        name, _, value = word.partition("=")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:  # a word
+            found[name] = value
+    return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Search for a variant's defaults on a dataset.")
     parser.add_argument("variant")
@@ -271,6 +285,8 @@ def main() -> int:
     parser.add_argument("--draw", type=int, default=0, help="seed of the draws")
     parser.add_argument("--try", dest="tries", type=pair, action="append", default=[], metavar="KEY=A,B",
                         help="values of a further setting, or others of one of the space's, as JSON")  # fmt: skip
+    parser.add_argument("--also", type=changes, action="append", default=[], metavar="'KEY=V KEY=V'",
+                        help="a candidate of yours")  # fmt: skip
     parser.add_argument("--preset", default="laptop")
     parser.add_argument("--size", type=int, help="pixels that images are brought to, as in `ganzoo train`")
     parser.add_argument("--color", choices=("gray", "rgb"))
