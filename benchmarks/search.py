@@ -190,7 +190,10 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         ranked = [one for one in ranked if mean_fid([one]) < (1 - MARGIN) * mean_fid(first[:1])]
         finalists: list[Mapping[str, Any]] = [{}, *(one["settings"] for one in ranked)]
         seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + options.seeds)  # that chose no finalist
-        last = run(tasks(finalists, options.kimg, seeds)) if ranked else first[:1]
+        if ranked and options.seeds:
+            last = run(tasks(finalists, options.kimg, seeds))
+        else:
+            last = [one for one in first if one["settings"] in finalists]
     shown = {*space, *FACTORS, *(name for one in candidates for name in one)}
     return {
         "preset": options.preset,
@@ -281,7 +284,7 @@ def main() -> int:
     parser.add_argument("--part", type=float, default=0.5, help="of the budget, in the first round")
     parser.add_argument("--trials", type=int, default=6, help="draws")
     parser.add_argument("--finalists", type=int, default=1)
-    parser.add_argument("--seeds", type=int, default=2, help="of each finalist")
+    parser.add_argument("--seeds", type=int, default=2, help="of each finalist; 0: the first round decides")
     parser.add_argument("--draw", type=int, default=0, help="seed of the draws")
     parser.add_argument("--try", dest="tries", type=pair, action="append", default=[], metavar="KEY=A,B",
                         help="values of a further setting, or others of one of the space's, as JSON")  # fmt: skip
