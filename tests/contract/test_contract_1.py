@@ -87,6 +87,7 @@ def test_the_weights_of_today(zoo: Registry, tmp_path: Path, data_root: Path, ol
     for variant, objective in (old, new):
         overrides = {"train.kimg": 0.25, "train.scores": "none", "train.snapshots": 1}
         overrides |= {"train.batch_size": 32, "train.d_steps": 2, "train.g_lr": 1e-3, "train.d_lr": 1e-3}  # no recipe's
+        overrides |= {"train.beta1": 0.5, "train.beta2": 0.9}
         config = build_config(zoo, variant=variant, objective=objective, overrides=overrides)
         run_job(zoo, config, tmp_path / variant, root=data_root)
         found.append(load_file(RunDirectory(tmp_path / variant).snapshots()[-1]))
