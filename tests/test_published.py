@@ -51,24 +51,26 @@ def test_a_search_that_diverged_chooses_nothing() -> None:
 
 
 def test_what_is_adopted_is_a_recipe_beside_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = tmp_path / "ganzoo_adopts.py"
-    plugin.write_text(
+    plugin = tmp_path / "ganzoo_adopts"
+    plugin.mkdir()
+    (plugin / "__init__.py").write_text(
         "from ganzoo import Variant, found_recipes, hookimpl\n"
         "GANZOO_API = 2\n"
+        "def made(config, shape, num_classes): ...\n"
         "@hookimpl\n"
         "def register_variants():\n"
         "    found = found_recipes(__file__, 'adopts')\n"
-        "    return [Variant(name='adopts', target='ganzoo_gan.networks:gan', summary='.', paper='.', presets=found)]\n"
+        "    return [Variant(name='adopts', target='ganzoo_adopts:made', summary='.', paper='.', presets=found)]\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     search = script("search")
     registry = Registry.load([str(plugin)])
     monkeypatch.setattr(Registry, "load", lambda *_: registry)
     monkeypatch.setattr(registry.owner("variants", "adopts"), "module", "ganzoo_adopts")
-    file = search.adopt("adopts", "laptop@digits", {"train.g_lr": 1e-3, "train.d_steps": 2})
-    assert file == tmp_path / "recipes.json"
-    search.adopt("adopts", "laptop@digits", {"train.g_lr": 2e-3})
     source = source_sha256(registry.variant("adopts"))
+    file = search.adopt("adopts", "laptop@digits", {"train.g_lr": 1e-3, "train.d_steps": 2})
+    assert file == plugin / "recipes.json"
+    search.adopt("adopts", "laptop@digits", {"train.g_lr": 2e-3})
     search.adopt("adopts", "laptop@rgb-32", {"train.d_lr": 5e-4})
     monkeypatch.undo()
     spec = Registry.load([str(plugin)]).variant("adopts")
@@ -89,6 +91,7 @@ def test_other_kinds_of_images_are_candidates() -> None:
     digits = Registry.load().variant("cstylegan2").presets["laptop@digits"]
     assert digits in search.from_elsewhere("cstylegan2", "laptop", "laptop@gray-32", present)
     assert search.from_elsewhere("cstylegan2", "laptop", "laptop@gray-32", present | digits) == []
+    assert search.from_elsewhere("cstylegan2", "laptop", "laptop@digits", present) == []  # its own is no other's
 
 
 def test_a_choice_is_better_by_more_than_chance() -> None:
