@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ganzoo import found_recipes
 from ganzoo.config.options import config_of
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
@@ -71,6 +72,9 @@ def test_what_is_adopted_is_a_recipe_beside_the_plugin(tmp_path: Path, monkeypat
     file = search.adopt("adopts", "laptop@digits", {"train.g_lr": 1e-3, "train.d_steps": 2})
     assert file == plugin / "recipes.json"
     search.adopt("adopts", "laptop@digits", {"train.g_lr": 2e-3})
+    (tmp_path / "recipes.json").write_text("{")
+    with pytest.raises(ValueError, match=r"recipes\.json is no JSON"):
+        found_recipes(tmp_path / "other.py", "adopts")
     search.adopt("adopts", "laptop@rgb-32", {"train.d_lr": 5e-4})
     monkeypatch.undo()
     spec = Registry.load([str(plugin)]).variant("adopts")

@@ -19,10 +19,14 @@ def found_recipes(plugin: str | Path, variant: str) -> Mapping[str, Mapping[str,
     """The part of `Variant.presets` that `recipes.json` beside the file `plugin` has for `variant`; {}: nothing yet.
 
     `found_recipes(__file__, "gan")` gives {"laptop@digits": {"train.d_lr": 0.002}}. The file is of
-    {VARIANT: {PRESET@FAMILY: {KEY: VALUE}}}; `benchmarks/search.py --adopt` writes it.
+    {VARIANT: {PRESET@FAMILY: {KEY: VALUE}}}; `benchmarks/search.py --adopt` writes it. Raises ValueError
+    for a file that is no JSON.
     """
     file = Path(plugin).with_name(FILE)
     if not file.is_file():
         return {}
-    found: Mapping[str, Mapping[str, Mapping[str, Value]]] = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        found: Mapping[str, Mapping[str, Mapping[str, Value]]] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no JSON: {error}") from error
     return found.get(variant, {})
