@@ -65,7 +65,7 @@ def test_training_takes_what_it_takes_whatever_scores_it(
     lean, heavy = (trained(ganzoo, tmp_path, features, *settings) for features in ("lean", "heavy"))
     assert heavy["peak_memory"] == pytest.approx(lean["peak_memory"], rel=0.15)
     more = heavy["score_peak_memory"] - lean["score_peak_memory"]
-    assert 600 * MB < more < 850 * MB
+    assert 600 * MB < more < 1000 * MB  # what the allocator keeps differs from machine to machine
     assert heavy["last"]["peak_memory"] <= heavy["score_peak_memory"]
 
 
