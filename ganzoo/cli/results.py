@@ -38,7 +38,7 @@ def leaderboard(paths: tuple[Path, ...], sort: str, form: str, check: bool, as_j
     if as_json or form == "json":
         click.echo(board.to_json())
     elif form == "table":
-        from ganzoo.cli.display import print_tables
+        from ganzoo.cli.tables import print_tables
 
         print_tables(board.compared)
     else:

@@ -29,7 +29,8 @@ num_images_option = click.option("--num-images", type=int, metavar="N", help="Ge
 def train(variant: str | None, as_json: bool, **options: Any) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
     stop = click.get_current_context().with_resource(stop_on_signals())
-    from ganzoo.cli.display import TrainingDisplay, print_tables
+    from ganzoo.cli.display import TrainingDisplay
+    from ganzoo.cli.tables import print_tables
     from ganzoo.leaderboard.render import to_json
     from ganzoo.leaderboard.table import make_tables
     from ganzoo.runs.directory import RunDirectory
@@ -87,7 +88,8 @@ def bench(
     from ganzoo.bench.api import bench as run_bench
     from ganzoo.bench.api import speed
     from ganzoo.bench.executors import kill_workers
-    from ganzoo.cli.display import TrainingDisplay, print_tables
+    from ganzoo.cli.display import TrainingDisplay
+    from ganzoo.cli.tables import print_tables
     from ganzoo.runs.directory import RunDirectory
 
     def kill(number: int) -> None:
