@@ -40,6 +40,9 @@ data_root_option = click.option(
     help="Folder of datasets and caches.  [default: $GANZOO_DATA or ~/.cache/ganzoo]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+columns_option = click.option(
+    "--columns", metavar="A,B", help="Columns of the table, or all; see `ganzoo show columns`.  [default: what fits]"
+)
 device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
 run_options = with_options(
     click.option("--dataset", metavar="NAME[:PATH]", help="Dataset; see `ganzoo list datasets`.  [default: digits]"),
