@@ -55,6 +55,7 @@ run_options = with_options(
     click.option("--minutes", type=float, metavar="M", help="Train for this many minutes."),
     click.option("--until", metavar="METRIC=VALUE", help="Stop at the first snapshot this good, e.g. fid=10."),
     click.option("--seed", type=int, metavar="S", help="Seed of the (first) run."),
+    click.option("--name", metavar="WHO", help="Whose run it is, for the leaderboard of a class."),
     device_option,
     click.option("--precision", metavar="NAME", help="auto, fp32 or bf16."),
     click.option("--preset", metavar="NAME", help="Bundle of settings: standard or laptop."),

@@ -153,8 +153,8 @@ def print_rows(
     indent: int = 0,
     console: Console | None = None,
 ) -> None:
-    """A small table to stdout. The first `left` columns are text, the others numbers; on a terminal the last column of
-    text alone may take several lines. No heads: none are shown.
+    """A small table to stdout. The first `left` columns are text, the others numbers. No heads: none are shown. On a
+    terminal the last column, if it is text, may take several lines; in a pipe a row is a line.
     """
     console = console or Console(highlight=False)
     rich = plain_table()
@@ -166,7 +166,7 @@ def print_rows(
         rich.add_column(Text(head), justify="left" if at < left else "right", no_wrap=not folds, overflow="fold")
     for row in rows:
         rich.add_row(*map(Text, row))
-    emit(rich, console, indent=indent)
+    emit(rich, console, fold=console.is_terminal, indent=indent)
 
 
 def emit(what: RichTable | Text, console: Console, *, fold: bool = True, indent: int = 0) -> None:

@@ -85,6 +85,8 @@ def no_rank(table: Table) -> list[str]:
     """Why rows have no rank, and what gives them one."""
     reasons = list(dict.fromkeys(row.unranked for row in table.rows if row.unranked))
     few = f"fewer than {RANKED_SEEDS} seeds"
+    if sum(row.kind == "generated" for row in table.rows) == 1 and reasons == [few]:
+        return []  # of one row nobody expects a rank
     cure = f" (--seeds {RANKED_SEEDS} trains as many)"
     told = [f"{reason}{cure if reason == few else ''}" for reason in reasons]
     return [f"no rank: {'; '.join(told)}"] if told else []
@@ -116,7 +118,8 @@ def conditions(table: Table, keys: Sequence[str] | None = None) -> list[str]:
     shown = [column for column in table.columns if column.key in _UNBIASED and (keys is None or column.key in keys)]
     below = [column.title for column in shown if _below_zero(table, column.key)]
     if below:
-        lines.append(f"{' and '.join(below)} are unbiased: below 0 means that there is no difference to be seen")
+        are = "is" if len(below) == 1 else "are"
+        lines.append(f"{' and '.join(below)} {are} unbiased: below 0 means that there is no difference to be seen")
     return lines + table.methods
 
 
