@@ -10,7 +10,7 @@ import click
 from ganzoo.cli.options import data_root_option, json_option, plugin_option, print_json, with_options
 
 
-@click.command()
+@click.command(short_help="Try whether a plugin of yours keeps the contract.")
 @click.argument("name")
 @with_options(data_root_option, plugin_option, json_option)
 def check(name: str, data_root: Path | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:

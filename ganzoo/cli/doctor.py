@@ -19,7 +19,7 @@ from ganzoo.cli.options import (
 from ganzoo.config.places import cache_root
 
 
-@click.command()
+@click.command(short_help="Test the metrics on this machine, and describe it.")
 @with_options(data_root_option, device_option, plugin_option, json_option)
 def doctor(data_root: Path | None, device: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
     """Test the metrics on this machine and describe it; exit code 1 when a check fails. Nothing is downloaded.

@@ -10,7 +10,7 @@ from ganzoo.cli.options import data_root_option, device_option, load_registry, p
 from ganzoo.errors import SettingError
 
 
-@click.command()
+@click.command(short_help="Make models of finished runs, to share or to start from.")
 @click.argument("runs", metavar="RUN|VARIANT...", nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Folder of models.")
 @click.option("--name", metavar="VARIANT@LABEL", help="Of the model.  [default: VARIANT@DATASET]")

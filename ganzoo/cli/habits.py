@@ -6,12 +6,16 @@ from typing import Any
 
 import click
 
+from ganzoo.cli.groups import write_commands
 from ganzoo.config.habits import cure_of
 from ganzoo.errors import SettingError
 
 
 class Zoo(click.Group):
     """The commands. What people type by the habit of another tool gets an answer, whichever command they type it to."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_commands(ctx, self, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Leaderboards, images and curves as a page to look at.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
 @click.option("--sort", default="fid", show_default=True, metavar="COLUMN", help="Rank by this column.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, metavar="HTML")

@@ -85,7 +85,7 @@ def _check(paths: list[Path], as_json: bool) -> None:
         sys.exit(1)
 
 
-@click.command()
+@click.command(short_help="Images of a run, a variant or a model that is in the package.")
 @click.argument("run", metavar="RUN|SNAPSHOT|VARIANT|MODEL")
 @click.option(
     "--dataset", metavar="NAME", help="Of VARIANT: its runs and models on this one.  [default: digits' model]"
@@ -161,7 +161,7 @@ def sample(
         click.echo(legend)
 
 
-@click.command()
+@click.command(short_help="An animation of how a run's images came to be.")
 @click.argument("run", metavar="RUN|VARIANT")
 @click.option("--out", type=click.Path(path_type=Path), metavar="GIF", help="[default: film.gif in the run directory]")
 @click.option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganzoo.cli.groups import Grouped
 from ganzoo.cli.options import columns_option, json_option, load_registry, run_options, say, to_library
 from ganzoo.cli.speed import Percent, report_speed
 from ganzoo.engine.stopping import stop_on_signals
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 num_images_option = click.option("--num-images", type=int, metavar="N", help="Generated images per score.")
 
 
-@click.command(short_help="Train one variant and score it.")
+@click.command(cls=Grouped, short_help="Train one variant and score it.")
 @click.argument("variant", required=False)
 @run_options
 @num_images_option
@@ -60,7 +61,7 @@ def train(variant: str | None, columns: str | None, as_json: bool, **options: An
         sys.exit(1)
 
 
-@click.command(short_help="Train several variants and compare them.")
+@click.command(cls=Grouped, short_help="Train several variants and compare them.")
 @click.option(
     "--variants", metavar="A,B", help="Variants, or all.  [default: a choice of them; `ganzoo list` says which]"
 )
