@@ -16,11 +16,12 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 OPTIONS: Mapping[str, Sequence[str]] = {
     "What": ("variants", "dataset", "size", "objective", "regularize", "augment", "init"),
-    "How long": ("kimg", "minutes", "until", "seeds", "seed", "name", "preset", "config_file", "sets"),
+    "How long, how often": ("kimg", "minutes", "until", "seeds", "seed", "name"),
+    "Settings": ("preset", "config_file", "sets"),
     "Where and how fast": ("device", "precision", "concurrent", "out", "data_root", "plugin_files"),
     "Scores and logs": ("features", "metrics", "num_images", "log", "quiet", "log_format"),
     "Speed instead of training": ("speed_only", "rounds", "compare", "fail_on"),
-    "What is printed": ("sort", "columns", "form", "as_json"),
+    "What is printed": ("sort", "columns", "form", "as_json", "help"),
 }
 """Heading -> names of parameters, in order, of commands that have many."""
 
@@ -49,9 +50,8 @@ def in_groups(groups: Mapping[str, Sequence[str]], names: Iterable[str]) -> list
     there = list(names)
     found = [(heading, [name for name in members if name in there]) for heading, members in groups.items()]
     known = {name for members in groups.values() for name in members}
-    return [
-        (heading, members) for heading, members in (*found, (OTHER, [n for n in there if n not in known])) if members
-    ]
+    found.append((OTHER, [name for name in there if name not in known]))
+    return [(heading, members) for heading, members in found if members]
 
 
 def write_commands(ctx: click.Context, group: click.Group, formatter: click.HelpFormatter) -> None:

@@ -19,7 +19,7 @@ from ganzoo.cli.report import report
 def cli() -> None:
     """A GAN model zoo with a benchmark.
 
-    Start with `ganzoo bench`, which trains and compares every variant in a few minutes.
+    Start with `ganzoo bench`, which trains and compares some variants in a few minutes.
     """
     show_progress()
 

@@ -66,11 +66,19 @@ def train(variant: str | None, columns: str | None, as_json: bool, **options: An
     "--variants", metavar="A,B", help="Variants, or all.  [default: a choice of them; `ganzoo list` says which]"
 )
 @run_options
-@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Training seeds per variant.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="K",
+    help="Training seeds per variant, 3 for ranks.  [default: 1]",
+)
 @click.option("--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs at a time.  [default: by rule]")
 @num_images_option
 @click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
-@click.option("--rounds", type=click.IntRange(min=1), default=15, show_default=True, help="Rounds of --speed-only.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=15, metavar="N", help="Rounds of --speed-only.  [default: 15]"
+)
 @click.option(
     "--compare", type=click.Path(path_type=Path), metavar="FILE", help="As --speed-only, and an earlier speed.json."
 )

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from ganzoo.leaderboard.render import notes, to_markdown
+from ganzoo.leaderboard.render import to_markdown
 from ganzoo.leaderboard.rows import Table
 from ganzoo.leaderboard.table import read_tables
+from ganzoo.leaderboard.words import notes
 
 Write = Callable[..., dict[str, Any]]
 NOTE = "speed, time and memory are left out where runs of a row shared their device with other runs"

@@ -15,8 +15,8 @@ from ganzoo.config.target import Target, parse_target
 from ganzoo.engine import energy
 from ganzoo.engine.energy import EnergyMeter
 from ganzoo.errors import SettingError, UserError
-from ganzoo.leaderboard.render import notes
 from ganzoo.leaderboard.table import make_tables
+from ganzoo.leaderboard.words import notes
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
 from ganzoo.zoo.registry import Registry
