@@ -136,7 +136,7 @@ class _Arranging:
             if layout is None or (number >= self.leading and layout.lines > LINES):
                 break
             chosen = more
-        return self.place(chosen, 1) or self.place([], -self.width) or Layout(columns=(), rows=())
+        return self.place(chosen, 1) or self.place([], -(10**6)) or Layout(columns=(), rows=())
 
     def as_asked(self, asked: Sequence[str]) -> Layout:
         """With intervals where they fit, or without, or as a block for each row."""
