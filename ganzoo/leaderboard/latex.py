@@ -43,6 +43,7 @@ _TEXT = {
 
 def escape(text: str) -> str:
     """`text` as nothing but text, in a cell, a caption or a line; letters that are in no font of pdfLaTeX stay."""
+    text = re.sub(r"\s+", " ", text)  # an empty line would be a paragraph
     return "".join(_TEXT.get(one, one) for one in text).replace("--", "-{}-")  # two are no dash
 
 
