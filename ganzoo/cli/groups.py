@@ -38,7 +38,7 @@ class Grouped(click.Command):
         if len(options) < MANY:
             super().format_options(ctx, formatter)
             return
-        by_name = {param.name or "": param for param in options}
+        by_name = {"help" if "--help" in param.opts else param.name or "": param for param in options}
         records = {name: record for name, param in by_name.items() if (record := param.get_help_record(ctx))}
         for heading, names in in_groups(OPTIONS, records):
             with formatter.section(heading):

@@ -19,12 +19,19 @@ UNFOLDED = 10**4
 """Characters of a line that goes to a file or another program."""
 
 
-def print_tables(tables: Sequence[Table], columns: Sequence[str] | None = None, console: Console | None = None) -> None:
+def print_tables(
+    tables: Sequence[Table],
+    columns: Sequence[str] | None = None,
+    console: Console | None = None,
+    *,
+    fold: bool | None = None,
+) -> None:
     """Leaderboards to stdout, each as one table that fits the window.
 
     Args:
         columns: keys of `--columns`; None: what fits, by importance.
         console: None: stdout. A pipe is as wide as the terminal that the program was started from, or as $COLUMNS.
+        fold: whether the lines below a table are as wide as the window; None: on a terminal.
     """
     console = console or Console(highlight=False)
     own = own_objectives({row.variant for table in tables for row in table.rows if row.kind == "generated"})
@@ -39,7 +46,7 @@ def print_tables(tables: Sequence[Table], columns: Sequence[str] | None = None, 
             emit(_rich(table, layout, unicode=not console.options.ascii_only), console)
         emit(Text(), console)
         for line, style in _lines(table, layout):
-            emit(Text(line, style=style), console, fold=console.is_terminal)
+            emit(Text(line, style=style), console, fold=console.is_terminal if fold is None else fold)
 
 
 def _lines(table: Table, layout: Layout) -> list[tuple[str, str]]:

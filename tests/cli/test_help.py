@@ -29,7 +29,7 @@ def large() -> Iterator[str]:
 def test_each_command_has_a_line_that_is_not_cut() -> None:
     text = help_of()
     lines = text.splitlines()
-    assert "..." not in text.replace("models, ... by name", "")
+    assert "..." not in text.replace("models, ... by name", "").replace("[ARGS]...", "")
     assert max(map(len, lines)) <= 80
     for name in cli.commands:
         (line,) = (line for line in lines if line.split()[:1] == [name])

@@ -93,7 +93,11 @@ def test_what_others_have_named_is_text_in_latex(tables: list[Table]) -> None:
     assert latex.count(r"\end{table}") == 2
     assert len({len(cells) for cells in body(latex)}) == 1
     for line in latex.splitlines():
-        plain = re.sub(r"\\[\\{}$&%#_]", "", line)
+        plain = (
+            re.sub(r"\\[\\{}$&%#_]", "", line)
+            .replace(r"\resizebox{\textwidth}{!}{%", "")
+            .replace("tabular}}", "tabular}")
+        )
         if not line.startswith("%"):
             assert plain.count("{") == plain.count("}"), line
             assert plain.count("$") % 2 == 0, line
