@@ -14,7 +14,7 @@ from ganzoo.cli.groups import Grouped
 from ganzoo.cli.options import columns_option, json_option, load_registry, run_options, say, to_library
 from ganzoo.cli.speed import Percent, report_speed
 from ganzoo.engine.stopping import stop_on_signals
-from ganzoo.errors import UserError
+from ganzoo.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from ganzoo.leaderboard.api import Leaderboard
@@ -42,7 +42,7 @@ def train(variant: str | None, columns: str | None, as_json: bool, **options: An
     from ganzoo.runs.directory import RunDirectory
     from ganzoo.runs.training import train as train_run
 
-    asked = columns_asked(columns, options["plugin_files"])
+    asked = columns_asked(columns, options["plugin_files"], as_json)
     run = train_run(
         variant,
         report=say,
@@ -115,7 +115,7 @@ def bench(
     stop = click.get_current_context().with_resource(stop_on_signals(again=kill))
     if fail_on is not None and compare is None:
         raise UserError("--fail-on needs something to compare with", "give --compare FILE, an earlier speed.json")
-    asked = columns_asked(columns, options["plugin_files"])
+    asked = columns_asked(columns, options["plugin_files"], as_json)
     options = {**to_library(options), "out": out, "announce": say}
     if speed_only or compare is not None:
         percent = 10.0 if fail_on is None else fail_on
@@ -133,14 +133,17 @@ def bench(
         sys.exit(1)
 
 
-def columns_asked(columns: str | None, plugin_files: Sequence[Path]) -> list[str] | None:
+def columns_asked(columns: str | None, plugin_files: Sequence[Path], as_json: bool = False) -> list[str] | None:
     """What `--columns` says, None where it says nothing: looked at before anything is trained.
 
     Raises:
         UnknownName: it is no column of any table, nor a score of an installed metric.
+        SettingError: no table is printed.
     """
     if columns is None:
         return None
+    if as_json:
+        raise SettingError("--json has every column", "leave --columns out")
     from ganzoo.leaderboard.columns import COLUMNS
     from ganzoo.leaderboard.layout import asked_columns, known_columns
 

@@ -21,14 +21,14 @@ _LEVEL = f"at {100 * LEVEL:.0f} %"
 
 
 def title(table: Table) -> str:
-    """ "digits, 3 seeds each, 32 kimg each": of what the rows are, where it is the same for all."""
+    """ "digits, 3 seeds each, 32 kimg (32,000 real images) each": of the rows, where it is the same for all."""
     rows = [row for row in table.rows if row.results]
     seeds, kimgs = {len(row.results) for row in rows}, {_kimg(row) for row in rows}
     parts = [table.dataset]
     if len(seeds) == 1:
         parts.append(_many(seeds.pop(), "seed") + (" each" if len(rows) > 1 else ""))
     if len(kimgs) == 1 and (kimg := kimgs.pop()) is not None:
-        parts.append(f"{kimg:g} kimg{' each' if len(rows) > 1 else ''}")
+        parts.append(f"{kimg:g} kimg ({kimg * 1000:,.0f} real images){' each' if len(rows) > 1 else ''}")
     return ", ".join(part for part in parts if part)
 
 
@@ -107,7 +107,7 @@ def conditions(table: Table, keys: Sequence[str] | None = None) -> list[str]:
     lines = [f"real images: {table.dataset}"] if ":" in table.dataset else []
     lines += _scored(table)
     lines += [f"protocol: {table.protocol}", *(f"made on: {environment}" for environment in table.environments)]
-    lines += [f"{name}: {what}, scored as if generated" for name, what in table.floors.items()]
+    lines += [f"{name}: {what}, scored as if generated{_MEANING.get(name, '')}" for name, what in table.floors.items()]
     lines += [f"target: {target}" for target in _targets(table)]
     lines += [f"left out: {metrics}: {reason}" for reason, metrics in table.left_out.items()]
     lines += [f"{label(row)}: {note}" for row in table.rows for note in row.notes]
@@ -135,6 +135,8 @@ def _scored(table: Table) -> list[str]:
         f"'{features}' sees them"
     ]
 
+
+_MEANING = {"real: train resample": ": what one gets who knows them by heart"}
 
 _UNBIASED = ("fid_inf", "kid")
 

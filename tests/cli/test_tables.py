@@ -69,7 +69,9 @@ def test_the_page_says_the_same_of_columns() -> None:
 
 def test_columns_are_looked_at_before_anything_is_trained(tmp_path: Path) -> None:
     assert columns_asked("kid,fid", ()) == ["kid", "fid"]
-    assert columns_asked(None, ()) is None
+    assert columns_asked(None, (), True) is None
+    with pytest.raises(SettingError, match="leave --columns out"):
+        columns_asked("fid", (), True)
     for command in (["train", "gan", "--out", str(tmp_path / "x")], ["bench", "--out", str(tmp_path / "x")]):
         with pytest.raises(UnknownName, match="did you mean fid"):
             cli.main([*command, "--columns", "fidd"], standalone_mode=False)

@@ -58,7 +58,10 @@ def test_latex_is_a_table_of_booktabs(tables: list[Table]) -> None:
     assert (second["FID"], second["train img/s"], second["params"]) == (r"$21.0 \pm 2.5$", "$1{,}000$", "2.50k")
     assert (floor["variant"], floor["rank"], floor["KID"]) == ("real: test split", "", "$-0.1$")
     assert floor["params"] == "--"
-    assert r"Digits, 3 seeds each, 1 kimg each. The lowest FID is bold. $\pm$ is half the 95 \%" in latex
+    assert (
+        r"Digits, 3 seeds each, 1 kimg (1,000 real images) each. The lowest FID is bold. $\pm$ is half the 95 \%"
+        in latex
+    )
     assert "% protocol: digits-a" in latex
 
 

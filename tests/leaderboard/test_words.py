@@ -64,7 +64,7 @@ def test_many_that_are_not_told_apart_are_counted(seeds: Seeds, tmp_path: Path) 
 
 def test_the_title_says_what_is_the_same_for_all(seeds: Seeds, tmp_path: Path) -> None:
     seeds("gan", [9.0])
-    assert title(table(tmp_path)) == "digits, 1 seed, 1 kimg"
+    assert title(table(tmp_path)) == "digits, 1 seed, 1 kimg (1,000 real images)"
     seeds("dcgan", [3.0], changes={"kimg": 2.0})
     assert title(table(tmp_path)) == "digits, 1 seed each"
     seeds("cgan", [3.0, 4.0])
