@@ -17,10 +17,10 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 OPTIONS: Mapping[str, Sequence[str]] = {
     "What": ("variants", "dataset", "size", "objective", "regularize", "augment", "init"),
     "How long, how often": ("kimg", "minutes", "until", "seeds", "seed", "name"),
-    "Settings": ("preset", "config_file", "sets"),
+    "Settings": ("preset", "config_file", "sets", "print_config", "dry_run"),
     "Where and how fast": ("device", "precision", "concurrent", "out", "data_root", "plugin_files"),
-    "Scores and logs": ("features", "metrics", "num_images", "log", "quiet", "log_format"),
-    "Speed instead of training": ("speed_only", "rounds", "compare", "fail_on"),
+    "Scores and logs": ("features", "metrics", "num_images", "protocol", "fail_on", "log", "quiet", "log_format"),
+    "Speed instead of training": ("speed_only", "rounds", "compare"),
     "What is printed": ("sort", "columns", "form", "as_json", "help"),
 }
 """Heading -> names of parameters, in order, of commands that have many."""
