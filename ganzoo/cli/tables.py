@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ganzoo.leaderboard.cells import rank
-from ganzoo.leaderboard.layout import GAP, Layout, Shown, arrange, cells_of
+from ganzoo.leaderboard.layout import ALL, GAP, Layout, Shown, arrange, cells_of
 from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.leaderboard.words import conditions, no_rank, problems, title, verdict
 
@@ -45,13 +45,15 @@ def print_tables(
         else:
             emit(_rich(table, layout, unicode=not console.options.ascii_only), console)
         emit(Text(), console)
-        for line, style in _lines(table, layout):
+        absent = [key for key in columns or () if key not in (ALL, *layout.keys)]
+        for line, style in _lines(table, layout, absent):
             emit(Text(line, style=style), console, fold=console.is_terminal if fold is None else fold)
 
 
-def _lines(table: Table, layout: Layout) -> list[tuple[str, str]]:
-    """What stands below a table, with its style."""
+def _lines(table: Table, layout: Layout, absent: Sequence[str]) -> list[tuple[str, str]]:
+    """What stands below a table, with its style. `absent`: scores that were asked for and that no run has."""
     lines = [(line, "") for line in (*verdict(table), *no_rank(table))]
+    lines += [(f"no run has {', '.join(absent)}", "red")] if absent else []
     lines += [(line, "red") for line in problems(table)]
     about = conditions(table, layout.keys)
     if layout.own_hidden:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from ganzoo.errors import UnknownName
 from ganzoo.leaderboard.cells import NOTHING, in_order, rank, show, used_columns
@@ -48,7 +49,7 @@ class Shown:
     cells: tuple[str, ...]  # one for each row; lines are separated by "\n"
     right: bool = True
 
-    @property
+    @cached_property
     def width(self) -> int:
         lines = [*self.title, *(line for cell in self.cells for line in cell.split("\n"))]
         return max(map(cells_of, lines), default=0)
@@ -127,6 +128,7 @@ class _Arranging:
         self.rows = in_order(table)
         self.used = {column.key: column for column in used_columns(table)}
         self.leading = self.essential = 0
+        self.written: dict[Wish, Shown] = {}
 
     def by_importance(self) -> Layout:
         chosen: list[Wish] = []
@@ -140,7 +142,8 @@ class _Arranging:
 
     def as_asked(self, asked: Sequence[str]) -> Layout:
         """With intervals where they fit, or without, or as a block for each row."""
-        keys = [*WORDS, *(column.key for column in chosen_columns(self.table, asked))] if ALL in asked else asked
+        there = [*WORDS, *(column.key for column in chosen_columns(self.table, asked))]
+        keys = there if ALL in asked else [key for key in asked if key in there]
         for interval in (True, False):
             if layout := self.place([(key, interval) for key in keys], NARROW):
                 return layout
@@ -200,6 +203,11 @@ class _Arranging:
         return (Shown(key="rank", title=("rank",), cells=tuple(_rank(row) for row in self.rows)),)
 
     def column(self, key: str, interval: bool) -> Shown:
+        if (key, interval) not in self.written:
+            self.written[key, interval] = self.write(key, interval)
+        return self.written[key, interval]
+
+    def write(self, key: str, interval: bool) -> Shown:
         if key == "objective":
             return Shown(key=key, title=(key,), cells=tuple(row.objective for row in self.rows), right=False)
         if key == "seeds":
@@ -256,6 +264,8 @@ def _shortened(settings: Sequence[str]) -> list[str]:
 
 def cells_of(text: str) -> int:
     """How many characters wide a text is on the screen: Chinese ones take two, marks upon others none."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text
     )

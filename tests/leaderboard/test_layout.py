@@ -172,6 +172,13 @@ def test_columns_that_are_asked_for() -> None:
     assert [column.key for column in arrange(SIX, 80, ["all"]).columns][2:4] == ["objective", "seeds"]
 
 
+def test_a_score_that_no_run_has_is_said() -> None:
+    """One of an installed metric that was not computed."""
+    text = printed(SIX, 80, ["sharpness", "fid"])
+    assert text.splitlines()[1].split() == ["rank", "variant", "FID"]
+    assert "\nno run has sharpness\n" in text
+
+
 def test_more_than_fits_is_a_block_for_each_row() -> None:
     assert arrange(SIX, 80, ["all"]).stacked
     assert not arrange(SIX, 500, ["all"]).stacked
