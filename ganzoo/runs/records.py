@@ -46,6 +46,7 @@ class Config(Struct):
     eval: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    name: str | None = None
 
 
 class Score(Struct):

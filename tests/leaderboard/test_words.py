@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,7 @@ def test_people_s_runs_are_rows_of_their_own(seeds: Seeds, tmp_path: Path) -> No
         ("anna", "", ""), ("Bob [b]", "", ""), ("", "", ""),
     ]  # fmt: skip
     assert verdict(found)[0].startswith("gan (anna) has the lowest FID")
+    record = json.loads((tmp_path / "anna-s0" / "result.json").read_text())
+    record["config"]["name"] = {"not": "a name"}
+    (tmp_path / "anna-s0" / "result.json").write_text(json.dumps(record))
+    assert "config.name" in table(tmp_path).skipped[0]
