@@ -126,7 +126,10 @@ class _Arranging:
     def __init__(self, table: Table, width: int, own: Mapping[str, str]) -> None:
         self.table, self.width, self.own = table, width, own
         self.rows = in_order(table)
-        self.used = {column.key: column for column in used_columns(table)}
+        made = [row for row in self.rows if row.kind == "generated"]
+        there = used_columns(table)  # what real images alone have compares nothing
+        used = [column for column in there if any(row.numbers.get(column.key) for row in made)]
+        self.used = {column.key: column for column in used or there}
         self.leading = self.essential = 0
         self.written: dict[Wish, Shown] = {}
 

@@ -121,6 +121,15 @@ def test_accuracy_where_every_row_has_one_else_modes() -> None:
         assert absent not in keys
 
 
+def test_what_real_images_alone_have_is_no_column() -> None:
+    numbers = dict.fromkeys(KEYS) | {"fid": Number(mean=1.0, half=None, n=1), "kimg": Number(mean=2.0, half=None, n=1)}
+    shown = table(row("gan", numbers=numbers), row("dcgan", numbers=numbers))
+    shown.rows[0].numbers["recall"] = Number(mean=0.9, half=None, n=1)
+    assert set(arrange(shown, 200).keys) == {"rank", "variant", "fid", "objective", "seeds"}
+    nothing = table(row("gan", numbers=dict.fromkeys(KEYS)))
+    assert "fid" in arrange(nothing, 80).keys  # of the real images, where there is nothing else
+
+
 def test_the_number_of_seeds_is_told_where_it_differs() -> None:
     assert "seeds" not in arrange(SIX, 80, own=OWN).keys
     layout = arrange(table(row("dcgan"), row("gan", seeds=2)), 80, own=OWN)
