@@ -92,6 +92,7 @@ def test_what_others_have_named_is_text_in_latex(tables: list[Table]) -> None:
     row = tables[0].rows[-1]
     row.variant, row.name, row.settings, row.objective = EVIL, EVIL, EVIL, EVIL
     row.failures.append(EVIL + "\nsecond line")
+    tables[1].rows[-1].variant = "[2pt]"  # the first cell, where nothing is ranked
     latex = to_latex(tables)
     assert latex.count(r"\end{table}") == 2
     assert len({len(cells) for cells in body(latex)}) == 1
@@ -112,7 +113,7 @@ def test_what_others_have_named_is_text_in_latex(tables: list[Table]) -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
 def test_latex_compiles(tables: list[Table], tmp_path: Path) -> None:
     """Also with names that try to break out of their cell."""
-    for row in tables[0].rows[1:]:
+    for row in (*tables[0].rows[1:], tables[1].rows[-1]):
         row.variant, row.name, row.settings = "[2pt]", EVIL, EVIL
     (tmp_path / "table.tex").write_text(to_latex(tables))
     packages = "\\usepackage{booktabs,graphicx,textcomp}\\usepackage[T1]{fontenc}"
