@@ -37,7 +37,7 @@ data_root_option = click.option(
     type=click.Path(path_type=Path),
     metavar="DIR",
     envvar="GANZOO_DATA",
-    help="Folder of datasets and caches.  [default: $GANZOO_DATA or ~/.cache/ganzoo]",
+    help="Folder of datasets and caches.  [default: $GANZOO_DATA or the system's folder for caches]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")

@@ -49,7 +49,7 @@ class RunOptions(TypedDict, total=False):
     log: Annotated[Names, "callbacks, such as tensorboard: a list, or comma separated"]
     config: Annotated[str | Path | Mapping[str, Any] | None, "a TOML or JSON file, or what such a file says"]
     sets: Annotated[Sets, 'settings: {"train.batch_size": 32}, nested or not, or texts: ["train.batch_size=32"]']
-    data_root: Annotated[str | Path | None, "folder of datasets and caches; None: $GANZOO_DATA or ~/.cache/ganzoo"]
+    data_root: Annotated[str | Path | None, "folder of datasets and caches; None: $GANZOO_DATA or the cache folder"]
     plugins: Annotated[Files, "Python files, or folders with an __init__.py, that register more"]
 
 

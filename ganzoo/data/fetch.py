@@ -8,11 +8,12 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from ganzoo.errors import DataError
+from ganzoo.files.locks import locked
 
 T = TypeVar("T")
 
@@ -27,27 +28,6 @@ _FAILURES = (
     tarfile.TarError,
     zipfile.BadZipFile,
 )
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold an exclusive lock on `path`, a file made for it; other processes wait.
-
-    The system frees the lock when a process dies. Gives False where it offers none (Windows, some network drives):
-    callers must then be correct without it. Raises OSError if the file cannot be made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        import fcntl
-    except ImportError:
-        yield False
-        return
-    with path.open("a") as file:
-        held = False
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-            held = True
-        yield held  # closing the file frees the lock
 
 
 def fetch(name: str, build: Callable[[bool], T], *, root: Path, download: bool, files: str) -> T:

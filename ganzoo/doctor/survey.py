@@ -12,8 +12,8 @@ import torch
 
 from ganzoo.data import idx
 from ganzoo.engine.device import available_devices, resolve_device, resolve_precision
-from ganzoo.files.machine import usable_cores
-from ganzoo.runs.environment import cpu_name, describe_environment
+from ganzoo.files.machine import available_memory, cpu_name, total_memory, usable_cores
+from ganzoo.runs.environment import describe_environment
 from ganzoo.zoo.registry import Registry
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
@@ -39,7 +39,7 @@ def survey(registry: Registry, device: torch.device, root: Path) -> dict[str, An
         "devices": [_device(name) for name in available_devices()],
         "cpus": usable_cores(),
         "thread_variables": {name: os.environ.get(name) for name in THREAD_VARIABLES},
-        "memory_available": _meminfo().get("MemAvailable"),
+        "memory_available": available_memory(),
         "data_root": str(root),
         "disk_free": disk_free(root),
         "datasets": datasets_at(root),
@@ -84,18 +84,8 @@ def _device(name: str) -> dict[str, Any]:
         model = torch.cuda.get_device_name(name)
         return {"name": name, "model": model, "memory": total, "memory_free": free, "bf16": bf16}
     if name == "cpu":
-        return {"name": name, "model": cpu_name(), "memory": _meminfo().get("MemTotal"), "bf16": _cpu_bf16()}
+        return {"name": name, "model": cpu_name(), "memory": total_memory(), "bf16": _cpu_bf16()}
     return {"name": name, "model": name, "memory": None, "bf16": None}
-
-
-def _meminfo() -> dict[str, int]:
-    """Linux's table of memory, in bytes; {} elsewhere."""
-    found = {}
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            name, _, rest = line.partition(":")
-            found[name] = int(rest.split()[0]) * 1024  # given in kB
-    return found
 
 
 def _cpu_bf16() -> bool | None:
