@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ganzoo.cli.streams import says_everything
 
 if TYPE_CHECKING:
     from ganzoo.zoo.registry import Registry
@@ -71,8 +75,9 @@ def load_registry(files: Sequence[Path]) -> Registry:
 
 
 def say(line: str) -> None:
-    """On stderr: what is not the command's answer."""
-    click.echo(line, err=True)
+    """On stderr: what is not the command's answer. That nobody reads it ends no work."""
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
 
 
 def to_library(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,4 +87,11 @@ def to_library(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+    echo_json(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def echo_json(text: str) -> None:
+    """JSON to stdout, with escapes where the stream's encoding lacks characters: it stays the same document."""
+    if not says_everything():
+        text = re.sub(r"[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], text)
+    click.echo(text)

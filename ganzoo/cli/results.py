@@ -11,6 +11,7 @@ import click
 
 from ganzoo.cli.options import (
     device_option,
+    echo_json,
     json_option,
     load_registry,
     plugin_option,
@@ -36,7 +37,7 @@ def leaderboard(paths: tuple[Path, ...], sort: str, form: str, check: bool, as_j
         return
     board = read(*paths, sort=sort)
     if as_json or form == "json":
-        click.echo(board.to_json())
+        echo_json(board.to_json())
     elif form == "table":
         from ganzoo.cli.display import print_tables
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ganzoo.cli.options import json_option, run_options, say, to_library
+from ganzoo.cli.options import echo_json, json_option, run_options, say, to_library
 from ganzoo.cli.speed import Percent, report_speed
 from ganzoo.engine.stopping import stop_on_signals
 from ganzoo.errors import UserError
@@ -45,7 +45,7 @@ def train(variant: str | None, as_json: bool, **options: Any) -> None:
     )
     tables = make_tables([RunDirectory(run.path)])
     if as_json:
-        click.echo(to_json(tables))
+        echo_json(to_json(tables))
     else:
         print_tables(tables)
         click.echo(f"samples: {run.path / 'samples'}\nresult: {run.path / 'result.json'}")
@@ -106,7 +106,7 @@ def bench(
     if not board.compared:
         sys.exit(1)
     if as_json:
-        click.echo(board.to_json())
+        echo_json(board.to_json())
     else:
         print_tables(board.compared)
         click.echo("sample grids (samples/), results (result.json):")
