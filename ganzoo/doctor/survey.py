@@ -10,23 +10,13 @@ from typing import Any
 
 import torch
 
-from ganzoo.data import idx
+from ganzoo.data.downloads import DOWNLOADS, place_of
 from ganzoo.engine.device import available_devices, resolve_device, resolve_precision
 from ganzoo.files.machine import available_memory, cpu_name, total_memory, usable_cores
 from ganzoo.runs.environment import describe_environment
 from ganzoo.zoo.registry import Registry
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-
-# What each loader looks for under the data root, when it looks for files of its own.
-_IDX = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
-_FILES = {
-    "cifar10": "cifar-10-batches-py",
-    "cifar100": "cifar-100-python",
-    "svhn": "svhn/train_32x32.mat",
-    "stl10": "stl10_binary",
-    "celeba": "celeba/list_eval_partition.txt",
-}
 
 
 def survey(registry: Registry, device: torch.device, root: Path) -> dict[str, Any]:
@@ -57,14 +47,14 @@ def survey(registry: Registry, device: torch.device, root: Path) -> dict[str, An
 
 
 def datasets_at(root: Path) -> dict[str, str]:
-    """Datasets that need no download: name -> where their files are. Presence is looked at, not content."""
+    """What needs no download: dataset or feature network -> where its files are. Presence is looked at, not content."""
     found = {"digits": "in scikit-learn"}
-    for name, folder in _IDX.items():
-        places = [root / name, root / folder / "raw", *([idx.DEBIAN_FASHION_MNIST] if name == "fashion-mnist" else [])]
-        pairs = [idx.find_idx(places, split) for split in ("train", "test")]
-        if pairs[0] is not None and pairs[1] is not None:
-            found[name] = str(pairs[0][0].parent)
-    found |= {name: str(root / file) for name, file in _FILES.items() if (root / file).exists()}
+    for name, downloads in DOWNLOADS.items():
+        places = [place_of(name, download, root) for download in downloads]
+        if places[0] is not None and None not in places:
+            found[name] = str(places[0] if len(places) == 1 else places[0].parent)
+    if (root / "celeba" / "list_eval_partition.txt").exists():
+        found["celeba"] = str(root / "celeba")
     return found
 
 

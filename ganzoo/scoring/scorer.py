@@ -85,7 +85,7 @@ class Scorer:
         train_images = at_most(train_images, config.eval.num_reference)
         self._check_counts(min(self.generated_count, len(train_images)))
         with preserved_random_state(device):
-            self.extractor = load_features(registry, self.spec, device, config.features.settings)
+            self.extractor = load_features(registry, self.spec, device, config.features.settings, root)
         self.weights_sha256 = str(self.spec.weights_sha256 or getattr(self.extractor, "weights_sha256", "unhashed"))
         if generated_labels is None:
             generated_labels = registry.variant(config.variant.name).conditional
