@@ -27,9 +27,10 @@ from ganzoo.zoo.specs import Dataset, Setting, Spec, Value
 
 def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
     """The inverse of `RunConfig.to_dict`; errors as in `build_config`. What a record lacks is newer than it and has its
-    default, whatever presets and recipes say today.
+    default, whatever presets and recipes say today; regularizers and augmentations that it does not name it has not.
     """
-    pairs = {key: value for key, value in document.items() if key != "schema"}
+    none: dict[str, Any] = {"regularizers": {}, "augmentations": {}}
+    pairs = none | {key: value for key, value in document.items() if key != "schema"}
     return build_config(registry, document=pairs, recipes=False)
 
 

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, cast, get_args, get_type_hints
 
-from ganzoo.config.documents import read_document
+from ganzoo.config.documents import read_document, spelled_out
 from ganzoo.config.habits import cure_of
 from ganzoo.config.layers import build_config
 from ganzoo.config.places import as_path
@@ -67,6 +67,9 @@ _KEYS = {
 }
 """Option -> the setting that it is short for; it wins over whatever else says it."""
 
+_SHORT = _KEYS | {"regularize": "regularizers", "augment": "augmentations"}
+"""What may stand at the top of a configuration file -> the setting that it is short for."""
+
 _NAMES = ("dataset", "objective", "regularize", "augment", "features", "preset")
 """Options that `build_config` knows by the same name."""
 
@@ -100,11 +103,12 @@ def config_of(registry: Registry, variant: str | None, options: Mapping[str, Any
     document = given.get("config")
     if document is not None and not isinstance(document, Mapping):
         document = read_document(as_path(document, "config"))
+    document = spelled_out({key: value for key, value in (document or {}).items() if key != "schema"}, _SHORT)
     names: dict[str, Any] = {name: names_of(given.get(name), name) for name in _NAMES}
     return build_config(
         registry,
         variant=names_of(variant, "variant"),
-        document={key: value for key, value in (document or {}).items() if key != "schema"},
+        document=document,
         sets=texts,
         overrides=overrides,
         **names,
