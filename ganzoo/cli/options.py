@@ -45,6 +45,9 @@ data_root_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
+protocol_option = click.option(
+    "--protocol", metavar="NAME", help="Score as published numbers are: fid50k or fid10k; see docs/published.md."
+)
 run_options = with_options(
     click.option("--dataset", metavar="NAME[:PATH]", help="Dataset; see `ganzoo list datasets`.  [default: digits]"),
     click.option("--objective", metavar="NAME", help="Objective; the default is the variant's own."),
@@ -59,6 +62,7 @@ run_options = with_options(
     device_option,
     click.option("--precision", metavar="NAME", help="auto, fp32 or bf16."),
     click.option("--preset", metavar="NAME", help="Bundle of settings: standard or laptop."),
+    protocol_option,
     click.option("--log", metavar="NAMES", help="Callbacks, comma separated, e.g. tensorboard."),
     click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML or JSON file."),
     click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. train.batch_size=32."),

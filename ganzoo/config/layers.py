@@ -241,6 +241,17 @@ def _last(pairs: Sequence[tuple[str, Any]], dataset: Dataset, name: str) -> Any:
     return check(setting, said[-1][1], said[-1][0]) if said else setting.default
 
 
+def preset_values(registry: Registry, dataset: str, preset: str | None, section: str) -> dict[str, Value]:
+    """What the preset, None: the dataset's, says of the settings of `section`, whatever the variant. Errors as in
+    `build_config`.
+    """
+    name = preset or registry.dataset(dataset.partition(":")[0]).preset
+    if name not in PRESETS:
+        raise UnknownName("preset", name, PRESETS)
+    prefix = f"{section}."
+    return {key.removeprefix(prefix): value for key, value in PRESETS[name].values.items() if key.startswith(prefix)}
+
+
 def specs_of(registry: Registry, config: RunConfig) -> list[Spec]:
     """Whose code a run trains with: variant, objective, regularizers, augmentations."""
     return [

@@ -15,6 +15,7 @@ from ganzoo.config.documents import read_document, spelled_out
 from ganzoo.config.habits import cure_of
 from ganzoo.config.layers import build_config
 from ganzoo.config.places import as_path
+from ganzoo.config.protocols import published
 from ganzoo.config.recipes import known_settings
 from ganzoo.config.run_config import RunConfig, flatten
 from ganzoo.errors import SettingError, UnknownName
@@ -46,6 +47,7 @@ class RunOptions(TypedDict, total=False):
     device: Annotated[str | None, "auto, cpu, cuda, cuda:1 or mps; None: auto"]
     precision: Annotated[str | None, "auto, fp32 or bf16; None: auto"]
     preset: Annotated[str | None, "bundle of settings, standard or laptop; None: the dataset's"]
+    protocol: Annotated[str | None, "that of published numbers, fid50k or fid10k; None: the settings'"]
     log: Annotated[Names, "callbacks, such as tensorboard: a list, or comma separated"]
     config: Annotated[str | Path | Mapping[str, Any] | None, "a TOML or JSON file, or what such a file says"]
     sets: Annotated[Sets, 'settings: {"train.batch_size": 32}, nested or not, or texts: ["train.batch_size=32"]']
@@ -92,6 +94,10 @@ def config_of(registry: Registry, variant: str | None, options: Mapping[str, Any
     """
     given = {name: value for name, value in options.items() if value is not None}
     texts = texts_of(given.get("sets"))
+    if "protocol" in given:
+        protocol = published(given["protocol"])
+        given.setdefault("features", protocol.features)
+        texts = [*protocol.sets, *texts]  # what is said besides wins
     said = {text.partition("=")[0].strip() for text in texts}
     if "device" in given:
         given["device"] = str(given["device"])  # a torch.device, too
