@@ -232,6 +232,10 @@ class Scorer:
 
         return count
 
+    def computing(self, what: str, metric: str) -> None:
+        """Say which metric's numbers are being made: of ten thousand images some take a minute."""
+        self._announce(f"{what}: computing {metric}")
+
     def _features_of(self, images: Images, test: Reference | None, what: str = "real images") -> Reference:
         key = (
             f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)} "
@@ -311,6 +315,7 @@ class Scorer:
                 device=self.device,
                 on_batch=self._counter(what, total),
                 on_unavailable=note,
+                on_metric=lambda name: self.computing(what, name),
                 declared=self.declared(metrics),
             )
         if not values and left_out:  # not one number is no score: said before a run is trained for it
