@@ -96,7 +96,7 @@ DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # from Debian'
 
 _ELSEWHERE = {
     "mnist": (Path("MNIST/raw"),),
-    "fashion-mnist": (Path("FashionMNIST/raw"), DEBIAN_FASHION_MNIST),
+    "fashion-mnist": (Path("FashionMNIST/raw"),),
     "kmnist": (Path("KMNIST/raw"),),
 }
 """Where such files may be as well: where torchvision puts what it downloads itself, as earlier versions had it do."""
@@ -112,5 +112,6 @@ def place_of(name: str, download: Download, root: Path) -> Path | None:
     path = root / download.path
     plain = path.name.removesuffix(".gz")
     places = [root / download.folder] if download.folder else [path, path.with_name(plain)]
-    places += [root / folder / file for folder in _ELSEWHERE.get(name, ()) for file in (path.name, plain)]
+    elsewhere = (*_ELSEWHERE.get(name, ()), *((DEBIAN_FASHION_MNIST,) if name == "fashion-mnist" else ()))
+    places += [root / folder / file for folder in elsewhere for file in (path.name, plain)]
     return next((place for place in places if place.exists()), None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganzoo.data.downloads import DEBIAN_FASHION_MNIST
+from ganzoo.data import downloads
 from ganzoo.data.fetch import load_or_fetch
 from ganzoo.data.images import Images
 from ganzoo.data.pixels import make_images
@@ -60,7 +60,7 @@ def load_mnist(root: Path, split: str, download: bool) -> Images:
 def load_fashion_mnist(root: Path, split: str, download: bool) -> Images:
     """Fashion-MNIST (Xiao et al., 2017, arXiv 1708.07747): uint8 `[N,1,28,28]`, 60,000 + 10,000, 10 garments."""
     names = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle-boot"
-    return _load("fashion-mnist", "FashionMNIST", names, root, split, download, DEBIAN_FASHION_MNIST)
+    return _load("fashion-mnist", "FashionMNIST", names, root, split, download, downloads.DEBIAN_FASHION_MNIST)
 
 
 def load_kmnist(root: Path, split: str, download: bool) -> Images:

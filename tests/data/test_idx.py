@@ -9,7 +9,7 @@ import pytest
 import requests
 import torch
 
-from ganzoo.data import Images, fetch, idx
+from ganzoo.data import Images, downloads, fetch
 from ganzoo.data.idx import load_fashion_mnist, load_kmnist, load_mnist, read_idx
 from ganzoo.errors import DataError
 
@@ -50,13 +50,13 @@ def check(images: Images) -> None:
     ],
 )
 def test_local_files_are_found(tmp_path: Path, place: str, load, gz: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", tmp_path / "absent")
+    monkeypatch.setattr(downloads, "DEBIAN_FASHION_MNIST", tmp_path / "absent")
     write(tmp_path / place, gz=gz)
     check(load(tmp_path, "train", False))
 
 
 def test_debians_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", write(tmp_path / "debian", prefix="t10k"))
+    monkeypatch.setattr(downloads, "DEBIAN_FASHION_MNIST", write(tmp_path / "debian", prefix="t10k"))
     check(load_fashion_mnist(tmp_path / "root", "test", False))
 
 
