@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -115,6 +116,7 @@ def _fetch(name: str, download: Download, root: Path, mirror: str, note: Callabl
             with _quiet(), progress(f"fetching {download.path}, kB") as show:
                 getter = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=2**16, progressbar=_Bar(show))
                 files.fetch(path.name, downloader=getter)
+            path.chmod(0o666 & ~_umask())  # pooch's temporary file is its owner's alone, a data root may be shared
             break
         except (RequestException, HTTPException, ValueError) as error:  # ValueError: another digest, or no such URL
             reason = f"{source}: {_reason(error)}"
@@ -127,6 +129,12 @@ def _fetch(name: str, download: Download, root: Path, mirror: str, note: Callabl
     if download.folder is not None:
         _unpack(path, root / download.folder)
     return path
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 class _Bar:
@@ -180,16 +188,18 @@ def _reason(error: BaseException) -> str:
     response: Any = getattr(error, "response", None)
     if response is not None:
         return f"the server says {response.status_code} {response.reason}"
+    if isinstance(error, ValueError) and "hash" in str(error).lower():
+        return "its digest is not that of the published file"
     cause: BaseException = error
-    while isinstance(inner := cause.args[0] if cause.args else None, BaseException) or (
-        inner := getattr(inner, "reason", None)
-    ):
+    while True:
+        inner = getattr(cause, "reason", None) or next(iter(cause.args), None)
         if not isinstance(inner, BaseException):
             break
         cause = inner
-    if isinstance(error, ValueError) and "hash" in str(error).lower():
-        return "its digest is not that of the published file"
-    return one_line(cause).rpartition(">: ")[2]
+    return _OBJECT.sub("", one_line(cause))
+
+
+_OBJECT = re.compile(r"^<?HTTPS?Connection\(.*?\)>?: ")  # what urllib3 puts before a reason
 
 
 def one_line(error: BaseException) -> str:

@@ -91,6 +91,8 @@ def test_it_is_got_once(thing: Download, server: Server, tmp_path: Path, capfd: 
     assert (tmp_path / "root" / "thing" / "a.bin").read_bytes() == FILE
     assert fetch_files("thing", tmp_path / "root") == []
     assert server.asked == ["/official/a.bin"]
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "root" / "thing" / "a.bin").stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert capfd.readouterr() == ("", "")  # pooch is not heard
     assert pooch.get_logger().level == level
 
@@ -134,6 +136,8 @@ def test_a_mirror_that_is_none(thing: Download, tmp_path: Path, mirror: str) -> 
     fetch_files("thing", tmp_path / "root", mirror=mirror, note=lines.append)
     assert len(lines) == 1
     assert "\n" not in lines[0]
+    assert "Pool(" not in lines[0]
+    assert ("Connection refused" in lines[0]) == (mirror == "http://127.0.0.1:1")
 
 
 def test_archives_are_unpacked_as_a_whole(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
