@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.config.layers import build_config
+from ganzoo.config.places import cache_root
 from ganzoo.engine.device import resolve_device, synchronize
 from ganzoo.errors import UserError
 from ganzoo.metrics.fid import frechet_distance
@@ -245,14 +246,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds of which the median is taken")
-    parser.add_argument("--data-root", type=Path, default=Path("~/.cache/ganzoo").expanduser(), metavar="DIR")
+    parser.add_argument("--data-root", type=Path, default=None, metavar="DIR")
     parser.add_argument("--images", type=Path, metavar="FOLDER", help="500 colour images or more; none: left out")
     options = parser.parse_args()
     rows = [
         *frechet(options.rounds),
         *inception(options.rounds),
-        *fashion_mnist(options.data_root),
-        *extraction(options.data_root, options.images, options.rounds),
+        *fashion_mnist(cache_root(options.data_root)),
+        *extraction(cache_root(options.data_root), options.images, options.rounds),
         *prdc_memory(),
     ]
     conditions = {"device": device_name(DEVICE), "torch": torch.__version__, "rounds": options.rounds}

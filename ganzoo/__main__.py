@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import NoReturn
@@ -9,6 +10,13 @@ from typing import NoReturn
 
 def main() -> None:
     """Run the command line. The user's errors exit with 2 and two lines, cause and cure; bugs keep their traceback."""
+    from ganzoo.cli.streams import safe_streams
+
+    with safe_streams():
+        _main()
+
+
+def _main() -> None:
     # Spinning OpenMP threads are a little faster on an idle machine and up to ten times slower on a busy one. Both
     # variables are read once, when torch loads; whoever has set them knows better.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -29,7 +37,7 @@ def main() -> None:
         # not click's standalone mode, which would answer an interrupt itself, with "Aborted!" and exit code 1
         sys.exit(cli.main(standalone_mode=False, obj=began))
     except UserError as error:
-        print(f"error: {clean(error.cause)}\n  try: {clean(error.cure)}", file=sys.stderr)
+        _tell(f"error: {clean(error.cause)}\n  try: {clean(error.cure)}")
         sys.exit(2)
     except click.ClickException as error:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # of click 8.2 and later
@@ -37,12 +45,18 @@ def main() -> None:
         else:
             context = getattr(error, "ctx", None)
             command = "ganzoo" if context is None else context.command_path
-            print(f"error: {clean(error.format_message())}\n  try: {command} --help", file=sys.stderr)
+            _tell(f"error: {clean(error.format_message())}\n  try: {command} --help")
         sys.exit(error.exit_code)
     except Stopped as stopped:
         _leave(stopped.text, stopped.code)
     except (click.Abort, KeyboardInterrupt):
         _leave("interrupted; the same command continues", 130)
+
+
+def _tell(text: str) -> None:
+    """On stderr; that nobody reads it changes no exit code."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 def _leave(text: str, code: int) -> NoReturn:

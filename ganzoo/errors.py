@@ -18,6 +18,10 @@ class UserError(Exception):
         return (type(self), (self.cause, self.cure))
 
 
+FEW = 24
+"""So many known names are listed although one is nearly what was said."""
+
+
 class UnknownName(UserError):
     """A name nobody registered; the cure lists the nearest names."""
 
@@ -27,7 +31,8 @@ class UnknownName(UserError):
         cure = f"did you mean {' or '.join(near)}?" if near else ""
         if len(words := name.split()) > 1 and set(words) <= set(known):
             cure = f"several are separated by commas alone: {','.join(words)};"
-        cure = f"{cure} known: {', '.join(known) or 'none'}".strip()
+        if not near or len(known) <= FEW:  # a screen of names hides the one that was meant
+            cure = f"{cure} known: {', '.join(known) or 'none'}".strip()
         super().__init__(f"unknown {kind} '{name}'{where}", cure)
         self._arguments = (kind, name, known, where)
         self.kind = kind

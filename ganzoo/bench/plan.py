@@ -45,16 +45,20 @@ class Entrants:
         return "fid" if self.configs[0].train.until is None else "time_to"
 
 
-def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable[[str], None]) -> Entrants:
-    """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`. Images are decoded or
-    downloaded once, here.
-    `announce` is told of plugins and variants that are left out, and of what was read.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a bench is asked for, before any images are looked at."""
 
-    Raises:
-        FitError: none fits, or one of those that were named does not.
-        SettingError: `variants` names none.
-        UserError: what is wrong whatever the variant.
-    """
+    registry: Registry
+    plugins: Sequence[Path]  # files
+    root: Path
+    configs: Sequence[RunConfig]  # one at least
+    left_out: Sequence[str]  # why a variant is, in a line
+    strict: bool  # whether the variants were named one by one
+
+
+def asked_for(variants: Names, out: Path, options: RunOptions, announce: Callable[[str], None]) -> Asked:
+    """Those of `variants` whose settings fit together; arguments and errors as of `entrants`. Torch-free."""
     plugins = files_of(options.get("plugins"))
     registry, root = load_zoo(plugins, announce), cache_root(options.get("data_root"))
     asked = (names_of(variants, "variants") or "").split(",")
@@ -70,6 +74,21 @@ def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable
         names = [registry.variant(name).name for name in names]
     configs, left_out = choose_configs(names, lambda name: config_of(registry, name, options), strict)
     check_used(options.get("sets"), configs)
+    return Asked(registry=registry, plugins=plugins, root=root, configs=configs, left_out=left_out, strict=strict)
+
+
+def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable[[str], None]) -> Entrants:
+    """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`. Images are decoded or
+    downloaded once, here.
+    `announce` is told of plugins and variants that are left out, and of what was read.
+
+    Raises:
+        FitError: none fits, or one of those that were named does not.
+        SettingError: `variants` names none.
+        UserError: what is wrong whatever the variant.
+    """
+    asked = asked_for(variants, out, options, announce)
+    registry, plugins, root, configs = asked.registry, asked.plugins, asked.root, asked.configs
     from ganzoo.engine.device import resolve_device
     from ganzoo.scoring.scorer import load_images
 
@@ -92,8 +111,8 @@ def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable
         )
         return by_name[name]
 
-    configs, more = choose_configs(list(by_name), fits_images, strict)
-    for line in (*left_out, *more):
+    configs, more = choose_configs(list(by_name), fits_images, asked.strict)
+    for line in (*asked.left_out, *more):
         announce(line)
     return Entrants(
         registry=registry, plugins=plugins, root=root, configs=configs, images=images, device_type=device.type

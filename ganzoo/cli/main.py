@@ -9,6 +9,7 @@ from ganzoo.cli import results, scores, training, zoo
 from ganzoo.cli.check import check
 from ganzoo.cli.doctor import doctor
 from ganzoo.cli.export import export
+from ganzoo.cli.fetch import fetch
 from ganzoo.cli.habits import Zoo
 from ganzoo.cli.progress import show_progress
 from ganzoo.cli.report import report
@@ -36,6 +37,7 @@ for _command in (
     scores.stats,
     results.film,
     report,
+    fetch,
     doctor,
     check,
     export,

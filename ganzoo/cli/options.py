@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ganzoo.cli.streams import says_everything
 
 if TYPE_CHECKING:
     from ganzoo.zoo.registry import Registry
@@ -37,13 +41,16 @@ data_root_option = click.option(
     type=click.Path(path_type=Path),
     metavar="DIR",
     envvar="GANZOO_DATA",
-    help="Folder of datasets and caches.  [default: $GANZOO_DATA or ~/.cache/ganzoo]",
+    help="Folder of datasets and caches.  [default: $GANZOO_DATA or the system's folder for caches]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 columns_option = click.option(
     "--columns", metavar="A,B", help="Columns of the table, or all; see `ganzoo show columns`.  [default: what fits]"
 )
 device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
+protocol_option = click.option(
+    "--protocol", metavar="NAME", help="Score as published numbers are: fid50k or fid10k; see docs/published.md."
+)
 run_options = with_options(
     click.option("--dataset", metavar="NAME[:PATH]", help="Dataset; see `ganzoo list datasets`.  [default: digits]"),
     click.option("--objective", metavar="NAME", help="Objective; the default is the variant's own."),
@@ -59,6 +66,7 @@ run_options = with_options(
     device_option,
     click.option("--precision", metavar="NAME", help="auto, fp32 or bf16."),
     click.option("--preset", metavar="NAME", help="Bundle of settings: standard or laptop."),
+    protocol_option,
     click.option("--log", metavar="NAMES", help="Callbacks, comma separated, e.g. tensorboard."),
     click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="TOML or JSON file."),
     click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting, e.g. train.batch_size=32."),
@@ -75,8 +83,9 @@ def load_registry(files: Sequence[Path]) -> Registry:
 
 
 def say(line: str) -> None:
-    """On stderr: what is not the command's answer."""
-    click.echo(line, err=True)
+    """On stderr: what is not the command's answer. That nobody reads it ends no work."""
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
 
 
 def to_library(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,4 +95,11 @@ def to_library(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=1, ensure_ascii=False))
+    echo_json(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def echo_json(text: str) -> None:
+    """JSON to stdout, with escapes where the stream's encoding lacks characters: it stays the same document."""
+    if not says_everything():
+        text = re.sub(r"[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], text)
+    click.echo(text)

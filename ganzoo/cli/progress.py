@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def _lines(what: str) -> OnProgress:
         now = time.monotonic()
         if now - last >= LINE_SECONDS:
             last = now
-            click.echo(f"{what}: {done}/{total}", err=True)
+            with suppress(OSError):  # a pipe that is closed ends no work
+                click.echo(f"{what}: {done}/{total}", err=True)
 
     return show

@@ -12,6 +12,7 @@ import click
 from ganzoo.cli.options import (
     columns_option,
     device_option,
+    echo_json,
     json_option,
     load_registry,
     plugin_option,
@@ -60,7 +61,7 @@ def leaderboard(paths: tuple[Path, ...], sort: str, columns: str | None, form: s
 
         print_tables(board.compared, asked)
     elif form == "json":
-        click.echo(board.to_json())
+        echo_json(board.to_json())
     else:
         text = {
             "md": lambda: board.to_markdown(asked),

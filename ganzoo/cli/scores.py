@@ -14,10 +14,12 @@ from ganzoo.cli.options import (
     load_registry,
     plugin_option,
     print_json,
+    protocol_option,
     say,
     to_library,
     with_options,
 )
+from ganzoo.config.protocols import published
 
 sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting.")
 
@@ -35,14 +37,19 @@ sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", 
 @click.option(
     "--snapshot", type=float, metavar="KIMG", help="Use the snapshot nearest to this many kimg.  [default: last]"
 )
-@with_options(sets_option, device_option, data_root_option, plugin_option, json_option)
-def eval_command(as_json: bool, **options: Any) -> None:
+@with_options(protocol_option, sets_option, device_option, data_root_option, plugin_option, json_option)
+def eval_command(protocol: str | None, as_json: bool, **options: Any) -> None:
     """Score a run, a snapshot, a model (`ganzoo list models`), a folder of images or an npz against a dataset."""
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.cli.tables import print_rows
     from ganzoo.leaderboard.formats import bytes_text
     from ganzoo.runs.evaluation import evaluate
 
+    if protocol is not None:
+        asked = published(protocol)
+        options["features"] = options["features"] or asked.features
+        options["num_images"] = options["num_images"] or asked.num_images
+        options["sets"] = ("eval.num_reference=none", *options["sets"])
     with TrainingDisplay("eval") as display:
         document = evaluate(announce=display.announce, report=say, **to_library(options)).to_dict()
     if as_json:

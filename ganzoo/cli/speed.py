@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.cli.options import print_json, say
+from ganzoo.config.gates import Gate, parse_gate
 
 if TYPE_CHECKING:
     from ganzoo.bench.api import Speed
@@ -18,18 +19,20 @@ _RATIOS = ("train", "sample")
 """Speed now over speed before."""
 
 
-class Percent(click.ParamType):
-    """ "10%" or "10" -> 10.0."""
+class FailOn(click.ParamType):
+    """ "10%" or "10" -> 10.0, by which a variant may be slower; "fid>20" -> Gate, which no run may trip."""
 
-    name = "percent"
+    name = "condition"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | Gate:
+        if any(sign in str(value) for sign in "<>"):
+            return parse_gate(str(value))
         try:
             number = float(str(value).removesuffix("%"))
         except ValueError:
             number = -1.0
         if not 0 < number < 100:
-            self.fail(f"{value!r} is not a percentage between 0 and 100", param, ctx)
+            self.fail(f"{value!r} is neither a percentage between 0 and 100 nor a condition like 'fid>20'", param, ctx)
         return number
 
 

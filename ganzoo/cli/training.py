@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.cli.groups import Grouped
-from ganzoo.cli.options import columns_option, json_option, load_registry, run_options, say, to_library
-from ganzoo.cli.speed import Percent, report_speed
+from ganzoo.cli.options import columns_option, echo_json, json_option, load_registry, run_options, say, to_library
+from ganzoo.cli.speed import FailOn, report_speed
+from ganzoo.config.gates import Gate, parse_gate
 from ganzoo.engine.stopping import stop_on_signals
 from ganzoo.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from ganzoo.leaderboard.api import Leaderboard
+    from ganzoo.runs.run import Run
 
 num_images_option = click.option("--num-images", type=int, metavar="N", help="Generated images per score.")
+
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done and how long; do nothing.")
 
 
 @click.command(cls=Grouped, short_help="Train one variant and score it.")
@@ -30,10 +35,32 @@ num_images_option = click.option("--num-images", type=int, metavar="N", help="Ge
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/DATASET/VARIANT-...]"
 )
+@click.option(
+    "--fail-on",
+    multiple=True,
+    metavar="CONDITION",
+    help="Exit 1 if the last score meets it, e.g. 'fid>20', or has none.",
+)
+@dry_run_option
+@click.option("--print-config", is_flag=True, help="Print every setting as TOML, for --config; do nothing.")
 @columns_option
 @json_option
-def train(variant: str | None, columns: str | None, as_json: bool, **options: Any) -> None:
+def train(
+    variant: str | None,
+    fail_on: tuple[str, ...],
+    dry_run: bool,
+    print_config: bool,
+    columns: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
+    gates = [parse_gate(text) for text in fail_on]
+    if dry_run or print_config or gates:
+        from ganzoo.cli.plan import plan_train
+
+        if plan_train(variant, to_library(options), gates, dry_run, print_config, as_json):
+            return
     stop = click.get_current_context().with_resource(stop_on_signals())
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.cli.tables import print_tables
@@ -53,12 +80,31 @@ def train(variant: str | None, columns: str | None, as_json: bool, **options: An
     )
     tables = make_tables([RunDirectory(run.path)])
     if as_json:
-        click.echo(to_json(tables))
+        echo_json(to_json(tables))
     else:
         print_tables(tables, asked)
         click.echo(f"samples: {run.path / 'samples'}\nresult: {run.path / 'result.json'}")
-    if run.diverged:
+    not_reached([run])
+    if tripped([run], gates) or run.diverged:
         sys.exit(1)
+
+
+def not_reached(runs: Sequence[Run]) -> None:
+    """Say, on stderr, which runs ended before the score that `--until` names."""
+    for run in runs:
+        until = (run.result or {}).get("until")
+        if until and not until["reached"]:
+            found = run.values.get(until["metric"])
+            value = "no number" if found is None else f"{found:.5g}"
+            say(f"{run.path}: {until['metric']}={until['value']:g} was not reached: {value} at {until['kimg']:g} kimg")
+
+
+def tripped(runs: Sequence[Run], gates: Sequence[Gate]) -> bool:
+    """Whether a run meets a condition of `--fail-on`, or has no number to tell; which, is said on stderr."""
+    found = [(run, gate, why) for run in runs for gate in gates if (why := gate.trips(run.values)) is not None]
+    for run, gate, why in found:
+        say(f"{run.path} fails on {gate.text}: {why}")
+    return bool(found)
 
 
 @click.command(cls=Grouped, short_help="Train several variants and compare them.")
@@ -83,8 +129,14 @@ def train(variant: str | None, columns: str | None, as_json: bool, **options: An
     "--compare", type=click.Path(path_type=Path), metavar="FILE", help="As --speed-only, and an earlier speed.json."
 )
 @click.option(
-    "--fail-on", type=Percent(), metavar="P%", help="With --compare: exit 1 if slower by more.  [default: 10%]"
+    "--fail-on",
+    type=FailOn(),
+    multiple=True,
+    metavar="CONDITION",
+    help="Exit 1 if a run's last score meets it, e.g. 'fid>20', or has none; with --compare: P%, if slower by more.  "
+    "[default: 10%]",
 )
+@dry_run_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/bench"), show_default=True, metavar="DIR")
 @columns_option
 @json_option
@@ -96,7 +148,8 @@ def bench(
     speed_only: bool,
     rounds: int,
     compare: Path | None,
-    fail_on: float | None,
+    fail_on: tuple[float | Gate, ...],
+    dry_run: bool,
     out: Path,
     as_json: bool,
     **options: Any,
@@ -113,23 +166,33 @@ def bench(
         os._exit(128 + number)
 
     stop = click.get_current_context().with_resource(stop_on_signals(again=kill))
-    if fail_on is not None and compare is None:
+    gates = [one for one in fail_on if isinstance(one, Gate)]
+    percents = [one for one in fail_on if not isinstance(one, Gate)]
+    if percents and compare is None:
         raise UserError("--fail-on needs something to compare with", "give --compare FILE, an earlier speed.json")
     asked = columns_asked(columns, options["plugin_files"], as_json)
+    if gates and (speed_only or compare is not None):
+        raise UserError(f"--fail-on {gates[0].text} is of scores, and nothing is trained", "leave one of the two out")
     options = {**to_library(options), "out": out, "announce": say}
+    if dry_run or gates:
+        from ganzoo.cli.plan import plan_bench
+
+        if plan_bench(variants, options, gates, dry_run, seeds, as_json):
+            return
     if speed_only or compare is not None:
-        percent = 10.0 if fail_on is None else fail_on
+        percent = min(percents, default=10.0)
         report_speed(speed(variants, rounds=rounds, compare=compare, fail_on=percent, **options), compare, as_json)
         return
     board = run_bench(variants, seeds=seeds, concurrent=concurrent, watch=TrainingDisplay, stop=stop, **options)
     if not board.compared:
         sys.exit(1)
     if as_json:
-        click.echo(board.to_json())
+        echo_json(board.to_json())
     else:
         print_tables(board.compared, asked)
         _say_where(board)
-    if board.failed:  # an old result is none of this start's
+    not_reached(board.runs)
+    if tripped(board.runs, gates) or board.failed:  # an old result is none of this start's
         sys.exit(1)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 @click.argument("kind", required=False)
 @with_options(plugin_option, json_option)
 def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """List what is registered: variants, objectives, datasets, features, metrics, callbacks or models."""
+    """List what is registered: variants, objectives, datasets, features, metrics, callbacks, models; presets."""
     from ganzoo.bench.chosen import why_chosen
     from ganzoo.errors import UnknownName
     from ganzoo.zoo.describe import spec_json
     from ganzoo.zoo.specs import KINDS
 
+    if kind in _OURS:
+        _list_ours(kind, as_json)
+        return
     if kind is not None and kind not in KINDS:
-        raise UnknownName("kind", kind, KINDS)
+        raise UnknownName("kind", kind, [*KINDS, *_OURS])
     registry = load_registry(plugin_files)
     kinds = [kind] if kind else list(KINDS)
     compared = {spec.name: why_chosen(registry, spec.name) for spec in registry.variants()}
@@ -48,6 +51,30 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
             print_rows((), chosen, left=2, indent=2)
 
 
+_OURS = ("presets", "protocols")
+"""What is listed and no plugin registers."""
+
+
+def _list_ours(kind: str, as_json: bool) -> None:
+    from ganzoo.config.presets import PRESETS
+    from ganzoo.config.protocols import PROTOCOLS
+
+    if kind == "presets":
+        found = [{"name": name, "summary": one.summary, "sets": dict(one.values)} for name, one in PRESETS.items()]
+    else:
+        found = [
+            {"name": name, "summary": one.summary, "features": one.features, "sets": list(one.sets)}
+            for name, one in PROTOCOLS.items()
+        ]
+    if as_json:
+        print_json({kind: found})
+        return
+    width = max(len(str(one["name"])) for one in found)
+    click.echo(kind)
+    for one in found:
+        click.echo(f"  {one['name']:<{width}}  {one['summary']}")
+
+
 @click.command(short_help="Everything about one of them, its settings, or a column.")
 @click.argument("name", metavar="NAME|PROTOCOL")
 @click.option(
@@ -59,36 +86,54 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
     help="Where to look for runs of a PROTOCOL.",
 )
 @click.option(
-    "--dataset", default="digits", show_default=True, metavar="NAME[:PATH]", help="Say a variant's recipe there."
+    "--dataset",
+    default="digits",
+    show_default=True,
+    metavar="NAME[:PATH]",
+    help="Say what settings are there, and a variant's recipe.",
 )
+@click.option("--preset", metavar="NAME", help="Say what settings are with it.  [default: the dataset's]")
 @with_options(plugin_option, json_option)
-def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
+def show(
+    name: str, runs: Path, dataset: str, preset: str | None, plugin_files: tuple[Path, ...], as_json: bool
+) -> None:
     """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; the
     `columns` of leaderboards; or what the id of a PROTOCOL, as leaderboards print it, stands for.
     """
     from ganzoo.bench.chosen import why_chosen
     from ganzoo.config.families import FAMILIES, recipe_names
     from ganzoo.config.known import settings_of_spec
+    from ganzoo.config.layers import preset_values
     from ganzoo.config.presets import PRESETS
+    from ganzoo.config.protocols import PROTOCOLS
     from ganzoo.config.run_config import Eval, Train
     from ganzoo.config.settings import settings_of
     from ganzoo.scoring.protocol import looks_like_id
     from ganzoo.zoo.describe import facts, setting_json, spec_json, text
     from ganzoo.zoo.specs import Setting
 
-    def table(section: str, settings: Sequence[Setting]) -> None:
+    where = dataset if preset is None else f"{dataset} with {preset}"
+
+    def table(section: str, settings: Sequence[Setting], there: Mapping[str, Any] | None = None) -> None:
         for setting in settings:
-            click.echo(f"  --set {section}.{setting.name}={text(setting.default)}")
+            found = (there or {}).get(setting.name, setting.default)
+            other = "" if found == setting.default else f"  (on {where}: {text(found)})"
+            click.echo(f"  --set {section}.{setting.name}={text(setting.default)}{other}")
             choices = f" One of: {', '.join(map(text, setting.choices))}." if setting.choices else ""
             click.echo(f"      {setting.doc.rstrip('.')}.{choices}")
 
     if name in ("train", "eval"):
         settings = settings_of(Train if name == "train" else Eval)
+        there = preset_values(load_registry(plugin_files), dataset, preset, name)
         if as_json:
-            print_json([setting_json(setting) for setting in settings])
+            print_json([setting_json(one) | {"effective": there.get(one.name, one.default)} for one in settings])
         else:
-            click.echo(f"{name}: settings of every run")
-            table(name, settings)
+            click.echo(f"{name}: settings of every run; a variant's recipe comes on top: `ganzoo show VARIANT`")
+            table(name, settings, there)
+        return
+    if name in PROTOCOLS:
+        click.echo(f"{name}: protocol of published numbers; {PROTOCOLS[name].summary}")
+        click.echo(f"  --features {PROTOCOLS[name].features} --set {' --set '.join(PROTOCOLS[name].sets)}")
         return
     if name == "columns":
         _show_columns(as_json)
@@ -112,6 +157,7 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
         return
     registry = load_registry(plugin_files)
     found = registry.find(name)
+    recipes = {kind: _recipe(registry, spec.name, dataset, preset) for kind, spec in found if kind == "variants"}
     if as_json:
         print_json(
             [
@@ -119,6 +165,7 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
                     "kind": kind,
                     **spec_json(registry, kind, spec),
                     "settings": [setting_json(setting) for setting in settings_of_spec(spec)],
+                    **({"effective": recipes[kind]} if isinstance(recipes.get(kind), dict) else {}),
                 }
                 for kind, spec in found
             ]
@@ -137,9 +184,14 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
         section = "features" if kind == "features" else kind[:-1]
         if kind in ("metrics", "regularizers", "augmentations"):  # of which a run may have several
             section = f"{'metrics' if kind == 'metrics' else section}.{spec.name}"
-        table(section, settings_of_spec(spec))
-        if kind == "variants":
-            _show_recipe(registry, spec.name, dataset)
+        effective = recipes.get(kind, {})
+        if isinstance(effective, str):
+            table(section, settings_of_spec(spec))
+            click.echo(f"  on {where}: {effective}")
+            continue
+        table(section, settings_of_spec(spec), {key.partition(".")[2]: value for key, value in effective.items()})
+        if effective:
+            click.echo(f"  on {where}: {', '.join(f'{key}={text(value)}' for key, value in effective.items())}")
 
 
 def _show_columns(as_json: bool) -> None:
@@ -160,26 +212,23 @@ def _show_columns(as_json: bool) -> None:
     print_rows(("--columns", "title", "what it is"), rows, left=3)
 
 
-def _show_recipe(registry: Registry, variant: str, dataset: str) -> None:
-    """What a run on a dataset would be trained with, all layers counted."""
+def _recipe(registry: Registry, variant: str, dataset: str, preset: str | None) -> dict[str, Any] | str:
+    """What a run on a dataset would be trained with, all layers counted; or why there can be none."""
     from ganzoo.config.layers import build_config
     from ganzoo.config.run_config import Train
     from ganzoo.config.settings import settings_of
     from ganzoo.errors import FitError
-    from ganzoo.zoo.describe import text
 
     try:
-        config = build_config(registry, variant=variant, dataset=dataset)
+        config = build_config(registry, variant=variant, dataset=dataset, preset=preset)
     except FitError as error:
-        click.echo(f"  on {dataset}: {error.cause}")
-        return
-    values = {f"variant.{key}": value for key, value in config.variant.settings.items()}
-    values |= {
+        return error.cause
+    values: dict[str, Any] = {f"variant.{key}": value for key, value in config.variant.settings.items()}
+    return values | {
         f"train.{setting.name}": getattr(config.train, setting.name)
         for setting in settings_of(Train)
         if getattr(config.train, setting.name) != setting.default or setting.name in ("g_lr", "d_lr", "batch_size")
     }
-    click.echo(f"  on {dataset}: {', '.join(f'{key}={text(value)}' for key, value in values.items())}")
 
 
 def _show_protocol(name: str, runs: Path, as_json: bool) -> None:

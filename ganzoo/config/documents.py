@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,50 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises:
         UserError: not there, not readable, or of another schema.
     """
+    yaml = UserError(f"{path} is YAML, which is not read here", "write it as TOML: --print-config shows what it says")
+    if path.suffix.lower() in (".yaml", ".yml"):
+        raise yaml
+    data = b""
     try:
         data = read_named(path, RECORD_BYTES)
         document = decode_json(data, exact=True) if path.suffix == ".json" else decode_toml(data)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist", "give the path of a TOML or JSON file") from None
     except Unreadable as error:
+        if path.suffix != ".json" and _YAML.search(data):
+            raise yaml from None
         raise UserError(f"{path} {error}", "give the path of a TOML or JSON file, and mend it") from None
     if not isinstance(document, dict):
         raise UserError(f"{path} holds no settings", "see `ganzoo show train` for what a file may say")
     if document.pop("schema", SCHEMA) != SCHEMA:
         raise UserError(f"{path} was written by another version of ganzoo", f"this one reads schema {SCHEMA}")
     return document
+
+
+_YAML = re.compile(rb"^[A-Za-z_][\w.-]*:(\s|$)", re.MULTILINE)
+
+
+def spelled_out(document: Mapping[str, Any], short: Mapping[str, str]) -> dict[str, Any]:
+    """The document with options at its top, such as `kimg = 5`, as the settings that they are short for.
+
+    Raises:
+        SettingError: the setting stands there as well.
+    """
+    found = {key: value for key, value in document.items() if key not in short or short[key] == key}
+    for key, value in document.items():
+        if key in found:
+            continue
+        section, _, name = short[key].partition(".")
+        place = found.setdefault(section, {}) if name else found
+        if not isinstance(place, Mapping):  # `dataset = "mnist"`
+            place = {"name": place}
+        if (name or section) in place:
+            raise SettingError(f"{key} and {short[key]} are the same setting, and both are given", "keep one of them")
+        if name:
+            found[section] = {**place, name: value}
+        else:
+            found[section] = value
+    return found
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -27,9 +27,10 @@ from ganzoo.zoo.specs import Dataset, Setting, Spec, Value
 
 def from_dict(registry: Registry, document: Mapping[str, Any]) -> RunConfig:
     """The inverse of `RunConfig.to_dict`; errors as in `build_config`. What a record lacks is newer than it and has its
-    default, whatever presets and recipes say today.
+    default, whatever presets and recipes say today; regularizers and augmentations that it does not name it has not.
     """
-    pairs = {key: value for key, value in document.items() if key != "schema"}
+    none: dict[str, Any] = {"regularizers": {}, "augmentations": {}}
+    pairs = none | {key: value for key, value in document.items() if key != "schema"}
     return build_config(registry, document=pairs, recipes=False)
 
 
@@ -242,6 +243,17 @@ def _last(pairs: Sequence[tuple[str, Any]], dataset: Dataset, name: str) -> Any:
     if setting is None:
         return None
     return check(setting, said[-1][1], said[-1][0]) if said else setting.default
+
+
+def preset_values(registry: Registry, dataset: str, preset: str | None, section: str) -> dict[str, Value]:
+    """What the preset, None: the dataset's, says of the settings of `section`, whatever the variant. Errors as in
+    `build_config`.
+    """
+    name = preset or registry.dataset(dataset.partition(":")[0]).preset
+    if name not in PRESETS:
+        raise UnknownName("preset", name, PRESETS)
+    prefix = f"{section}."
+    return {key.removeprefix(prefix): value for key, value in PRESETS[name].values.items() if key.startswith(prefix)}
 
 
 def specs_of(registry: Registry, config: RunConfig) -> list[Spec]:

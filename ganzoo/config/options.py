@@ -11,10 +11,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, cast, get_args, get_type_hints
 
-from ganzoo.config.documents import read_document
+from ganzoo.config.documents import read_document, spelled_out
 from ganzoo.config.habits import cure_of
 from ganzoo.config.layers import build_config
 from ganzoo.config.places import as_path
+from ganzoo.config.protocols import published
 from ganzoo.config.recipes import known_settings
 from ganzoo.config.run_config import RunConfig, flatten
 from ganzoo.errors import SettingError, UnknownName
@@ -47,10 +48,11 @@ class RunOptions(TypedDict, total=False):
     device: Annotated[str | None, "auto, cpu, cuda, cuda:1 or mps; None: auto"]
     precision: Annotated[str | None, "auto, fp32 or bf16; None: auto"]
     preset: Annotated[str | None, "bundle of settings, standard or laptop; None: the dataset's"]
+    protocol: Annotated[str | None, "that of published numbers, fid50k or fid10k; None: the settings'"]
     log: Annotated[Names, "callbacks, such as tensorboard: a list, or comma separated"]
     config: Annotated[str | Path | Mapping[str, Any] | None, "a TOML or JSON file, or what such a file says"]
     sets: Annotated[Sets, 'settings: {"train.batch_size": 32}, nested or not, or texts: ["train.batch_size=32"]']
-    data_root: Annotated[str | Path | None, "folder of datasets and caches; None: $GANZOO_DATA or ~/.cache/ganzoo"]
+    data_root: Annotated[str | Path | None, "folder of datasets and caches; None: $GANZOO_DATA or the cache folder"]
     plugins: Annotated[Files, "Python files, or folders with an __init__.py, that register more"]
 
 
@@ -68,6 +70,9 @@ _KEYS = {
     "init": "init",
 }
 """Option -> the setting that it is short for; it wins over whatever else says it."""
+
+_SHORT = _KEYS | {"regularize": "regularizers", "augment": "augmentations"}
+"""What may stand at the top of a configuration file -> the setting that it is short for."""
 
 _NAMES = ("dataset", "objective", "regularize", "augment", "features", "preset")
 """Options that `build_config` knows by the same name."""
@@ -91,6 +96,10 @@ def config_of(registry: Registry, variant: str | None, options: Mapping[str, Any
     """
     given = {name: value for name, value in options.items() if value is not None}
     texts = texts_of(given.get("sets"))
+    if "protocol" in given:
+        protocol = published(given["protocol"])
+        given.setdefault("features", protocol.features)
+        texts = [*protocol.sets, *texts]  # what is said besides wins
     said = {text.partition("=")[0].strip() for text in texts}
     if "device" in given:
         given["device"] = str(given["device"])  # a torch.device, too
@@ -102,11 +111,12 @@ def config_of(registry: Registry, variant: str | None, options: Mapping[str, Any
     document = given.get("config")
     if document is not None and not isinstance(document, Mapping):
         document = read_document(as_path(document, "config"))
+    document = spelled_out({key: value for key, value in (document or {}).items() if key != "schema"}, _SHORT)
     names: dict[str, Any] = {name: names_of(given.get(name), name) for name in _NAMES}
     return build_config(
         registry,
         variant=names_of(variant, "variant"),
-        document={key: value for key, value in (document or {}).items() if key != "schema"},
+        document=document,
         sets=texts,
         overrides=overrides,
         **names,

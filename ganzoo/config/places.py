@@ -50,15 +50,29 @@ def as_path(value: Any, option: str) -> Path:
         raise SettingError(f"{option} is {value!r}, no path", f'give a path as text: {option}="PATH"') from None
 
 
+OLD_CACHE = Path("~/.cache/ganzoo")
+"""Where earlier versions kept datasets and caches, on every system."""
+
+
 def cache_root(data_root: Path | str | None = None) -> Path:
-    """The folder of datasets and caches, from the root; None: $GANZOO_DATA, or ~/.cache/ganzoo.
+    """The folder of datasets and caches, from the root; None: $GANZOO_DATA, or where the system keeps caches.
 
     Raises:
         SettingError: the path is not valid UTF-8; records could not name it.
     """
-    path = as_path(data_root or os.environ.get("GANZOO_DATA") or "~/.cache/ganzoo", "data_root")
+    path = as_path(data_root or os.environ.get("GANZOO_DATA") or default_root(), "data_root")
     try:
         str(path).encode()
     except UnicodeEncodeError:
         raise SettingError(f"data root {str(path)!a} is not valid UTF-8", "rename the folder") from None
     return path.expanduser().absolute()
+
+
+def default_root() -> Path:
+    """Where the system keeps caches: `~/.cache/ganzoo` or below $XDG_CACHE_HOME on Linux, `~/Library/Caches/ganzoo` on
+    macOS, `%LOCALAPPDATA%\\ganzoo\\Cache` on Windows. `OLD_CACHE` where that is not there yet, and this is.
+    """
+    from platformdirs import user_cache_path  # only here: most commands look for no data
+
+    place, old = user_cache_path("ganzoo", appauthor=False), OLD_CACHE.expanduser()
+    return old if old.is_dir() and not place.exists() else place

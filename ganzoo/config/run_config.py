@@ -143,8 +143,7 @@ class RunConfig:
             **{
                 kind: {choice.name: dict(choice.settings) for choice in chosen}
                 for kind, chosen in (("regularizers", self.regularizers), ("augmentations", self.augmentations))
-                if chosen
-            },
+            },  # none of them is said, too: a variant may have its own
             "train": dataclasses.asdict(self.train),
             "eval": dataclasses.asdict(self.eval),
             "metrics": dict(self.metrics),

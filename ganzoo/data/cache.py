@@ -30,13 +30,13 @@ from ganzoo.data.contents import (
 from ganzoo.data.decode import Decoded, Decoding
 from ganzoo.data.decode_all import Tally, check_classes, check_space, decode_all, num_workers, sweep
 from ganzoo.data.facts import BROKEN_KEPT, Facts
-from ganzoo.data.fetch import locked
 from ganzoo.data.images import Images
 from ganzoo.data.levels import Levels, Source, measure, refuse_single, warnings_of
 from ganzoo.data.pixels import digest, digest_trailer
 from ganzoo.data.scan import Listing
 from ganzoo.data.verified import files_of, set_verified, verified
 from ganzoo.errors import DataError
+from ganzoo.files.locks import locked
 from ganzoo.files.progress import OnProgress, progress
 from ganzoo.files.text import clean
 

@@ -11,7 +11,7 @@ from ganzoo.data.cache import MODES, cached_images
 from ganzoo.data.contents import ABSENT, numbers
 from ganzoo.data.decode import Decoding
 from ganzoo.data.facts import Facts
-from ganzoo.data.fetch import fetch
+from ganzoo.data.fetch import load_or_fetch
 from ganzoo.data.images import Images
 from ganzoo.data.paths import absolute
 from ganzoo.data.pixels import check_size_and_color
@@ -70,16 +70,17 @@ def load_celeba(
     base = root / "celeba"
     files = f"the folder img_align_celeba (unpacked from img_align_celeba.zip) and list_eval_partition.txt into {base}"
 
-    def build(download: bool) -> None:
-        if download:
-            import torchvision
+    def get() -> None:
+        import torchvision  # it knows how to ask Google Drive
 
-            torchvision.datasets.CelebA(root, split="all", target_type=[], download=True)
+        torchvision.datasets.CelebA(root, split="all", target_type=[], download=True)
+
+    def build() -> None:
         for needed in (base / "list_eval_partition.txt", base / "img_align_celeba"):
             if not needed.exists():
                 raise FileNotFoundError(f"{needed} is missing")
 
-    fetch("celeba", build, root=root, download=download, files=files)
+    load_or_fetch("celeba", build, root=root, download=download, files=files, get=get)
     names = _partition(base, split)
     listing = Listing(
         folder=base / "img_align_celeba",

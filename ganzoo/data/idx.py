@@ -1,4 +1,4 @@
-"""MNIST, Fashion-MNIST and Kuzushiji-MNIST, from local idx files or torchvision's download."""
+"""MNIST, Fashion-MNIST and Kuzushiji-MNIST, from local idx files or downloaded ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganzoo.data.fetch import fetch
+from ganzoo.data import downloads
+from ganzoo.data.fetch import load_or_fetch
 from ganzoo.data.images import Images
 from ganzoo.data.pixels import make_images
 from ganzoo.errors import DataError
-
-DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # from Debian's package dataset-fashion-mnist
 
 _UINT8 = 0x08  # the idx type code of all these files
 
@@ -61,7 +60,7 @@ def load_mnist(root: Path, split: str, download: bool) -> Images:
 def load_fashion_mnist(root: Path, split: str, download: bool) -> Images:
     """Fashion-MNIST (Xiao et al., 2017, arXiv 1708.07747): uint8 `[N,1,28,28]`, 60,000 + 10,000, 10 garments."""
     names = "T-shirt/top Trouser Pullover Dress Coat Sandal Shirt Sneaker Bag Ankle-boot"
-    return _load("fashion-mnist", "FashionMNIST", names, root, split, download, DEBIAN_FASHION_MNIST)
+    return _load("fashion-mnist", "FashionMNIST", names, root, split, download, downloads.DEBIAN_FASHION_MNIST)
 
 
 def load_kmnist(root: Path, split: str, download: bool) -> Images:
@@ -70,7 +69,7 @@ def load_kmnist(root: Path, split: str, download: bool) -> Images:
 
 
 def _load(name: str, class_name: str, classes: str, root: Path, split: str, download: bool, *elsewhere: Path) -> Images:
-    """Read the split from ROOT/name, ROOT/class_name/raw or `elsewhere`, or let torchvision's class download it."""
+    """Read the split from ROOT/name, ROOT/class_name/raw (torchvision's) or `elsewhere`, or download it."""
     class_names = classes.split()
     raw = root / class_name / "raw"
     folders = [root / name, raw, *elsewhere]
@@ -78,17 +77,13 @@ def _load(name: str, class_name: str, classes: str, root: Path, split: str, down
     if found is None:
         files = f"the four idx files (train-images-idx3-ubyte.gz and so on) into {root / name}"
 
-        def build(download: bool) -> tuple[Path, Path]:
-            if download:
-                import torchvision  # only here, because it takes seconds
-
-                getattr(torchvision.datasets, class_name)(root, download=True)
-            pair = find_idx([raw], split)
+        def build() -> tuple[Path, Path]:
+            pair = find_idx(folders, split)
             if pair is None:
                 raise FileNotFoundError(f"no idx files in {', '.join(map(str, folders))}")
             return pair
 
-        found = fetch(name, build, root=root, download=download, files=files)
+        found = load_or_fetch(name, build, root=root, download=download, files=files)
     images, labels = read_idx(found[0], 3), read_idx(found[1], 1)
     if len(images) != len(labels) or len(images) == 0:
         raise DataError(

@@ -189,7 +189,7 @@ def _default_limit(images: Images, device: torch.device) -> int:
         return free // 2
     if device.type == "cpu" and not images.mapped:
         return images.pixels.nbytes
-    return (total_memory() or 8 * 2**30) // 2
+    return total_memory() // 2
 
 
 def label_law(labels: Tensor, n: int, *, num_classes: int) -> tuple[Tensor, str]:

@@ -1,4 +1,4 @@
-"""CIFAR-10, CIFAR-100, SVHN and STL-10 through torchvision: downloaded on first use, checksums verified."""
+"""CIFAR-10, CIFAR-100, SVHN and STL-10, read by torchvision, which verifies checksums; downloaded on first use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganzoo.data.fetch import fetch
+from ganzoo.data.fetch import load_or_fetch
 from ganzoo.data.images import Images
 from ganzoo.data.pixels import make_images
 
@@ -27,9 +27,9 @@ def load_svhn(root: Path, split: str, download: bool) -> Images:
     """SVHN (Netzer et al., 2011), cropped digits: 73,257 + 26,032, uint8 `[N,3,32,32]`, class = digit 0..9."""
     import torchvision
 
-    data = fetch(
+    data = load_or_fetch(
         "svhn",
-        lambda download: torchvision.datasets.SVHN(root / "svhn", split=split, download=download),
+        lambda: torchvision.datasets.SVHN(root / "svhn", split=split),
         root=root,
         download=download,
         files=f"{split}_32x32.mat into {root / 'svhn'}",
@@ -41,9 +41,9 @@ def load_stl10(root: Path, split: str, download: bool) -> Images:
     """STL-10 (Coates et al., 2011), labelled images: 5,000 + 8,000, uint8 `[N,3,96,96]`, 10 classes."""
     import torchvision
 
-    data = fetch(
+    data = load_or_fetch(
         "stl10",
-        lambda download: torchvision.datasets.STL10(root, split=split, download=download),
+        lambda: torchvision.datasets.STL10(root, split=split),
         root=root,
         download=download,
         files=f"the folder stl10_binary, unpacked from stl10_binary.tar.gz, into {root}",
@@ -56,9 +56,9 @@ def _load_cifar(name: str, class_name: str, archive: str, root: Path, split: str
     import torchvision
 
     dataset: Any = getattr(torchvision.datasets, class_name)
-    data = fetch(
+    data = load_or_fetch(
         name,
-        lambda download: dataset(root, train=split == "train", download=download),
+        lambda: dataset(root, train=split == "train"),
         root=root,
         download=download,
         files=f"the folder {dataset.base_folder}, unpacked from {archive}, into {root}",

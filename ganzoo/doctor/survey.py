@@ -10,23 +10,13 @@ from typing import Any
 
 import torch
 
-from ganzoo.data import idx
+from ganzoo.data.downloads import DOWNLOADS, place_of
 from ganzoo.engine.device import available_devices, resolve_device, resolve_precision
-from ganzoo.files.machine import usable_cores
-from ganzoo.runs.environment import cpu_name, describe_environment
+from ganzoo.files.machine import available_memory, cpu_name, total_memory, usable_cores
+from ganzoo.runs.environment import describe_environment
 from ganzoo.zoo.registry import Registry
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-
-# What each loader looks for under the data root, when it looks for files of its own.
-_IDX = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
-_FILES = {
-    "cifar10": "cifar-10-batches-py",
-    "cifar100": "cifar-100-python",
-    "svhn": "svhn/train_32x32.mat",
-    "stl10": "stl10_binary",
-    "celeba": "celeba/list_eval_partition.txt",
-}
 
 
 def survey(registry: Registry, device: torch.device, root: Path) -> dict[str, Any]:
@@ -39,7 +29,7 @@ def survey(registry: Registry, device: torch.device, root: Path) -> dict[str, An
         "devices": [_device(name) for name in available_devices()],
         "cpus": usable_cores(),
         "thread_variables": {name: os.environ.get(name) for name in THREAD_VARIABLES},
-        "memory_available": _meminfo().get("MemAvailable"),
+        "memory_available": available_memory(),
         "data_root": str(root),
         "disk_free": disk_free(root),
         "datasets": datasets_at(root),
@@ -57,14 +47,14 @@ def survey(registry: Registry, device: torch.device, root: Path) -> dict[str, An
 
 
 def datasets_at(root: Path) -> dict[str, str]:
-    """Datasets that need no download: name -> where their files are. Presence is looked at, not content."""
+    """What needs no download: dataset or feature network -> where its files are. Presence is looked at, not content."""
     found = {"digits": "in scikit-learn"}
-    for name, folder in _IDX.items():
-        places = [root / name, root / folder / "raw", *([idx.DEBIAN_FASHION_MNIST] if name == "fashion-mnist" else [])]
-        pairs = [idx.find_idx(places, split) for split in ("train", "test")]
-        if pairs[0] is not None and pairs[1] is not None:
-            found[name] = str(pairs[0][0].parent)
-    found |= {name: str(root / file) for name, file in _FILES.items() if (root / file).exists()}
+    for name, downloads in DOWNLOADS.items():
+        places = [place_of(name, download, root) for download in downloads]
+        if places[0] is not None and None not in places:
+            found[name] = str(places[0] if len(places) == 1 else places[0].parent)
+    if (root / "celeba" / "list_eval_partition.txt").exists():
+        found["celeba"] = str(root / "celeba")
     return found
 
 
@@ -84,18 +74,8 @@ def _device(name: str) -> dict[str, Any]:
         model = torch.cuda.get_device_name(name)
         return {"name": name, "model": model, "memory": total, "memory_free": free, "bf16": bf16}
     if name == "cpu":
-        return {"name": name, "model": cpu_name(), "memory": _meminfo().get("MemTotal"), "bf16": _cpu_bf16()}
+        return {"name": name, "model": cpu_name(), "memory": total_memory(), "bf16": _cpu_bf16()}
     return {"name": name, "model": name, "memory": None, "bf16": None}
-
-
-def _meminfo() -> dict[str, int]:
-    """Linux's table of memory, in bytes; {} elsewhere."""
-    found = {}
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            name, _, rest = line.partition(":")
-            found[name] = int(rest.split()[0]) * 1024  # given in kB
-    return found
 
 
 def _cpu_bf16() -> bool | None:

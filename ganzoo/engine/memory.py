@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from ganzoo.engine.cpu.allocator import freed_memory_kept, give_back_freed_memory
+from ganzoo.files.machine import linux_status, peak_resident
 
 
 class MemoryMeter:
@@ -71,15 +71,7 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: the most that tensors took on a CUDA device, else the most resident memory of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = _of_process("VmHWM")
-    if peak is not None:
-        return peak
-    if sys.platform == "win32":
-        return 0  # no resource module; shown as unknown
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    return peak_resident()
 
 
 def held_memory(device: torch.device) -> int:
@@ -88,13 +80,4 @@ def held_memory(device: torch.device) -> int:
     """
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
-    return _of_process("RssAnon") or 0
-
-
-def _of_process(name: str) -> int | None:
-    """A line of Linux's account of this process, in bytes."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024  # given in kB
-    return None
+    return linux_status("RssAnon") or 0

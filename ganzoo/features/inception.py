@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import pickle
-import socket
-from collections.abc import Iterator
-from http.client import HTTPException
 from pathlib import Path
 
 import safetensors.torch
@@ -15,16 +11,18 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from ganzoo.config.places import cache_root
+from ganzoo.data.downloads import INCEPTION
+from ganzoo.data.fetch import fetch_files
 from ganzoo.engine.device import preserved_random_state
-from ganzoo.errors import UserError
+from ganzoo.errors import DataError, UserError
 from ganzoo.features.common import in_chunks, sha256, to_rgb
 
 DIM = 2048  # of "pool"
 CHUNK = 50  # images of a pass on a processor; fewer would read the weights too often
 RESIZER = "tf1-bilinear-299"
-WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # its name carries the first digits
-OFFLINE = "get it on another machine, then --set features.inception.weights=FILE"
-TIMEOUT = 30.0  # seconds without a byte before a download is given up
+WEIGHTS_SHA256 = INCEPTION.digest.removeprefix("sha256:")
+OFFLINE = "get it on another machine by `ganzoo fetch inception`, then --set features.inception.weights=FILE"
 
 
 class InceptionV3:
@@ -46,20 +44,21 @@ class InceptionV3:
         return {"pool": pool, "logits": logits}
 
 
-def inception_v3(device: torch.device | str, *, weights: str | None = None) -> InceptionV3:
+def inception_v3(device: torch.device | str, *, weights: str | None = None, root: Path | None = None) -> InceptionV3:
     """Load the frozen network onto `device`, in eval mode.
 
     Args:
         device: where it computes.
         weights: file with its state dict, as torch-fidelity publishes it (.pth) or as .safetensors. None: the standard
-            weights, from torch.hub's folder or, the first time, from torch-fidelity's release page (95 MB).
+            weights, the first time from torch-fidelity's release page (95 MB), into `root`.
+        root: folder of datasets and caches; None: the usual one.
 
     Raises:
         UserError: the download fails, the standard file has another SHA-256, or a file is not this network's weights.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    path = _standard_weights() if weights is None else Path(weights)
+    path = _standard_weights(root) if weights is None else Path(weights)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -92,34 +91,22 @@ def _folded(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)
 
 
-def _standard_weights() -> Path:
-    """Where torch-fidelity keeps its weights; they are fetched when they are not there.
+def _standard_weights(root: Path | None) -> Path:
+    """Where the weights are: below `root`, or where torch-fidelity and earlier versions keep them. They are fetched
+    where they are nowhere.
 
     Raises:
         UserError: the download fails or is not the standard file.
     """
-    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
-
-    path = Path(torch.hub.get_dir()) / "checkpoints" / URL_INCEPTION_V3.rpartition("/")[2]
-    if not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _socket_timeout(TIMEOUT):
-                torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), WEIGHTS_SHA256, progress=False)
-        except (OSError, HTTPException, RuntimeError) as error:
-            raise UserError(f"cannot fetch {URL_INCEPTION_V3}: {error}", OFFLINE) from error
-    return path
-
-
-@contextlib.contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """torch.hub sets none, and a firewall that drops packets would keep us waiting for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
+    name = Path(INCEPTION.path).name
+    root = root or cache_root()
+    for path in (root / INCEPTION.path, Path(torch.hub.get_dir()) / "checkpoints" / name):
+        if path.exists():
+            return path
     try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+        return fetch_files("inception", root)[0]
+    except DataError as error:
+        raise UserError(error.cause, f"{OFFLINE}; or put it there as {root / INCEPTION.path}") from error
 
 
 def _read_state(path: Path, data: bytes) -> dict[str, Tensor]:

@@ -1,21 +1,89 @@
-"""What this machine lends the process."""
+"""What this machine is, and what it lends the process: psutil's answers, and processors' names."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
 
 
 def usable_cores() -> int:
     """Processors that this process may use."""
+    import psutil
+
     try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
+        return len(psutil.Process().cpu_affinity())
+    except (AttributeError, psutil.Error):  # macOS has no such thing
         return os.cpu_count() or 1
 
 
-def total_memory() -> int | None:
-    """Bytes of main memory; None: the system does not say."""
+def total_memory() -> int:
+    """Bytes of main memory."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def available_memory() -> int:
+    """Bytes of main memory that programs can be given now, without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def peak_resident() -> int:
+    """The most main memory that this process has had since it began, or since Linux was told to count anew, in bytes;
+    0 where the system does not say.
+    """
+    peak = linux_status("VmHWM")
+    if peak is not None:
+        return peak
+    import psutil
+
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows
+        return int(memory.peak_wset)
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not POSIX
-        return None
+        import resource
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def linux_status(name: str) -> int | None:
+    """A line of Linux's account of this process, in bytes: psutil knows neither the peak nor what is no file."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024  # given in kB
+    return None
+
+
+def cpu_name() -> str:
+    """ "Intel(R) Xeon(R) Platinum 8488C", or as much as the system says."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        name = _cpu_name(sys.platform)
+        if name:
+            return name
+    return platform.processor() or platform.machine()
+
+
+def _cpu_name(system: str) -> str:
+    """What psutil does not know, from where each system keeps it; "" where it does not."""
+    if system == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    if system == "win32":
+        import winreg
+
+        key = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key) as opened:  # type: ignore[attr-defined,unused-ignore]
+            return str(winreg.QueryValueEx(opened, "ProcessorNameString")[0]).strip()  # type: ignore[attr-defined,unused-ignore]
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return ""

@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import os
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,36 +45,6 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`; the system lets go of it when the process dies. No lock where there is none (Windows).
-
-    Raises:
-        UserError: another process holds it.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # neither a link nor a pipe
-    with writing(path):
-        handle = os.open(path, flags, 0o666)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise UserError(f"{path} is no plain file", "delete it, or use another --out")
-    with os.fdopen(handle, "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another process is at work in {path.parent}", "wait for it, or use another --out"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-        yield
 
 
 def write_json(path: Path, document: Any) -> None:

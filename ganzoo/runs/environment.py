@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ganzoo.files.machine import cpu_name
 from ganzoo.files.reading import RECORD_BYTES, decode_json, read_named
 from ganzoo.zoo.plugins import Plugin
 
@@ -95,17 +96,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def cpu_name() -> str:
-    """ "Intel(R) Xeon(R) Platinum 8488C", or as much as the system says."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _git() -> dict[str, Any] | None:

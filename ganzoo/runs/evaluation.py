@@ -110,7 +110,7 @@ def evaluate(
         snapshot: kimg; the run's snapshot nearest to it; None: the last.
         sets: settings: {"eval.num_reference": 1000}, nested or not, or texts: ["eval.num_reference=1000"].
         device: auto, cpu, cuda, cuda:1 or mps; None: auto.
-        data_root: folder of datasets and caches; None: $GANZOO_DATA or ~/.cache/ganzoo.
+        data_root: folder of datasets and caches; None: $GANZOO_DATA or the system's folder for caches.
         plugins: Python files, or folders with an __init__.py, that register more.
         announce: told, in a line, what takes a while.
         report: told, in a line, of plugins that are left out.

@@ -149,7 +149,7 @@ def evaluate_against_file(
             )
         )
     _check_rank(config, spec, count)
-    extractor, weights = _load(registry, spec, config, device)
+    extractor, weights = _load(registry, spec, config, device, root)
     if reference.features_sha256 not in ("unknown", weights):
         raise DataError(
             f"{reference.path} was computed by a network with weights {reference.features_sha256[:8]}, "
@@ -218,7 +218,7 @@ def write_stats(
     images = load_images(registry, config, root, split)
     lines = facts_of(images, "images")
     images = part_of(images, num_images)
-    extractor, weights = _load(registry, spec, config, where)
+    extractor, weights = _load(registry, spec, config, where, root)
     with exact_numerics(where):
         moments = moments_of_batches(
             images.pixels.split(config.eval.batch_size),
@@ -266,10 +266,12 @@ def _check_rank(config: RunConfig, spec: Features, count: int) -> None:
         )
 
 
-def _load(registry: Registry, spec: Features, config: RunConfig, device: torch.device) -> tuple[Extractor, str]:
+def _load(
+    registry: Registry, spec: Features, config: RunConfig, device: torch.device, root: Path
+) -> tuple[Extractor, str]:
     """The feature network and the hash of its weights."""
     with preserved_random_state(device):
-        extractor = load_features(registry, spec, device, config.features.settings)
+        extractor = load_features(registry, spec, device, config.features.settings, root)
     return extractor, str(spec.weights_sha256 or getattr(extractor, "weights_sha256", "unhashed"))
 
 

@@ -24,7 +24,8 @@ from ganzoo.engine.memory import MemoryMeter
 from ganzoo.engine.step import Step
 from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.errors import UserError
-from ganzoo.files.writing import exclusive, write_json
+from ganzoo.files.locks import exclusive
+from ganzoo.files.writing import write_json
 from ganzoo.gan import GAN
 from ganzoo.runs.begin import begin, check_same_code, check_same_images, check_same_init, data_of, outdated
 from ganzoo.runs.checks import check_networks, make_callbacks

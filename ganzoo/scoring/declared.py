@@ -45,10 +45,16 @@ def load_declared(
 
 def _handles(target: Any) -> bool:
     """Whether a target brings images to a size itself, and so to its own notion of the natural one."""
+    parameters = parameters_of(target)
+    return not parameters or bool({"size", "color"} & parameters)
+
+
+def parameters_of(target: Any) -> set[str]:
+    """Their names; none where it does not say."""
     try:
-        return bool({"size", "color"} & set(inspect.signature(target).parameters))
+        return set(inspect.signature(target).parameters)
     except (TypeError, ValueError):
-        return True
+        return set()
 
 
 def _check_images(registry: Registry, spec: Dataset, images: Images, split: str, resized: bool) -> None:
@@ -72,14 +78,20 @@ def _check_images(registry: Registry, spec: Dataset, images: Images, split: str,
             )
 
 
-def load_features(registry: Registry, spec: Features, device: torch.device, settings: Mapping[str, Any]) -> Extractor:
-    """The feature network.
+def load_features(
+    registry: Registry, spec: Features, device: torch.device, settings: Mapping[str, Any], root: Path | None = None
+) -> Extractor:
+    """The feature network. `root`, the folder of datasets and caches, is given to a target that has a parameter of this
+    name: it keeps weights there.
 
     Raises:
         BrokenPlugin: the target cannot be called as (device, **settings), or returns nothing that can be called.
     """
     names = ", ".join(["device", *(f"{name}=" for name in settings)])
-    extractor: Extractor = call_target(registry, "features", spec, device, form=f"({names})", **settings)
+    more = (
+        {"root": root} if root is not None and "root" in parameters_of(load_target(registry, "features", spec)) else {}
+    )
+    extractor: Extractor = call_target(registry, "features", spec, device, form=f"({names})", **settings, **more)
     if not callable(extractor):
         cause = f"its target returned a {type(extractor).__name__}, which cannot be called"
         raise blame(registry, "features", spec, cause, "return a function of images")

@@ -62,6 +62,7 @@ def _floor(
                     continue
                 if generated is reference.test and "fresh" in needs:
                     continue
+                scorer.computing(f"scoring real images, {name}", metric_name)
                 features = {"pool": generated.pool}
                 if generated.logits is not None:
                     features["logits"] = generated.logits

@@ -85,7 +85,7 @@ class Scorer:
         train_images = at_most(train_images, config.eval.num_reference)
         self._check_counts(min(self.generated_count, len(train_images)))
         with preserved_random_state(device):
-            self.extractor = load_features(registry, self.spec, device, config.features.settings)
+            self.extractor = load_features(registry, self.spec, device, config.features.settings, root)
         self.weights_sha256 = str(self.spec.weights_sha256 or getattr(self.extractor, "weights_sha256", "unhashed"))
         if generated_labels is None:
             generated_labels = registry.variant(config.variant.name).conditional
@@ -232,6 +232,10 @@ class Scorer:
 
         return count
 
+    def computing(self, what: str, metric: str) -> None:
+        """Say which metric's numbers are being made: of ten thousand images some take a minute."""
+        self._announce(f"{what}: computing {metric}")
+
     def _features_of(self, images: Images, test: Reference | None, what: str = "real images") -> Reference:
         key = (
             f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)} "
@@ -311,6 +315,7 @@ class Scorer:
                 device=self.device,
                 on_batch=self._counter(what, total),
                 on_unavailable=note,
+                on_metric=lambda name: self.computing(what, name),
                 declared=self.declared(metrics),
             )
         if not values and left_out:  # not one number is no score: said before a run is trained for it

@@ -3,13 +3,13 @@
 import gzip
 import struct
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
+import requests
 import torch
 
-from ganzoo.data import Images, idx
+from ganzoo.data import Images, downloads, fetch
 from ganzoo.data.idx import load_fashion_mnist, load_kmnist, load_mnist, read_idx
 from ganzoo.errors import DataError
 
@@ -50,13 +50,13 @@ def check(images: Images) -> None:
     ],
 )
 def test_local_files_are_found(tmp_path: Path, place: str, load, gz: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", tmp_path / "absent")
+    monkeypatch.setattr(downloads, "DEBIAN_FASHION_MNIST", tmp_path / "absent")
     write(tmp_path / place, gz=gz)
     check(load(tmp_path, "train", False))
 
 
 def test_debians_package_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idx, "DEBIAN_FASHION_MNIST", write(tmp_path / "debian", prefix="t10k"))
+    monkeypatch.setattr(downloads, "DEBIAN_FASHION_MNIST", write(tmp_path / "debian", prefix="t10k"))
     check(load_fashion_mnist(tmp_path / "root", "test", False))
 
 
@@ -103,30 +103,13 @@ def test_absent_and_downloads_off(tmp_path: Path) -> None:
 
 def test_no_network_says_which_files_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
-        raise URLError("name resolution failed")
+        raise requests.ConnectionError("name resolution failed")
 
-    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", fail)
+    monkeypatch.setattr("requests.get", fail)
+    monkeypatch.setattr(fetch, "RETRIES", 0)
     with pytest.raises(DataError, match="cannot download kmnist") as caught:
         load_kmnist(tmp_path, "train", True)
     assert "name resolution failed" in caught.value.cause
     assert "\n" not in caught.value.cause + caught.value.cure
     assert str(tmp_path / "kmnist") in caught.value.cure
-
-
-def test_download_goes_through_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    fetched: list[str] = []
-
-    def download(url: str, download_root: str, filename: str, md5: str) -> None:
-        fetched.append(filename)
-        assert len(md5) == 32
-        print("noise")
-        write(Path(download_root), gz=False)
-        write(Path(download_root), gz=False, prefix="t10k")
-
-    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", download)
-    check(load_mnist(tmp_path, "train", True))
-    assert fetched[0] == "train-images-idx3-ubyte.gz"
-    assert capsys.readouterr().out == ""
-    fetched.clear()
-    check(load_mnist(tmp_path, "train", True))
-    assert fetched == []
+    assert "GANZOO_MIRROR" in caught.value.cure

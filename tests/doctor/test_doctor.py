@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 from torch import nn
 
-import ganzoo.data.idx
+import ganzoo.data.downloads
 import ganzoo.metrics.fid
 from ganzoo.cli.main import cli
 from ganzoo.data import make_images
@@ -37,7 +37,7 @@ def _one_thread() -> Any:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root without Fashion-MNIST, on a machine without it."""
-    monkeypatch.setattr(ganzoo.data.idx, "DEBIAN_FASHION_MNIST", tmp_path / "nowhere")
+    monkeypatch.setattr(ganzoo.data.downloads, "DEBIAN_FASHION_MNIST", tmp_path / "nowhere")
     monkeypatch.delenv("GANZOO_DISABLE", raising=False)
     return tmp_path / "data"
 

@@ -16,7 +16,8 @@ from torch import nn
 
 from ganzoo.cli import train_classifier as train_command
 from ganzoo.data.digits import load_digits
-from ganzoo.data.idx import DEBIAN_FASHION_MNIST, find_idx, load_fashion_mnist, load_mnist
+from ganzoo.data.downloads import DEBIAN_FASHION_MNIST
+from ganzoo.data.idx import find_idx, load_fashion_mnist, load_mnist
 from ganzoo.data.images import Images
 from ganzoo.errors import DataError, UserError
 from ganzoo.features import classifiers, train_classifier

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ganzoo.errors import UserError
-from ganzoo.files.writing import append_jsonl, exclusive, finite, write_atomic, write_json
+from ganzoo.files.locks import exclusive, locked
+from ganzoo.files.writing import append_jsonl, finite, write_atomic, write_json
 from ganzoo.runs.records import stats_lines
 
 
@@ -39,9 +42,8 @@ def test_a_line_cut_short_is_dropped(tmp_path: Path) -> None:
     assert list(stats_lines(path.read_bytes())) == [{"images": 1}]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks on Windows")
 def test_a_run_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
-    code = "import sys, pathlib, ganzoo.files.writing as f\nwith f.exclusive(pathlib.Path(sys.argv[1])): pass"
+    code = "import sys, pathlib, ganzoo.files.locks as f\nwith f.exclusive(pathlib.Path(sys.argv[1])): pass"
     command = [sys.executable, "-c", code, str(tmp_path / ".lock")]
     with exclusive(tmp_path / ".lock"):
         with pytest.raises(UserError, match="another process is at work"), exclusive(tmp_path / ".lock"):
@@ -49,3 +51,38 @@ def test_a_run_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "another process" in done.stderr
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_who_comes_later_waits_for_a_lock(tmp_path: Path) -> None:
+    path = tmp_path / "made" / ".lock"
+    code = (
+        "import sys, pathlib, ganzoo.files.locks as f\n"
+        "print('begun', flush=True)\nwith f.locked(pathlib.Path(sys.argv[1])) as held: print(held, flush=True)"
+    )
+    with locked(path) as held:
+        assert held
+        other = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "begun\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.5)
+    assert other.communicate(timeout=60)[0] == "True\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_where_there_are_no_locks_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(number, "no locks available")
+
+    monkeypatch.setattr("filelock.FileLock._acquire", refuse)
+    with locked(tmp_path / "a") as held:
+        assert not held
+    with exclusive(tmp_path / "b"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_lock_that_cannot_be_made_is_no_lock_held(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="cannot write"), exclusive(tmp_path / ".lock"):
+        pass

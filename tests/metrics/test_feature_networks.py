@@ -3,13 +3,14 @@
 import hashlib
 import io
 import sys
-import urllib.error
 
 import pytest
+import requests
 import safetensors.torch
 import torch
 import torch.nn.functional as F
 
+from ganzoo.data import fetch
 from ganzoo.errors import UserError
 from ganzoo.features import efficientnet, inception
 
@@ -159,31 +160,27 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path):
 
 def test_a_failed_download_names_the_offline_way(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
-        raise urllib.error.URLError("no network")
+        raise requests.ConnectionError("no network")
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    with pytest.raises(UserError, match="cannot fetch") as caught:
-        inception.inception_v3(CPU)
+    monkeypatch.setattr("requests.get", refuse)
+    monkeypatch.setattr(fetch, "RETRIES", 0)
+    with pytest.raises(UserError, match=r"cannot download inception.*no network") as caught:
+        inception.inception_v3(CPU, root=tmp_path)
     assert "--set features.inception.weights=FILE" in caught.value.cure
+    assert str(tmp_path / "weights") in caught.value.cure
 
 
-def test_the_standard_weights_are_fetched_and_checked(tmp_path, monkeypatch, weights):
-    calls = []
-
-    def fetch(url, path, hash_prefix, progress):
-        calls.append(url)
-        assert hash_prefix == inception.WEIGHTS_SHA256
-        with open(path, "wb") as file:
-            file.write(weights.read_bytes())
-
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+@pytest.mark.parametrize("place", ["root/weights", "hub/checkpoints"])
+def test_the_standard_weights_are_found_and_checked(tmp_path, monkeypatch, weights, place):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    path = tmp_path / place / "weights-inception-2015-12-05-6726825d.pth"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(weights.read_bytes())
     with pytest.raises(UserError, match="expected 6726825d"):
-        inception.inception_v3(CPU)
+        inception.inception_v3(CPU, root=tmp_path / "root")
     monkeypatch.setattr(inception, "WEIGHTS_SHA256", hashlib.sha256(weights.read_bytes()).hexdigest())
-    assert inception.inception_v3(CPU).weights_sha256 == inception.WEIGHTS_SHA256
-    assert len(calls) == 1  # the second time it was there
+    assert inception.inception_v3(CPU, root=tmp_path / "root").weights_sha256 == inception.WEIGHTS_SHA256
 
 
 def test_image_sizes_are_brought_to_one(lite0):

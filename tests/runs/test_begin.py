@@ -28,7 +28,8 @@ from ganzoo.engine.schedule import Budget, Schedule
 from ganzoo.engine.state import read_state
 from ganzoo.engine.step import Answers
 from ganzoo.errors import DataError, RunError, SettingError, UserError
-from ganzoo.files.writing import exclusive, seal_holds, sealed
+from ganzoo.files.locks import exclusive
+from ganzoo.files.writing import seal_holds, sealed
 from ganzoo.runs.begin import shorter_run
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.evaluation import Question, evaluate_source

@@ -229,3 +229,16 @@ def test_pixels_of_a_floor_belong_to_its_features(registry: Registry, root: Path
     sets = {"eval.metrics": "cas", "metrics.cas.epochs": 2, "eval.num_reference": 900, "eval.num_images": 900}
     _, resample = floors(make_scorer(registry, root, **sets))
     assert resample["values"]["cas"] > 30  # chance is 10
+
+
+def test_nothing_is_computed_without_a_word(registry: Registry, tmp_path: Path) -> None:
+    config = build_config(registry, variant="gan", overrides={"eval.num_images": 60, "eval.metrics": "kid,is,prdc"})
+    lines: list[str] = []
+    images = load_images(registry, config, tmp_path, "train")
+    scorer = Scorer(registry, config, images, root=tmp_path, device=CPU, announce=lines.append)
+    floors(scorer)
+    generator = Copier(images.pixels)
+    scorer.score_generator(generator, 7)
+    for what in ("scoring real images, test split", "scoring real images, train resample", "scoring"):
+        for metric in ("kid", "is", "prdc"):
+            assert f"{what}: computing {metric}" in lines

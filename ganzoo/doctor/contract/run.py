@@ -64,7 +64,7 @@ def check(
     Args:
         name: as `ganzoo list` says.
         plugins: Python files to load plugins from, or one of them.
-        data_root: folder of datasets and caches; None: $GANZOO_DATA, or ~/.cache/ganzoo.
+        data_root: folder of datasets and caches; None: $GANZOO_DATA, or the system's folder for caches.
         registry: the zoo; None: it is loaded, with `plugins`.
         on_report: told of each kind of thing that has the name, when it is done.
 

@@ -1,0 +1,213 @@
+"""What a command would do, before it does it: `--dry-run` and `--print-config`. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganzoo.cli.options import load_registry, print_json, say
+from ganzoo.files.text import clean
+
+if TYPE_CHECKING:
+    from ganzoo.config.gates import Gate
+    from ganzoo.config.run_config import RunConfig
+    from ganzoo.runs.forecast import Forecast
+    from ganzoo.zoo.registry import Registry
+
+
+def plan_train(
+    variant: str | None,
+    options: Mapping[str, Any],
+    gates: Sequence[Gate],
+    dry_run: bool,
+    print_config: bool,
+    as_json: bool,
+) -> bool:
+    """Refuse what cannot be, and show what was asked for; whether that is all that was. Errors as of training."""
+    from ganzoo.config.gates import check_known
+    from ganzoo.config.layers import scores_of
+    from ganzoo.config.options import check_used, config_of
+    from ganzoo.config.places import cache_root
+    from ganzoo.config.printed import to_toml
+    from ganzoo.runs.find import RUNS
+
+    registry = load_registry(options["plugins"])
+    config = config_of(registry, variant, options)
+    check_used(options.get("sets"), [config])
+    check_known(gates, scores_of(registry, config))
+    if print_config:
+        if as_json:
+            print_json(config.to_dict())
+        else:
+            click.echo(to_toml(config), nl=False)
+    elif dry_run:
+        out, root = options.get("out"), cache_root(options.get("data_root"))
+        sources = [RUNS, *([out.parent] if out is not None else [])]
+        show_plan(registry, [config], seeds=1, root=root, under=RUNS, out=out, sources=sources, as_json=as_json)
+    return dry_run or print_config
+
+
+def plan_bench(
+    variants: str | None, options: Mapping[str, Any], gates: Sequence[Gate], dry_run: bool, seeds: int, as_json: bool
+) -> bool:
+    """As `plan_train`."""
+    from ganzoo.bench.plan import asked_for
+    from ganzoo.config.gates import check_known
+    from ganzoo.config.layers import scores_of
+    from ganzoo.runs.find import RUNS
+
+    out = options["out"]
+    asked = asked_for(variants, out, options, say)  # type: ignore[arg-type]
+    for config in asked.configs:
+        check_known(gates, scores_of(asked.registry, config))
+    if dry_run:
+        for line in asked.left_out:
+            say(line)
+        show_plan(
+            asked.registry,
+            asked.configs,
+            seeds=seeds,
+            root=asked.root,
+            under=out,
+            out=None,
+            sources=[out, RUNS],
+            as_json=as_json,
+        )
+    return dry_run
+
+
+def show_plan(
+    registry: Registry,
+    configs: Sequence[RunConfig],
+    *,
+    seeds: int,
+    root: Path,
+    under: Path,
+    out: Path | None,
+    sources: Sequence[Path],
+    as_json: bool,
+) -> None:
+    """What would be run, with which settings, how long and how large; `sources`: where finished runs are to estimate
+    from; `under` is the folder of run directories, `out` the one of a single run that was named.
+    """
+    from ganzoo.runs.find import find_runs
+    from ganzoo.runs.forecast import forecast
+
+    runs = find_runs(list(dict.fromkeys(sources)))
+    plans = [_plan(registry, config, forecast(config, runs), under, out) for config in configs]
+    there = _data(configs[0], root)
+    if as_json:
+        print_json({"runs": plans, "seeds": seeds, "data": there, "totals": _totals(plans, seeds)})
+        return
+    for plan in plans:
+        _show(plan, seeds)
+    if len(plans) * seeds > 1:
+        totals = _totals(plans, seeds)
+        click.echo(f"{len(plans) * seeds} runs in all: {_estimate(totals)}")
+    click.echo(f"data: {there}")
+    click.echo("nothing was trained, nothing was written")
+
+
+def _plan(
+    registry: Registry, config: RunConfig, estimate: Forecast | None, under: Path, out: Path | None
+) -> dict[str, Any]:
+    """JSON-ready."""
+    from ganzoo.config.changed import changed_settings
+    from ganzoo.config.run_config import dataset_label
+    from ganzoo.runs.directory import RunDirectory
+    from ganzoo.runs.forecast import scored_snapshots, the_same
+    from ganzoo.runs.names import beside_the_variant
+
+    name = f"{config.variant.name}{beside_the_variant(registry, config)}"
+    found = RunDirectory(out) if out is not None and (out / "config.json").exists() else None
+    found = the_same(registry, config, under) if out is None else found
+    train = config.train
+    return {
+        "variant": name,
+        "dataset": dataset_label(config.dataset.name, config.dataset.settings),
+        "seed": config.seed,
+        "directory": str(out or under / config.dataset.name / f"{name}-s{config.seed}-..."),
+        "there": None if found is None else str(found.path),
+        "finished": found is not None and found.result_file.exists(),
+        "changed": {key: {"default": default, "value": value} for key, default, value in
+                    changed_settings(registry, config)},
+        "kimg": train.kimg,
+        "minutes": train.minutes,
+        "steps": None if train.kimg is None else -(-round(1000 * train.kimg) // train.batch_size),
+        "snapshots": train.snapshots + 1,
+        "scores": scored_snapshots(config),
+        "num_images": config.eval.num_images,
+        "estimate": None
+        if estimate is None
+        else {
+            "train_seconds": estimate.train,
+            "score_seconds": estimate.score,
+            "disk_bytes": estimate.disk,
+            "from": str(estimate.source),
+            "made_on": estimate.device,
+        },
+    }  # fmt: skip
+
+
+def _show(plan: Mapping[str, Any], seeds: int) -> None:
+    from ganzoo.zoo.describe import text
+
+    what = "would train" if plan["there"] is None else "is finished:" if plan["finished"] else "would continue"
+    many = "" if seeds == 1 else f" to {plan['seed'] + seeds - 1}"
+    click.echo(clean(f"{what} {plan['variant']} on {plan['dataset']}, seed {plan['seed']}{many}"))
+    click.echo(clean(f"  in {plan['there'] or plan['directory']}"))
+    length = [] if plan["kimg"] is None else [f"{plan['kimg']:g} kimg, {plan['steps']:,} steps"]
+    length += [] if plan["minutes"] is None else [f"{plan['minutes']:g} minutes at most"]
+    scores = f"{plan['scores']} scored with {plan['num_images']:,} images each" if plan["scores"] else "none scored"
+    click.echo(f"  {', '.join(length)}; {plan['snapshots']} snapshots, {scores}")
+    if plan["changed"]:
+        click.echo("  not the defaults:")
+        width = max(map(len, plan["changed"]))
+        for key, value in plan["changed"].items():
+            click.echo(clean(f"    {key:<{width}}  {text(value['value'])}  (default {text(value['default'])})", 300))
+    estimate = plan["estimate"]
+    if estimate is None:
+        click.echo("  no estimate: no finished run of this kind is there to tell")
+    else:
+        click.echo(f"  estimate: {_estimate(estimate)}")
+        click.echo(clean(f"    from {estimate['from']}, made on {estimate['made_on']}"))
+
+
+def _estimate(one: Mapping[str, Any]) -> str:
+    from ganzoo.leaderboard.columns import bytes_text
+
+    if one["train_seconds"] is None:
+        return "no estimate, where one of them has none"
+    score = "unknown" if one["score_seconds"] is None else _clock(one["score_seconds"])
+    return f"training {_clock(one['train_seconds'])}, scoring {score}, disk {bytes_text(one['disk_bytes'])}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _totals(plans: Sequence[Mapping[str, Any]], seeds: int) -> dict[str, Any]:
+    """Of all runs, one after the other; None where one has no estimate."""
+    keys = ("train_seconds", "score_seconds", "disk_bytes")
+    estimates = [plan["estimate"] or dict.fromkeys(keys) for plan in plans]
+    return {
+        key: None if any(one[key] is None for one in estimates) else seeds * sum(one[key] or 0 for one in estimates)
+        for key in keys
+    }
+
+
+def _data(config: RunConfig, root: Path) -> str:
+    """Whether the images are there."""
+    from ganzoo.data.downloads import DOWNLOADS, missing
+
+    name, path = config.dataset.name, config.dataset.settings.get("path")
+    if path:
+        return clean(f"{name}:{path}" if Path(str(path)).exists() else f"{path} does not exist")
+    if name not in DOWNLOADS:
+        return f"{name} brings its own, or looks under {clean(str(root))}"
+    return f"{name} is there" if not missing(name, root) else f"{name} would be downloaded: `ganzoo fetch {name}`"

@@ -1,0 +1,72 @@
+"""Locks between processes, which the system frees when a process dies: filelock's, on every system that it knows."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ganzoo.errors import UserError
+from ganzoo.files.writing import writing
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, at once or not at all. No lock on a file system that has none.
+
+    Raises:
+        UserError: another process holds it, or `path` is no place for it.
+    """
+    from filelock import FileLock, Timeout  # only here: it takes longer to import than a command takes to start
+
+    lock = FileLock(path, is_singleton=False)
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            _refuse_other(path)
+            try:
+                stack.enter_context(lock.acquire(blocking=False))
+            except Timeout:
+                raise UserError(
+                    f"another process is at work in {path.parent}", "wait for it, or use another --out"
+                ) from None
+            except OSError as error:
+                if not _has_no_locks(error):
+                    raise
+        yield
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path`; other processes wait. Gives False on a file system that has no locks: callers must
+    then be correct without one. Raises OSError if the file cannot be made.
+    """
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(path, is_singleton=False))
+        except OSError as error:
+            if not _has_no_locks(error):
+                raise
+            held = False
+        else:
+            held = True
+        yield held
+
+
+def _refuse_other(path: Path) -> None:
+    """A pipe or a device would be locked like a file."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):  # a link is refused where it is opened
+        raise UserError(f"{path} is no plain file", "delete it, or use another --out")
+
+
+def _has_no_locks(error: OSError) -> bool:
+    """Whether that is what the file system says, as network drives do."""
+    return error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)

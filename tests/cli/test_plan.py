@@ -1,0 +1,163 @@
+"""What is shown before anything is done, and what ends a command with exit code 1 after it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ganzoo.cli.main import cli
+from ganzoo.errors import UserError
+
+Write = Callable[..., dict[str, Any]]
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """The command line in a folder of its own, in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANZOO_DATA", str(tmp_path / "data"))
+
+    def call(*words: str) -> Result:
+        result = CliRunner().invoke(cli, words, standalone_mode=False)
+        if isinstance(result.exception, UserError):
+            raise result.exception
+        return result
+
+    yield call
+    left = [path for path in tmp_path.rglob("*") if "runs" not in path.relative_to(tmp_path).parts]
+    assert left == [], "something was written"
+
+
+def test_a_dry_run_of_what_was_never_run(run: Run, tmp_path: Path) -> None:
+    text = run("train", "r3gan", "--dry-run", "--kimg", "4", "--dataset", "mnist").stdout
+    assert text.startswith("would train r3gan on mnist, seed 0\n  in runs/mnist/r3gan-s0-...\n  4 kimg, ")
+    assert "  train.kimg" in text
+    assert "(default 500)" in text
+    assert "no estimate" in text
+    assert "mnist would be downloaded" in text
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_estimates_from_finished_runs(run: Run, tmp_path: Path, write_run: Write) -> None:
+    folder = tmp_path / "runs" / "digits" / "gan-s0-abc"
+    sets = ("train.kimg=1", "train.snapshots=4")
+    write_run(folder, sets=sets)  # 1,000 img/s, 2,000 images per score
+    (folder / "metrics.jsonl").write_text(
+        json.dumps({"images": 0, "kimg": 0.0, "values": {"fid": 1.0}, "left_out": {}, "seconds": 3.0,
+                    "sample_img_per_s": 1.0, "peak_memory": 1, "protocol": "p"}) + "\n"
+    )  # fmt: skip
+    for place in ("snapshots", "samples"):
+        (folder / place).mkdir()
+    for kimg in ("000000.000", "000001.000"):
+        (folder / "snapshots" / f"{kimg}.safetensors").write_bytes(b"x" * 1_000_000)
+        (folder / "samples" / f"{kimg}.png").write_bytes(b"x" * 1000)
+    words = ("train", "gan", "--dry-run", "--json", "--set", "train.snapshots=9", "--num-images", "4000")
+    [plan] = json.loads(run(*words, "--kimg", "20").stdout)["runs"]
+    assert plan["scores"] == 4  # of 0, 4, 8 and the last
+    assert plan["estimate"]["train_seconds"] == pytest.approx(20.0)
+    assert plan["estimate"]["score_seconds"] == pytest.approx(4 * 3.0 * 4000 / 2000)
+    assert plan["estimate"]["disk_bytes"] == pytest.approx(10 * 1_001_000, rel=0.01)
+    assert plan["estimate"]["from"] == str(folder)
+    assert plan["estimate"]["made_on"] == "some CPU"
+    text = run("bench", "--variants", "gan", "--seeds", "3", "--dry-run", "--kimg", "20", "--out", "runs/b").stdout
+    assert "3 runs in all: training 1:00, scoring 0:27" in text
+    other = json.loads(run(*words, "--kimg", "20", "--set", "variant.width=7").stdout)["runs"][0]
+    assert other["estimate"] is None  # another network is no measure
+
+
+def test_a_dry_run_knows_what_is_there(run: Run, tmp_path: Path, write_run: Write) -> None:
+    write_run(tmp_path / "runs" / "digits" / "gan-s0-abc")
+    assert run("train", "gan", "--dry-run").stdout.startswith("is finished: gan on digits, seed 0")
+    assert run("train", "gan", "--dry-run", "--seed", "1").stdout.startswith("would train gan")
+    assert run("train", "gan", "--dry-run", "--set", "train.g_lr=0.1").stdout.startswith("would train gan")
+    (tmp_path / "runs" / "digits" / "gan-s0-abc" / "result.json").unlink()
+    assert run("train", "gan", "--dry-run").stdout.startswith("would continue gan")
+
+
+def test_a_bench_that_is_not_run_says_what_it_leaves_out(run: Run) -> None:
+    result = run("bench", "--variants", "all", "--objective", "wgan-gp", "--dry-run", "--json")
+    assert "is left out" in result.stderr
+    assert len(json.loads(result.stdout)["runs"]) > 1
+    with pytest.raises(UserError, match="unknown variant"):
+        run("bench", "--variants", "gna", "--dry-run")
+
+
+def test_a_printed_config_is_the_whole_config(run: Run, tmp_path: Path) -> None:
+    text = run("train", "wgan-gp", "--print-config", "--seed", "5").stdout
+    document = tomllib.loads(text)
+    assert (document["variant"]["name"], document["seed"]) == ("wgan-gp", 5)
+    file = tmp_path / "runs" / "a.toml"
+    file.parent.mkdir()
+    file.write_text(text)
+    assert run("train", "--config", str(file), "--print-config").stdout == text
+    assert json.loads(run("train", "--config", str(file), "--print-config", "--json").stdout)["seed"] == 5
+
+
+def test_conditions_are_refused_before_anything_is_trained(run: Run) -> None:
+    for command in (["train", "gan"], ["bench", "--variants", "gan"]):
+        with pytest.raises(UserError, match="unknown score 'fdi'"):
+            run(*command, "--fail-on", "fdi>3")
+    with pytest.raises(UserError, match="is no condition"):
+        run("train", "gan", "--fail-on", "10%")
+    with pytest.raises(UserError, match="needs something to compare with"):
+        run("bench", "--fail-on", "10%")
+    with pytest.raises(UserError, match="is of scores, and nothing is trained"):
+        run("bench", "--speed-only", "--fail-on", "fid>3")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 0, ""),
+        (["--fail-on", "fid>12"], 0, ""),
+        (["--fail-on", "fid>12", "--fail-on", "fid>9"], 1, "fails on fid>9: fid is 10"),
+        (["--fail-on", "kid<0.1"], 1, "fails on kid<0.1: kid is 0.01"),
+        (["--fail-on", "recall<0.1"], 1, "fails on recall<0.1: recall has no number"),
+        (["--until", "fid=1"], 0, "fid=1 was not reached: 10 at 1 kimg"),
+    ],
+)
+def test_the_last_score_decides(
+    run: Run,
+    tmp_path: Path,
+    write_run: Write,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    code: int,
+    said: str,
+) -> None:
+    """Of a run that is there: training is not what is tested."""
+    until = {"metric": "fid", "value": 1.0, "reached": False, "seconds": 1.0, "kimg": 1.0, "joules": None}
+    write_run(tmp_path / "runs" / "a", changes={"until": until if "--until" in words else None})
+    from ganzoo.runs.run import Run as Finished
+
+    monkeypatch.setattr("ganzoo.runs.training.train", lambda *names, **options: Finished(tmp_path / "runs" / "a"))
+    result = run("train", "gan", *words)
+    assert isinstance(result.exception, SystemExit) == (code == 1)
+    assert said in result.stderr
+    assert bool(result.stderr) == bool(said)
+    board = run("train", "gan", *words, "--json")
+    assert board.exit_code == code
+
+
+def test_lists_and_settings_that_are_in_force(run: Run) -> None:
+    assert "laptop" in run("list", "presets").stdout
+    assert [one["name"] for one in json.loads(run("list", "protocols", "--json").stdout)["protocols"]] == [
+        "fid50k",
+        "fid10k",
+    ]
+    assert "--set train.kimg=500  (on digits: 32)" in run("show", "train").stdout
+    assert "--set train.kimg=500\n" in run("show", "train", "--dataset", "mnist").stdout
+    told = {one["name"]: one for one in json.loads(run("show", "eval", "--json").stdout)}
+    assert (told["num_images"]["default"], told["num_images"]["effective"]) == (10_000, 2000)
+    assert "--set variant.channels=64  (on digits: 16)" in run("show", "dcgan").stdout
+    assert "(on" not in run("show", "dcgan", "--preset", "standard").stdout.partition("on digits with")[0]
+    with pytest.raises(UserError, match="unknown preset"):
+        run("show", "train", "--preset", "big")
+    assert "--features inception" in run("show", "fid50k").stdout

@@ -1,0 +1,53 @@
+"""What the machine says of itself, held to what Linux says elsewhere, and to other systems' answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from ganzoo.files import machine
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="compares with /proc")
+
+
+@linux
+def test_memory_and_cores() -> None:
+    assert machine.total_memory() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < machine.available_memory() <= machine.total_memory()
+    assert machine.usable_cores() == len(os.sched_getaffinity(0))
+
+
+@linux
+def test_the_peak_is_what_was_once_taken() -> None:
+    before = psutil.Process().memory_info().rss
+    taken = bytearray(os.urandom(1)) * (before + 64 * 2**20)
+    del taken
+    assert machine.peak_resident() > before + 64 * 2**20
+
+
+def test_windows_tells_its_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Process:
+        def memory_info(self) -> SimpleNamespace:
+            return SimpleNamespace(rss=5, peak_wset=12345)
+
+    monkeypatch.setattr(machine, "linux_status", lambda name: None)
+    monkeypatch.setattr(psutil, "Process", Process)
+    assert machine.peak_resident() == 12345
+
+
+def test_a_system_that_counts_no_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace())
+    assert machine.usable_cores() == os.cpu_count()
+
+
+@linux
+def test_the_processors_name() -> None:
+    told = Path("/proc/cpuinfo").read_text()
+    if "model name" not in told:
+        pytest.skip("this processor's name is not among what Linux says")
+    assert machine.cpu_name() in told
