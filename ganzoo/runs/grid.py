@@ -28,10 +28,12 @@ FILM_PIXELS = 96 * 1024 * 1024
 """Of all frames together: some 250 grids, of one byte a pixel."""
 
 
-def make_grid(pixels: Tensor, columns: int) -> Tensor:
-    """uint8 `[N,C,H,W]` -> uint8 `[3,h,w]`, row by row, 2 black pixels around each image."""
+def make_grid(pixels: Tensor, columns: int, *, grey: bool = False) -> Tensor:
+    """uint8 `[N,C,H,W]` -> uint8 `[3,h,w]`, row by row, 2 black pixels around each image. `grey`: `[1,h,w]` of grey
+    images.
+    """
     # torchvision.utils.make_grid does the same, but importing torchvision takes seconds.
-    pixels = pixels.cpu().expand(-1, 3, -1, -1)
+    pixels = pixels.cpu() if grey else pixels.cpu().expand(-1, 3, -1, -1)
     n, channels, height, width = pixels.shape
     columns = min(columns, n)
     cell = nn.functional.pad(pixels, (2, 0, 2, 0))  # above and to the left of each
@@ -49,9 +51,10 @@ def to_image(grid: Tensor, width: int = 640) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def save_png(path: Path, grid: Tensor) -> None:
+def save_png(path: Path, grid: Tensor, width: int = 640) -> None:
+    """`width`: as of `to_image`."""
     buffer = io.BytesIO()
-    to_image(grid).save(buffer, format="PNG")
+    to_image(grid, width).save(buffer, format="PNG")
     write_bytes(path, buffer.getvalue())
 
 

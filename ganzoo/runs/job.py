@@ -181,6 +181,7 @@ def _run(
             step,
             run=run,
             take_snapshot=take_snapshot,
+            take_picture=take_snapshot.picture,
             identity=begun.identity,
             first_budget=begun.first_budget,
             target=target,
