@@ -17,7 +17,7 @@ from ganzoo.cli.options import (
     print_json,
     with_options,
 )
-from ganzoo.errors import SettingError, UserError
+from ganzoo.errors import SettingError
 from ganzoo.files.text import clean
 
 
@@ -136,24 +136,34 @@ def sample(
 
 
 @click.command()
-@click.argument("run", metavar="RUN|VARIANT")
-@click.option("--out", type=click.Path(path_type=Path), metavar="GIF", help="[default: film.gif in the run directory]")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN|VARIANT...")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.02, max=200), default=0.5, show_default=True, help="Seconds per snapshot."
+    "--out", type=click.Path(path_type=Path), metavar="WEBP|GIF|MP4", help="[default: film.webp in the run directory]"
 )
-def film(run: str, out: Path | None, seconds: float) -> None:
-    """Make an animation of a run's sample grids, or of the newest run of VARIANT, with the kimg written on it."""
-    from ganzoo.runs.directory import kimg_of
+@click.option(
+    "--fps", type=click.FloatRange(min=0.2, max=50), default=8.0, show_default=True, help="Frames each second."
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=16, max=4096),
+    default=480,
+    show_default=True,
+    metavar="PIXELS",
+    help="Width of each run's pictures, about.",
+)
+@click.option(
+    "--even", type=click.IntRange(min=2, max=2000), metavar="N", help="N frames equally far apart in kimg instead."
+)
+def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int, even: int | None) -> None:
+    """Make a film of a run's pictures, or of several runs side by side; VARIANT: its newest run. A frame for each
+    picture, which are close together at the start of training, with the kimg written on it.
+    """
+    from ganzoo.runs.film import times_of, tracks_of, write_film
     from ganzoo.runs.find import find_run
-    from ganzoo.runs.grid import film as write_film
 
-    if out is not None and out.suffix.lower() != ".gif":
-        raise SettingError(f"a film is an animated GIF: {out}", "end --out in .gif")
-    directory = find_run(run)
-    variant = directory.read_config()["variant"]["name"]
-    grids = directory.samples()
-    if not grids:
-        raise UserError(f"{run} has no sample grids yet", "train it first")
-    path = out or directory.path / "film.gif"
-    write_film(directory, [(grid, f"{variant}  {kimg_of(grid):.1f} kimg") for grid in grids], path, seconds)
+    tracks = tracks_of([find_run(run) for run in runs])
+    path = out or (tracks[0].run.path / "film.webp" if len(tracks) == 1 else Path("film.webp"))
+    times = times_of(tracks, even=even)
+    write_film(tracks, times, path, fps=fps, size=size)
     click.echo(path)
+    click.echo(f"{len(times)} frames, {times[0]:g} to {times[-1]:g} kimg, {path.stat().st_size / 1e6:.2f} MB")

@@ -25,7 +25,6 @@ from ganzoo.scoring.floors import floors
 from ganzoo.scoring.generation import generate_blocks, generate_once
 from ganzoo.scoring.scorer import Scorer
 
-
 PICTURE_PIXELS = 160
 """Height of a picture, or one row of images: five of 32 pixels, two of 64. There are a hundred pictures of a run."""
 
