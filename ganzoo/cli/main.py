@@ -10,6 +10,7 @@ from ganzoo.cli.check import check
 from ganzoo.cli.doctor import doctor
 from ganzoo.cli.export import export
 from ganzoo.cli.habits import Zoo
+from ganzoo.cli.plot import plot
 from ganzoo.cli.progress import show_progress
 from ganzoo.cli.report import report
 
@@ -35,6 +36,7 @@ for _command in (
     scores.eval_command,
     scores.stats,
     results.film,
+    plot,
     report,
     doctor,
     check,
