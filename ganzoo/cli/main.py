@@ -7,6 +7,7 @@ import click
 from ganzoo import __version__
 from ganzoo.cli import results, scores, training, zoo
 from ganzoo.cli.check import check
+from ganzoo.cli.compare import compare
 from ganzoo.cli.doctor import doctor
 from ganzoo.cli.export import export
 from ganzoo.cli.habits import Zoo
@@ -36,6 +37,7 @@ for _command in (
     scores.eval_command,
     scores.stats,
     results.film,
+    compare,
     plot,
     report,
     doctor,
