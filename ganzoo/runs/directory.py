@@ -37,6 +37,7 @@ class RunDirectory:
         self.metrics_file = path / "metrics.jsonl"
         self.result_file = path / "result.json"
         self.failure_file = path / "failure.txt"
+        self.log_file = path / "log.txt"
         self.snapshots_dir = path / "snapshots"
         self.samples_dir = path / "samples"
         self.neighbours_dir = path / "neighbours"
@@ -252,7 +253,7 @@ class RunDirectory:
         if self.snapshots() or self.state_file.exists() or self.result_file.exists():
             return
         ours = (self.config_file, self.record_file, self.env_file, self.stats_file, self.metrics_file)
-        for file in (*ours, self.path / "real.png", self.path / ".lock"):
+        for file in (*ours, self.log_file, self.path / "real.png", self.path / ".lock"):
             with contextlib.suppress(OSError):  # could not be made in the first place
                 file.unlink()
         for folder in (self.samples_dir, self.path):
