@@ -57,7 +57,7 @@ class Logger(abc.ABC):
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Metrics where it was scored, the grid of fakes, and once the grid of real images."""
         self._open(snapshot.images)
-        if scores := {f"metrics/{name}": float(value) for name, value in snapshot.metrics.items() if "." not in name}:
+        if scores := named_scores(snapshot.metrics):
             self.log(scores, snapshot.images)
         if snapshot.grid is not None:
             self.picture("grid/fake", snapshot.grid.permute(1, 2, 0).cpu().numpy(), snapshot.images)
@@ -145,7 +145,18 @@ def hyperparameters(config: RunConfig) -> dict[str, str | int | float | bool]:
     return {key: value if isinstance(value, (int, float, str)) else "none" for key, value in flatten(chosen).items()}
 
 
+TOP = ("fid", "fid_inf", "is", "kid", "precision", "recall", "cond_acc", "modes")
+"""What people look for; shown first."""
+
+
+def named_scores(values: Mapping[str, float | None]) -> Scalars:
+    """By "metrics/NAME", and "more/NAME" of what is looked at seldom. What is of one class, or of fewer images,
+    stays in metrics.jsonl.
+    """
+    found = {key: float(value) for key, value in values.items() if value is not None and "." not in key}
+    return {f"{'metrics' if key in TOP else 'more'}/{key}": value for key, value in found.items()}
+
+
 def final_scores(result: Mapping[str, Any]) -> Scalars:
-    """Of the end of the run, by "metrics/NAME"."""
-    values = (result.get("last") or {}).get("values") or {}
-    return {f"metrics/{key}": float(value) for key, value in values.items() if value is not None and "." not in key}
+    """Of the end of the run, as `named_scores`."""
+    return named_scores((result.get("last") or {}).get("values") or {})

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ganzoo.cli.options import device_option, json_option, load_registry, plugin_option, print_json, with_options
+from ganzoo.cli.options import device_option, json_option, load_registry, plugin_option, print_json, say, with_options
 from ganzoo.files.text import clean
 
 
@@ -55,7 +55,10 @@ def compare(
     comparison = set_side_by_side(sides[0], sides[1])
     names = (clean(found[0].place.name if found[0].model is None else found[0].name, 50),
              clean(found[1].place.name if found[1].model is None else found[1].name, 50))  # fmt: skip
+    replaced = out.exists()
     images = write_side_by_side(out, (sources[0], sources[1]), names, count=count, labels=labels, seed=seed)
+    if replaced:
+        say(f"{out} was there before, and is replaced")
     if as_json:
         print_json(_document(comparison, out, images))
         return

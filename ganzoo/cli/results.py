@@ -15,6 +15,7 @@ from ganzoo.cli.options import (
     load_registry,
     plugin_option,
     print_json,
+    say,
     with_options,
 )
 from ganzoo.errors import SettingError
@@ -79,8 +80,9 @@ def _check(paths: list[Path], as_json: bool) -> None:
 )
 @click.option(
     "--out",
-    metavar="PNG|NPZ|DIR/",
-    help="A grid, arrays, or a folder of images.  [default: samples.png in the run directory, MODEL.png]",
+    metavar="PNG|NPZ|WEBP|GIF|DIR/",
+    help="A grid, arrays, a film of --interpolate, or a folder of images.  [default: samples.png in the run directory, "
+    "MODEL.png]",
 )
 @with_options(device_option, plugin_option)
 def sample(
@@ -101,7 +103,7 @@ def sample(
     """
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.runs.codes import parse_codes
-    from ganzoo.runs.outputs import output_of
+    from ganzoo.runs.outputs import output_of, write_beside
     from ganzoo.runs.sampling import open_source, parse_seeds, plan_samples
     from ganzoo.runs.sources import find_source
 
@@ -114,6 +116,10 @@ def sample(
     registry = load_registry(plugin_files)
     found = find_source(registry, run, snapshot, dataset)
     path, write = output_of(out or str(found.pictures))
+    moving = path.suffix.lower() in (".webp", ".gif")
+    if moving and interpolate is not None and steps is None:
+        steps = 24
+    replaced = out is not None and path.exists()
     source = open_source(registry, found, device=device or "auto")
     samples = plan_samples(
         source,
@@ -124,8 +130,13 @@ def sample(
         **options,
     )
     with TrainingDisplay("sample") as display:
-        write(path, samples, display.announce)
+        if out is None:  # nobody has named a file that may be replaced
+            path = write_beside(path, samples, write, display.announce)
+        else:
+            write(path, samples, display.announce)
     click.echo(path)
+    if replaced:
+        say(f"{path} was there before, and is replaced")
     if found.line is not None:
         click.echo(clean(found.line))
     if snapshot is not None:
@@ -146,15 +157,13 @@ def sample(
 @click.option(
     "--size",
     type=click.IntRange(min=16, max=4096),
-    default=480,
-    show_default=True,
     metavar="PIXELS",
-    help="Width of each run's pictures, about.",
+    help="Width of each run's pictures, about.  [default: 640; of several runs 360]",
 )
 @click.option(
     "--even", type=click.IntRange(min=2, max=2000), metavar="N", help="N frames equally far apart in kimg instead."
 )
-def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int, even: int | None) -> None:
+def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int | None, even: int | None) -> None:
     """Make a film of a run's pictures, or of several runs side by side; VARIANT: its newest run. A frame for each
     picture, which are close together at the start of training, with the kimg written on it.
     """
@@ -162,8 +171,11 @@ def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int, even: i
     from ganzoo.runs.find import find_run
 
     tracks = tracks_of([find_run(run) for run in runs])
+    replaced = out is not None and out.exists()
     path = out or (tracks[0].run.path / "film.webp" if len(tracks) == 1 else Path("film.webp"))
     times = times_of(tracks, even=even)
-    write_film(tracks, times, path, fps=fps, size=size)
+    write_film(tracks, times, path, fps=fps, size=size or (640 if len(tracks) == 1 else 360))
     click.echo(path)
+    if replaced:
+        say(f"{path} was there before, and is replaced")
     click.echo(f"{len(times)} frames, {times[0]:g} to {times[-1]:g} kimg, {path.stat().st_size / 1e6:.2f} MB")

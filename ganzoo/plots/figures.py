@@ -173,6 +173,8 @@ def _scale(axes: Any, axis: str, values: Sequence[float]) -> None:
     if low > 0 and high > LOG_RATIO * low:
         getattr(axes, f"set_{axis}scale")("log")
         getattr(axes, f"set_{axis}lim")(low / 1.6, high * 1.6)
+    elif low >= 0 and getattr(axes, f"get_{axis}lim")()[0] < 0:
+        getattr(axes, f"set_{axis}lim")(0, None)
 
 
 def _floors(axes: Any, floors: Sequence[tuple[str, float]], values: Sequence[float]) -> None:

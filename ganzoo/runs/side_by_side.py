@@ -12,7 +12,7 @@ from ganzoo.files.writing import write_bytes
 from ganzoo.runs.grid import make_grid, to_image
 from ganzoo.runs.sampling import Labels, Source, plan_samples
 
-PANEL = 480
+PANEL = 640
 """Pixels that each grid is about wide."""
 
 LINE, GAP = 26, 16
