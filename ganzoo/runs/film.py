@@ -179,11 +179,13 @@ def _read(run: RunDirectory, file: Path) -> Image.Image:
 
 def _fitted(image: Image.Image, width: int) -> Image.Image:
     """Enlarged by a whole factor, or shrunk, to about `width` pixels: pixels stay square and sharp."""
-    if image.width <= width:
-        factor = max(1, round(width / image.width))
-        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    height = max(1, round(image.height * width / image.width))
-    return image.resize((width, height), Image.Resampling.LANCZOS)
+    factor = max(1, round(width / image.width))
+    size = (image.width * factor, image.height * factor)
+    if image.width > width:
+        size = (width, max(1, round(image.height * width / image.width)))
+    if size[0] * size[1] > FRAME_PIXELS:  # before there are so many
+        raise SettingError(f"frames of {size[0]} x {size[1]} are too large", "give a smaller --size")
+    return image.resize(size, Image.Resampling.NEAREST if image.width <= width else Image.Resampling.LANCZOS)
 
 
 def write_mp4(made: Iterator[Image.Image], out: Path, fps: float) -> None:
