@@ -167,9 +167,11 @@ def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int | None, 
     """Make a film of a run's pictures, or of several runs side by side; VARIANT: its newest run. A frame for each
     picture, which are close together at the start of training, with the kimg written on it.
     """
-    from ganzoo.runs.film import times_of, tracks_of, write_film
+    from ganzoo.runs.film import ending_of, times_of, tracks_of, write_film
     from ganzoo.runs.find import find_run
 
+    if out is not None:
+        ending_of(out)  # before anything is read
     tracks = tracks_of([find_run(run) for run in runs])
     replaced = out is not None and out.exists()
     path = out or (tracks[0].run.path / "film.webp" if len(tracks) == 1 else Path("film.webp"))

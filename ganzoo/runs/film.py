@@ -95,9 +95,7 @@ def write_film(
         SettingError: another ending.
         UserError: there is no ffmpeg for an MP4; the file cannot be written.
     """
-    ending = out.suffix.lower()
-    if ending not in ENDINGS:
-        raise SettingError(f"a film cannot be written as {ending or 'a name without ending'}: {out}", _ENDINGS_CURE)
+    ending = ending_of(out)
     if ending == ".mp4":
         write_mp4(frames(tracks, times, size), out, fps)
         return
@@ -123,7 +121,13 @@ def write_film(
     write_bytes(out, buffer.getvalue())
 
 
-_ENDINGS_CURE = "end --out in .webp, .gif or .mp4"
+def ending_of(out: Path) -> str:
+    """Raises SettingError: no film is called so."""
+    ending = out.suffix.lower()
+    if ending not in ENDINGS:
+        shown = ending or "a name without ending"
+        raise SettingError(f"a film cannot be written as {shown}: {out}", "end --out in .webp, .gif or .mp4")
+    return ending
 
 
 def frames(tracks: Sequence[Track], times: Sequence[float], size: int) -> Iterator[Image.Image]:
