@@ -103,7 +103,7 @@ def sample(
     """
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.runs.codes import parse_codes
-    from ganzoo.runs.outputs import output_of, write_beside
+    from ganzoo.runs.outputs import MOVING, check_still, output_of, write_beside
     from ganzoo.runs.sampling import open_source, parse_seeds, plan_samples
     from ganzoo.runs.sources import find_source
 
@@ -113,12 +113,13 @@ def sample(
         )
     if interpolate is not None and seed is not None:
         raise SettingError("--interpolate has its own two seeds", "leave --seed out")
+    if out is not None and interpolate is None and options["sweep"] is None and not code:
+        check_still(Path(out))
     registry = load_registry(plugin_files)
     found = find_source(registry, run, snapshot, dataset)
     path, write = output_of(out or str(found.pictures))
-    moving = path.suffix.lower() in (".webp", ".gif")
-    if moving and interpolate is not None and steps is None:
-        steps = 24
+    if path.suffix.lower() in MOVING and interpolate is not None and steps is None:
+        steps = 24  # a second or two
     replaced = out is not None and path.exists()
     source = open_source(registry, found, device=device or "auto")
     samples = plan_samples(

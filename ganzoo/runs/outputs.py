@@ -42,7 +42,7 @@ def output_of(text: str) -> tuple[Path, Writer]:
         return path, write_folder
     if ending in (".png", ".npz"):
         return path, write_grid if ending == ".png" else write_npz
-    if ending in (".webp", ".gif"):
+    if ending in MOVING:
         return path, write_animation
     raise SettingError(
         f"images cannot be written as {ending}: {path}",
@@ -57,6 +57,17 @@ def write_grid(path: Path, samples: Samples, announce: Callable[[str], None] = l
 
 FRAME_SECONDS = 1 / 12
 
+MOVING = (".webp", ".gif")
+"""Endings of films."""
+
+
+def check_still(path: Path) -> None:
+    """Raises SettingError: images that lead nowhere are asked for as a film."""
+    if path.suffix.lower() in MOVING:
+        raise SettingError(
+            f"a film needs something that changes: {path}", "say --interpolate 0:1, or end --out in .png"
+        )
+
 
 def write_animation(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
     """What leads along the rows of a grid, in time: a frame for each step, of an image of each row, there and back.
@@ -65,9 +76,7 @@ def write_animation(path: Path, samples: Samples, announce: Callable[[str], None
         SettingError: the images lead nowhere: neither an interpolation, nor a code that is swept.
     """
     if not samples.by_row:
-        raise SettingError(
-            f"a film needs something that changes: {path}", "say --interpolate 0:1, or end --out in .png"
-        )
+        check_still(path)
     pixels = torch.cat([made for made, _ in samples.blocks()])
     rows = pixels.view(-1, samples.columns, *pixels.shape[1:])
     columns = near_square(len(rows), 1)
