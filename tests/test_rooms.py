@@ -14,7 +14,7 @@ TOP = {"__init__", "__main__", "errors", "gan", "objectives"}
 
 ORDER = (
     *("errors", "files", "zoo", "config", "gan", "objectives", "data", "engine", "features", "metrics", "scoring"),
-    *("runs", "callbacks", "leaderboard", "bench", "doctor", "report", "cli", "__main__"),
+    *("runs", "callbacks", "leaderboard", "plots", "bench", "doctor", "report", "cli", "__main__"),
 )
 """Each room imports only what stands before it."""
 

@@ -1,59 +1,51 @@
-"""`--log tensorboard`: event files in the run directory, in the folder `tensorboard`."""
+"""`--log tensorboard`: event files in the run directory, so that TensorBoard calls the run by its folder's name."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
+from ganzoo.callbacks.logger import Logger, Picture, Scalars, final_scores, hyperparameters, title
 from ganzoo.config.run_config import RunConfig
-from ganzoo.engine.loop import Snapshot, Status
 from ganzoo.errors import UserError
 from ganzoo.runs.directory import RunDirectory
 
 
-class TensorBoard:
-    """An observer. Steps are images, so that runs of different batch sizes share an axis."""
+class TensorBoard(Logger):
+    """Steps are images, so that runs of different batch sizes share an axis."""
 
     def __init__(self, run: RunDirectory, config: RunConfig) -> None:
+        super().__init__(run, config)
         try:
             from torch.utils.tensorboard import SummaryWriter
+            from torch.utils.tensorboard.summary import hparams
         except ImportError:
             raise UserError("TensorBoard is not installed", "install it: uv pip install tensorboard") from None
-        self._run = run
         self._make_writer: Any = SummaryWriter
-        self._opened: Any = None
+        self._hparams: Any = hparams
+        self._writer: Any = None
 
-    def _writer(self, images: int) -> Any:
-        """Opened at the first event, because only then it is known where a run is taken up again: what it had logged
-        from there on, before it was interrupted, is hidden by TensorBoard.
-        """
-        if self._opened is None:
-            self._opened = self._make_writer(str(self._run.path / "tensorboard"), purge_step=images)
-        return self._opened
+    def open(self, images: int) -> None:
+        """What had been logged from `images` on, before the run was interrupted, is hidden by TensorBoard."""
+        self._writer = self._make_writer(str(self.run.path), purge_step=images)
+        scores = {f"metrics/{name}": 0 for name in ("fid", "is", "kid", "precision", "recall")}
+        experiment, begin, self._end = self._hparams(hyperparameters(self.config), scores)
+        for summary in (experiment, begin):
+            self._writer.file_writer.add_summary(summary)
+        document = json.dumps(self.config.to_dict(), indent=1, ensure_ascii=False)
+        text = f"**{title(self.config)}**\n\n```json\n{document}\n```"
+        self._writer.add_text("config", text, images)
 
-    def on_status(self, status: Status) -> None:
-        """Losses, D's accuracy, diversity, img/s and peak memory."""
-        writer = self._writer(status.images)
-        for name, value in status.values.items():
-            writer.add_scalar(f"train/{name}", value, status.images)
-        writer.add_scalar("speed/img_per_s", status.img_per_s, status.images)
-        writer.add_scalar("speed/peak_memory_bytes", status.peak_memory, status.images)
+    def log(self, scalars: Scalars, images: int) -> None:
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, value, images)
 
-    def on_snapshot(self, snapshot: Snapshot) -> None:
-        """Metrics where it was scored, the grid of fakes, and once the grid of real images."""
-        writer = self._writer(snapshot.images)
-        for name, value in snapshot.metrics.items():
-            writer.add_scalar(f"metrics/{name}", value, snapshot.images)
-        if snapshot.grid is not None:
-            writer.add_image("grid/fake", snapshot.grid, snapshot.images)
-        real = self._run.path / "real.png"
-        if snapshot.index == 0 and real.exists():
-            with Image.open(real) as image:
-                writer.add_image("grid/real", np.asarray(image.convert("RGB")), 0, dataformats="HWC")
-        writer.flush()
+    def picture(self, name: str, picture: Picture, images: int) -> None:
+        self._writer.add_image(name, picture, images, dataformats="HWC")
+        self._writer.flush()
 
-    def on_end(self, result: dict[str, Any]) -> None:
-        if self._opened is not None:
-            self._opened.close()
+    def close(self, result: Mapping[str, Any]) -> None:
+        if not result.get("diverged") and final_scores(result):
+            self._writer.file_writer.add_summary(self._end)
+        self._writer.close()

@@ -21,7 +21,7 @@ from ganzoo.errors import UserError
 from ganzoo.files.text import clean
 
 
-@click.command()
+@click.command(short_help="Download datasets and feature networks ahead.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
     "--mirror",

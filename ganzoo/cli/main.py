@@ -7,10 +7,12 @@ import click
 from ganzoo import __version__
 from ganzoo.cli import results, scores, training, zoo
 from ganzoo.cli.check import check
+from ganzoo.cli.compare import compare
 from ganzoo.cli.doctor import doctor
 from ganzoo.cli.export import export
 from ganzoo.cli.fetch import fetch
 from ganzoo.cli.habits import Zoo
+from ganzoo.cli.plot import plot
 from ganzoo.cli.progress import show_progress
 from ganzoo.cli.report import report
 
@@ -36,6 +38,8 @@ for _command in (
     scores.eval_command,
     scores.stats,
     results.film,
+    compare,
+    plot,
     report,
     fetch,
     doctor,

@@ -17,9 +17,10 @@ from ganzoo.cli.options import (
     load_registry,
     plugin_option,
     print_json,
+    say,
     with_options,
 )
-from ganzoo.errors import SettingError, UserError
+from ganzoo.errors import SettingError
 from ganzoo.files.text import clean
 
 FORMATS = ("table", "md", "csv", "json", "latex", "tidy")
@@ -106,8 +107,9 @@ def _check(paths: list[Path], as_json: bool) -> None:
 )
 @click.option(
     "--out",
-    metavar="PNG|NPZ|DIR/",
-    help="A grid, arrays, or a folder of images.  [default: samples.png in the run directory, MODEL.png]",
+    metavar="PNG|NPZ|WEBP|GIF|DIR/",
+    help="A grid, arrays, a film of --interpolate, or a folder of images.  [default: samples.png in the run directory, "
+    "MODEL.png]",
 )
 @with_options(device_option, plugin_option)
 def sample(
@@ -128,7 +130,7 @@ def sample(
     """
     from ganzoo.cli.display import TrainingDisplay
     from ganzoo.runs.codes import parse_codes
-    from ganzoo.runs.outputs import output_of
+    from ganzoo.runs.outputs import MOVING, check_still, output_of, write_beside
     from ganzoo.runs.sampling import open_source, parse_seeds, plan_samples
     from ganzoo.runs.sources import find_source
 
@@ -138,9 +140,14 @@ def sample(
         )
     if interpolate is not None and seed is not None:
         raise SettingError("--interpolate has its own two seeds", "leave --seed out")
+    if out is not None and interpolate is None and options["sweep"] is None and not code:
+        check_still(Path(out))
     registry = load_registry(plugin_files)
     found = find_source(registry, run, snapshot, dataset)
     path, write = output_of(out or str(found.pictures))
+    if path.suffix.lower() in MOVING and interpolate is not None and steps is None:
+        steps = 24  # a second or two
+    replaced = out is not None and path.exists()
     source = open_source(registry, found, device=device or "auto")
     samples = plan_samples(
         source,
@@ -151,8 +158,13 @@ def sample(
         **options,
     )
     with TrainingDisplay("sample") as display:
-        write(path, samples, display.announce)
+        if out is None:  # nobody has named a file that may be replaced
+            path = write_beside(path, samples, write, display.announce)
+        else:
+            write(path, samples, display.announce)
     click.echo(path)
+    if replaced:
+        say(f"{path} was there before, and is replaced")
     if found.line is not None:
         click.echo(clean(found.line))
     if snapshot is not None:
@@ -162,25 +174,38 @@ def sample(
         click.echo(legend)
 
 
-@click.command(short_help="An animation of how a run's images came to be.")
-@click.argument("run", metavar="RUN|VARIANT")
-@click.option("--out", type=click.Path(path_type=Path), metavar="GIF", help="[default: film.gif in the run directory]")
+@click.command(short_help="An animation of how runs' images came to be.")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN|VARIANT...")
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.02, max=200), default=0.5, show_default=True, help="Seconds per snapshot."
+    "--out", type=click.Path(path_type=Path), metavar="WEBP|GIF|MP4", help="[default: film.webp in the run directory]"
 )
-def film(run: str, out: Path | None, seconds: float) -> None:
-    """Make an animation of a run's sample grids, or of the newest run of VARIANT, with the kimg written on it."""
-    from ganzoo.runs.directory import kimg_of
+@click.option(
+    "--fps", type=click.FloatRange(min=0.2, max=50), default=8.0, show_default=True, help="Frames each second."
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=16, max=4096),
+    metavar="PIXELS",
+    help="Width of each run's pictures, about.  [default: 640; of several runs 360]",
+)
+@click.option(
+    "--even", type=click.IntRange(min=2, max=2000), metavar="N", help="N frames equally far apart in kimg instead."
+)
+def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int | None, even: int | None) -> None:
+    """Make a film of a run's pictures, or of several runs side by side; VARIANT: its newest run. A frame for each
+    picture, which are close together at the start of training, with the kimg written on it.
+    """
+    from ganzoo.runs.film import ending_of, times_of, tracks_of, write_film
     from ganzoo.runs.find import find_run
-    from ganzoo.runs.grid import film as write_film
 
-    if out is not None and out.suffix.lower() != ".gif":
-        raise SettingError(f"a film is an animated GIF: {out}", "end --out in .gif")
-    directory = find_run(run)
-    variant = directory.read_config()["variant"]["name"]
-    grids = directory.samples()
-    if not grids:
-        raise UserError(f"{run} has no sample grids yet", "train it first")
-    path = out or directory.path / "film.gif"
-    write_film(directory, [(grid, f"{variant}  {kimg_of(grid):.1f} kimg") for grid in grids], path, seconds)
+    if out is not None:
+        ending_of(out)  # before anything is read
+    tracks = tracks_of([find_run(run) for run in runs])
+    replaced = out is not None and out.exists()
+    path = out or (tracks[0].run.path / "film.webp" if len(tracks) == 1 else Path("film.webp"))
+    times = times_of(tracks, even=even)
+    write_film(tracks, times, path, fps=fps, size=size or (640 if len(tracks) == 1 else 360))
     click.echo(path)
+    if replaced:
+        say(f"{path} was there before, and is replaced")
+    click.echo(f"{len(times)} frames, {times[0]:g} to {times[-1]:g} kimg, {path.stat().st_size / 1e6:.2f} MB")

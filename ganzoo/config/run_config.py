@@ -87,6 +87,13 @@ class Train:
         "interval",
         minimum=1,
     )
+    pictures: int = knob(
+        8,
+        "pictures of the fixed noise while the images seen double, beside those of snapshots: close together at the "
+        "start; 0: none",
+        minimum=0,
+        maximum=1000,
+    )
     scores: str = knob(
         "every",
         "which snapshots are scored: none; last; every N, the first and the last always; every: by eval.every",
@@ -191,7 +198,10 @@ class RunConfig:
 
 
 PLACES = frozenset(
-    {"device", "callbacks", "init", "dataset.path", "features.weights", "eval.batch_size", "train.tick_seconds"}
+    {
+        *("device", "callbacks", "init", "dataset.path", "features.weights", "eval.batch_size"),
+        *("train.tick_seconds", "train.pictures"),
+    }
 )
 """Settings that say where, how fast or how often it is told, not what: images and weights are known by their digests.
 """

@@ -75,6 +75,12 @@ class SnapshotTaker(Protocol):
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]: ...
 
 
+class PictureTaker(Protocol):
+    """Stores a picture of `generator`, the averaged one, and must leave weights and random state as they are."""
+
+    def __call__(self, *, images: int, generator: nn.Module) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     images: int
@@ -92,6 +98,7 @@ def train(
     *,
     run: Journal,
     take_snapshot: SnapshotTaker,
+    take_picture: PictureTaker | None = None,  # None: of snapshots alone
     identity: Mapping[str, Any] | None = None,  # of the run, kept in its states: see TrainState
     first_budget: Budget | None = None,  # what the run was begun with; None: that of `step.config`
     target: Target | None = None,  # None: train to the end of the budget
@@ -111,6 +118,7 @@ def train(
         step=step,
         run=run,
         take_snapshot=take_snapshot,
+        take_picture=take_picture,
         schedule=Schedule(step.config, first_budget, step.longest),
         target=target,
         observers=observers,
@@ -135,6 +143,7 @@ class _Training:
     step: Step
     run: Journal
     take_snapshot: SnapshotTaker
+    take_picture: PictureTaker | None
     schedule: Schedule
     target: Target | None
     observers: Sequence[Observer]
@@ -156,11 +165,14 @@ class _Training:
         self.energy.start()
         while not schedule.ended(state.step, state.seconds) and not self.hit and self.diverged is None:
             ledger.turn_to("train")
+            before = state.step
             step.advance(schedule.room(state.step, state.seconds, state.snapshot))
             self.host.turn.pass_on()
             pace.tell(self.host.turn)
             state.seconds = ledger.seconds("train")
             snapshot_due = schedule.reached(state.step, state.seconds) > state.snapshot
+            if not snapshot_due and schedule.pictured(before, state.step):
+                self._picture()
             if snapshot_due or schedule.ticks(state.step, state.seconds - state.tick_seconds):
                 self._tick()
             elif self.host.stop.requested is not None:
@@ -191,6 +203,22 @@ class _Training:
         if state.step == state.snapshot_step:  # the run may have been stopped while it was stored or scored
             self._snapshot()
         return True
+
+    def _picture(self) -> None:
+        if self.take_picture is None:
+            return
+        state, ledger = self.step.state, self.host.ledger
+        with self.host.turn.away():
+            synchronize(state.device)  # what it does until then is training
+        with ledger.of("ticks"):
+            self.energy.stop()
+            peak = self.memory.training_peak()
+            self.peak = max(self.peak, peak)
+            self.take_picture(images=self._images, generator=self.step.averaged())
+            if self.memory.training_peak() > peak:  # which is the picture's then; and what is given back is not free
+                self.memory.reset()
+            self.energy.start()
+        state.seconds = ledger.seconds("train")
 
     @property
     def _images(self) -> int:
@@ -226,7 +254,8 @@ class _Training:
         """The tick to the run's statistics and to the observers."""
         step, state = self.step, self.step.state
         done = self.schedule.progress(state.step, state.seconds)
-        images = (state.step - state.tick_step) * step.config.batch_size
+        steps = state.step - state.tick_step
+        images = steps * step.config.batch_size
         speed = images / max(state.seconds - state.tick_seconds, 1e-9)
         state.tick_step, state.tick_seconds = state.step, state.seconds
         self.peak = max(self.peak, self.memory.training_peak())
@@ -244,6 +273,7 @@ class _Training:
                 "images": status.images,
                 "kimg": status.kimg,
                 "seconds": round(status.seconds, 3),
+                "steps": steps,
                 "img_per_s": round(speed, 1),
                 **self.values,
                 "peak_memory": status.peak_memory,

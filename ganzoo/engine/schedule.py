@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from ganzoo.config.run_config import Train
 
+FIRST_PICTURE = 256
+"""Images after which the first picture is due: from then on each step shows; what is before it is noise."""
+
 _SLACK = 1e-9  # of progress: what floating point may be short of a whole snapshot
 
 
@@ -50,6 +53,7 @@ class Schedule:
         tick_steps = max(1, round(config.tick_kimg * 1000 / config.batch_size))
         self.tick_steps = -(-tick_steps // longest) * longest
         self._tick_seconds, self._longest = config.tick_seconds, longest
+        self._pictures, self._batch_size = config.pictures, config.batch_size
 
     def progress(self, step: int, seconds: float) -> float:
         """0 .. 1 of the budget."""
@@ -77,6 +81,18 @@ class Schedule:
         if step % self.tick_steps:
             return False
         return seconds >= self._tick_seconds or self.reached(step + self.tick_steps, 0.0) > self.reached(step, 0.0)
+
+    def pictured(self, before: int, step: int) -> bool:
+        """Whether a picture is due after `step`, the call before having ended after step `before`. They are so many to
+        each doubling of the images seen, so that a run that is made longer has those that it would have had.
+        """
+        return self._pictures_until(step) > self._pictures_until(before)
+
+    def _pictures_until(self, step: int) -> int:
+        images = step * self._batch_size
+        if images < FIRST_PICTURE or not self._pictures:
+            return 0
+        return int(math.log2(images / FIRST_PICTURE) * self._pictures + _SLACK) + 1
 
     def room(self, step: int, seconds: float, snapshot: int) -> int:
         """Steps from `step` that may be done in one call: until the next multiple of `tick_steps` or the next snapshot

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 COLUMNS = (
     *("d_loss", "g_loss", "penalty", "d_accuracy", "diversity"),
-    *("images", "kimg", "seconds", "img_per_s", "peak_memory"),
+    *("images", "kimg", "seconds", "steps", "img_per_s", "peak_memory"),
 )
 """Of stats.jsonl, that are the engine's own."""
 

@@ -98,3 +98,22 @@ def shared_ranks(groups: Sequence[Sequence[float]], level: float = LEVEL) -> lis
             start = place
         ranks.append(start + 1)
     return ranks
+
+
+def welch_half_width(first: Sequence[float], second: Sequence[float], confidence: float = CONFIDENCE) -> float:
+    """Half the width of the interval of the difference of two means, with the degrees of freedom of `welch_p`.
+
+    Raises:
+        ValueError: fewer than 2 values on a side.
+    """
+    if min(len(first), len(second)) < 2:
+        raise ValueError(f"an interval needs at least 2 values on each side, not {len(first)} and {len(second)}")
+    squares = [statistics.variance(values) / len(values) for values in (first, second)]
+    total = sum(squares)
+    if total == 0:
+        return 0.0
+    from scipy.special import stdtrit
+
+    shares = zip(squares, (first, second), strict=True)
+    freedom = 1 / sum((square / total) ** 2 / (len(values) - 1) for square, values in shares)
+    return float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(total)

@@ -145,6 +145,7 @@ def environment_of(run: RunDirectory, result: Mapping[str, Any] | None) -> dict[
     document = run.read_environment()
     if not document:
         return (result or {}).get("environment") or {}
+    document.pop("provenance", None)  # who ran it, where and how is not for a page that is passed on
     doctor = document.get("doctor")
     if isinstance(doctor, dict):  # its versions are the run's own, or "stale" says that they are not
         document["doctor"] = {key: value for key, value in doctor.items() if key not in ("python", "packages")}

@@ -37,9 +37,11 @@ class RunDirectory:
         self.metrics_file = path / "metrics.jsonl"
         self.result_file = path / "result.json"
         self.failure_file = path / "failure.txt"
+        self.log_file = path / "log.txt"
         self.snapshots_dir = path / "snapshots"
         self.samples_dir = path / "samples"
         self.neighbours_dir = path / "neighbours"
+        self.pictures_dir = path / "pictures"
         self.state_file = path / "state" / "latest.pt"
         self.previous_state_file = path / "state" / "previous.pt"
 
@@ -62,7 +64,7 @@ class RunDirectory:
                 run.samples_dir.mkdir(exist_ok=True)
             write_json(run.config_file, config.to_dict())
             return run
-        for name in ("snapshots", "samples", "neighbours", "state"):
+        for name in ("snapshots", "samples", "neighbours", "pictures", "state"):
             if os.path.islink(path / name):  # what is written there would be written elsewhere
                 raise RunError(f"{path / name} is a link", "put the folder itself there, or choose another --out")
         if not run.trained:  # it was refused or stopped before its first step
@@ -236,6 +238,9 @@ class RunDirectory:
             kept = [document for document in documents if document["images"] <= images]
             text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in kept)
             write_text(file, text)
+        for file in self.pictures():
+            if kimg_of(file) * 1000 > images + 0.5:
+                file.unlink(missing_ok=True)
 
     def write_failure(self, text: str) -> None:
         """Say why there is no result; the leaderboard shows the first line."""
@@ -248,7 +253,7 @@ class RunDirectory:
         if self.snapshots() or self.state_file.exists() or self.result_file.exists():
             return
         ours = (self.config_file, self.record_file, self.env_file, self.stats_file, self.metrics_file)
-        for file in (*ours, self.path / "real.png", self.path / ".lock"):
+        for file in (*ours, self.log_file, self.path / "real.png", self.path / ".lock"):
             with contextlib.suppress(OSError):  # could not be made in the first place
                 file.unlink()
         for folder in (self.samples_dir, self.path):
@@ -265,6 +270,10 @@ class RunDirectory:
         """Generated images above the training images they are nearest to."""
         return self.neighbours_dir / f"{stem(images)}.png"
 
+    def picture_file(self, images: int) -> Path:
+        """The fixed noise, in the images' own size and colour."""
+        return self.pictures_dir / f"{stem(images)}.png"
+
     def snapshots(self) -> list[Path]:
         """Oldest first; plain files only."""
         return self._listed("snapshots", ".safetensors")
@@ -276,6 +285,10 @@ class RunDirectory:
     def neighbours(self) -> list[Path]:
         """Oldest first; plain files only."""
         return self._listed("neighbours", ".png")
+
+    def pictures(self) -> list[Path]:
+        """Oldest first; plain files only. Those of snapshots are among them; see `ganzoo.runs.pictures.moments`."""
+        return self._listed("pictures", ".png")
 
     def _listed(self, folder: str, ending: str) -> list[Path]:
         try:

@@ -1,37 +1,29 @@
-"""Grids of images as PNG, and grids in time as GIF."""
+"""Grids of images as PNG."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor, nn
 
-from ganzoo.files.pictures import decode_png
-from ganzoo.files.reading import Unreadable, read_picture, refused
 from ganzoo.files.writing import write_bytes
 from ganzoo.gan import Prior
-from ganzoo.runs.directory import RunDirectory
 from ganzoo.scoring.generation import NORMAL, Inputs, inputs_of
 from ganzoo.scoring.noise import noise
 
 SAMPLE_SEED = 0
 """Seed of the fixed noise: the same for every run, so that grids of a run can be compared over time."""
 
-FRAME_PIXELS = 24 * 1024 * 1024
-"""Of a frame: a grid of 80 images of 512 x 512. Up to 8 bytes of each are in memory at once."""
 
-FILM_PIXELS = 96 * 1024 * 1024
-"""Of all frames together: some 250 grids, of one byte a pixel."""
-
-
-def make_grid(pixels: Tensor, columns: int) -> Tensor:
-    """uint8 `[N,C,H,W]` -> uint8 `[3,h,w]`, row by row, 2 black pixels around each image."""
+def make_grid(pixels: Tensor, columns: int, *, grey: bool = False) -> Tensor:
+    """uint8 `[N,C,H,W]` -> uint8 `[3,h,w]`, row by row, 2 black pixels around each image. `grey`: `[1,h,w]` of grey
+    images.
+    """
     # torchvision.utils.make_grid does the same, but importing torchvision takes seconds.
-    pixels = pixels.cpu().expand(-1, 3, -1, -1)
+    pixels = pixels.cpu() if grey else pixels.cpu().expand(-1, 3, -1, -1)
     n, channels, height, width = pixels.shape
     columns = min(columns, n)
     cell = nn.functional.pad(pixels, (2, 0, 2, 0))  # above and to the left of each
@@ -49,9 +41,10 @@ def to_image(grid: Tensor, width: int = 640) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def save_png(path: Path, grid: Tensor) -> None:
+def save_png(path: Path, grid: Tensor, width: int = 640) -> None:
+    """`width`: as of `to_image`."""
     buffer = io.BytesIO()
-    to_image(grid).save(buffer, format="PNG")
+    to_image(grid, width).save(buffer, format="PNG")
     write_bytes(path, buffer.getvalue())
 
 
@@ -72,31 +65,3 @@ def grid_inputs(
         return z[row - first], numbers % columns
 
     return inputs, rows * columns, columns
-
-
-def film(run: RunDirectory, grids: list[tuple[Path, str]], out: Path, seconds: float) -> None:
-    """An animated GIF of the run's PNG `grids`, each with its caption below it; the last one stays three times as long.
-
-    Raises:
-        RunError: one cannot be read, is no PNG, or they have too many pixels.
-    """
-    images: list[Any] = []
-    left = FILM_PIXELS
-    for path, caption in grids:
-        try:
-            data = read_picture(run.path, f"{path.parent.name}/{path.name}")
-            pixels = int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
-            left -= pixels
-            if pixels > FRAME_PIXELS or left < 0:
-                raise Unreadable("makes the film too large")
-            frame = decode_png(data)
-        except (FileNotFoundError, Unreadable) as error:
-            raise refused(path, error) from None
-        canvas = Image.new("RGB", (frame.width, frame.height + 28), "white")
-        canvas.paste(frame, (0, 0))
-        ImageDraw.Draw(canvas).text((8, frame.height + 5), caption, fill="black", font=ImageFont.load_default(size=16))
-        images.append(canvas.convert("P", palette=Image.Palette.ADAPTIVE))  # as GIF has it: a third of the memory
-    duration = [int(seconds * 1000)] * (len(images) - 1) + [int(seconds * 3000)]
-    buffer = io.BytesIO()
-    images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
-    write_bytes(out, buffer.getvalue())

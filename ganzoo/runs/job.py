@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,11 @@ from ganzoo.runs.checks import check_networks, make_callbacks
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.grid import make_grid, save_png
+from ganzoo.runs.log import RunLog
 from ganzoo.runs.losses import explained, make_losses
 from ganzoo.runs.places import remember_places
 from ganzoo.runs.probing import check_samples_apart, range_warning
+from ganzoo.runs.provenance import provenance, utc_now
 from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshot_taker import Scoring, SnapshotTaker
 from ganzoo.runs.snapshots import build_extras, build_gan, snapshot_hashes
@@ -89,7 +92,13 @@ def run_job(
             return finished
         host.report(f"{run.path}: {reason}")
     with exclusive(run.path / ".lock"):
-        return _run(registry, config, run, root, images, observers, host)
+        log = RunLog(run)
+        host = replace(host, announce=log.announcing(host.announce), report=log.reporting(host.report))
+        try:
+            return _run(registry, config, run, root, images, observers, host, log)
+        except BaseException as error:
+            log.ended_by(error)
+            raise
 
 
 def _run(
@@ -100,6 +109,7 @@ def _run(
     images: Images,
     observers: Sequence[Observer],
     host: Host,
+    log: RunLog,
 ) -> dict[str, Any]:
     """What `run_job` does once the directory is its own."""
     run.settle(config)
@@ -109,7 +119,10 @@ def _run(
     precision = resolve_precision(config.precision, device)
     concurrent = max(host.turn.runs, _concurrent_before(run))
     environment = describe_environment(device, precision.name, registry.plugins, root) | {"concurrent": concurrent}
-    write_json(run.env_file, environment)
+    before = run.read_environment().get("provenance") if run.trained else None
+    started = provenance(before if isinstance(before, dict) else None)
+    write_json(run.env_file, environment | {"provenance": started})
+    log.begin(started, str(environment["device_name"]))
 
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
     source = source_sha256(*specs_of(registry, config))  # before training: files may be edited while it runs
@@ -149,7 +162,7 @@ def _run(
     game = Game(gan=gan, losses=losses, extras=extras)
     check_samples_apart(registry, config, game, images, device)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
-    watchers = [*make_callbacks(registry, run, config), *observers]
+    watchers = [*make_callbacks(registry, run, config), *observers, log]
     take_snapshot = SnapshotTaker(
         run,
         config,
@@ -182,6 +195,7 @@ def _run(
             step,
             run=run,
             take_snapshot=take_snapshot,
+            take_picture=take_snapshot.picture,
             identity=begun.identity,
             first_budget=begun.first_budget,
             target=target,
@@ -207,6 +221,7 @@ def _run(
     }
     spent = host.ledger.spent()
     result["seconds"] = {**spent, "wall": wall_seconds(spent)}
+    result["provenance"] = started | {"ended": utc_now()}
     write_json(run.result_file, result)
     for watcher in watchers:
         watcher.on_end(result)

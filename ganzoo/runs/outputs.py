@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,9 +17,9 @@ from PIL import Image
 
 from ganzoo.errors import RunError, SettingError
 from ganzoo.files.npz import add_array, npz_member
-from ganzoo.files.writing import write_atomic, write_text, writing
-from ganzoo.runs.grid import make_grid, save_png
-from ganzoo.runs.sampling import Samples
+from ganzoo.files.writing import write_atomic, write_bytes, write_text, writing
+from ganzoo.runs.grid import make_grid, save_png, to_image
+from ganzoo.runs.sampling import Samples, near_square
 
 MARK = ".ganzoo-sample.json"
 """Lies in a folder that `write_folder` has filled: its images may be replaced."""
@@ -27,7 +28,8 @@ Writer = Callable[[Path, Samples, Callable[[str], None]], None]
 
 
 def output_of(text: str) -> tuple[Path, Writer]:
-    """Where and by what: NAME.png a grid, NAME.npz arrays; a folder there is, NAME/ or a name without ending, a folder.
+    """Where and by what: NAME.png a grid, NAME.npz arrays, NAME.webp and NAME.gif a film along the rows of a grid; a
+    folder there is, NAME/ or a name without ending, a folder.
 
     Raises:
         SettingError: another ending.
@@ -40,6 +42,8 @@ def output_of(text: str) -> tuple[Path, Writer]:
         return path, write_folder
     if ending in (".png", ".npz"):
         return path, write_grid if ending == ".png" else write_npz
+    if ending in MOVING:
+        return path, write_animation
     raise SettingError(
         f"images cannot be written as {ending}: {path}",
         "end --out in .png for one grid, in .npz for arrays, or in / for a folder with a PNG of each image",
@@ -49,6 +53,56 @@ def output_of(text: str) -> tuple[Path, Writer]:
 def write_grid(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
     """All images in one PNG, row by row, enlarged so that a person can see them."""
     save_png(path, make_grid(torch.cat([pixels for pixels, _ in samples.blocks()]), samples.columns))
+
+
+FRAME_SECONDS = 1 / 12
+
+MOVING = (".webp", ".gif")
+"""Endings of films."""
+
+
+def check_still(path: Path) -> None:
+    """Raises SettingError: images that lead nowhere are asked for as a film."""
+    if path.suffix.lower() in MOVING:
+        raise SettingError(
+            f"a film needs something that changes: {path}", "say --interpolate 0:1, or end --out in .png"
+        )
+
+
+def write_animation(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
+    """What leads along the rows of a grid, in time: a frame for each step, of an image of each row, there and back.
+
+    Raises:
+        SettingError: the images lead nowhere: neither an interpolation, nor a code that is swept.
+    """
+    if not samples.by_row:
+        check_still(path)
+    pixels = torch.cat([made for made, _ in samples.blocks()])
+    rows = pixels.view(-1, samples.columns, *pixels.shape[1:])
+    columns = near_square(len(rows), 1)
+    steps = [to_image(make_grid(rows[:, step], columns), 480) for step in range(samples.columns)]
+    frames = [*steps, *steps[-2:0:-1]]
+    buffer = io.BytesIO()
+    form, options = ("GIF", {}) if path.suffix.lower() == ".gif" else ("WEBP", {"quality": 80})
+    duration = round(FRAME_SECONDS * 1000)
+    frames[0].save(buffer, format=form, save_all=True, append_images=frames[1:], duration=duration, loop=0, **options)
+    write_bytes(path, buffer.getvalue())
+
+
+def write_beside(path: Path, samples: Samples, write: Writer, announce: Callable[[str], None]) -> Path:
+    """Write to `path`, or where that is there to NAME-2 and on; returns where it is. A file is not kept twice."""
+    fresh, number, earlier = path, 1, []
+    while fresh.exists():
+        earlier.append(fresh)
+        number += 1
+        fresh = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    write(fresh, samples, announce)
+    data = fresh.read_bytes()
+    for file in earlier:
+        if file.is_file() and file.stat().st_size == len(data) and file.read_bytes() == data:
+            fresh.unlink()
+            return file
+    return fresh
 
 
 def write_folder(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:

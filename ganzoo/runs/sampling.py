@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +58,7 @@ class Samples:
         said = []
         if any(self.class_name(label) != str(label) for label in self.made):
             what = ("rows" if self.by_row else "columns") if grid else "classes"
+            what += " in turn" if grid and not self.by_row and self.columns > len(self.classes) else ""
             said.append(f"{what}: {', '.join(f'{label} {self.class_name(label)}' for label in self.made)}")
         if self.codes is not None:
             said.append(self.codes.legend(grid))
@@ -134,7 +136,8 @@ def plan_samples(
 
     Args:
         source: of the images.
-        count: images; None: 64, or 8 per class. Of an interpolation, or where a code is swept: rows; None: 8.
+        count: images; None: 64, or 8 per class, at least 16. Of an interpolation, or where a code is swept:
+            rows; None: 8.
         labels: classes, taken in turn.
         seed: of the noise.
         interpolate: two seeds; row i leads from noise i of the first to noise i of the second, in `steps` images of one
@@ -171,8 +174,8 @@ def plan_samples(
     if along:
         count, columns = (count or 8) * along, along
     else:
-        count = count or (8 * len(classes) if classes else 64)
-        columns = len(classes) or min(count, 10 if count > 64 else 8)
+        count = count or (max(16, 8 * len(classes)) if classes else 64)
+        columns = near_square(count, len(classes)) if classes else min(count, 10 if count > 64 else 8)
     return Samples(
         snapshot=snapshot,
         file=source.file,
@@ -185,6 +188,18 @@ def plan_samples(
         codes=chosen,
         truncation=truncation,
     )
+
+
+def near_square(count: int, classes: int) -> int:
+    """Columns of a grid of `count` images whose classes take turns: each class has as many as make it nearest to
+    square, so that a few classes make no tower.
+    """
+
+    def stretched(columns: int) -> float:
+        return abs(math.log(columns / math.ceil(count / columns)))
+
+    most = max(1, math.isqrt(count) // classes + 1)
+    return min((classes * times for times in range(1, most + 1)), key=stretched)
 
 
 def _interpolation(seeds: tuple[int, int], z_dim: int, steps: int, classes: Tensor | None, prior: Prior) -> Inputs:

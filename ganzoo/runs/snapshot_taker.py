@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,14 +16,17 @@ from ganzoo.engine.device import preserved_random_state
 from ganzoo.engine.host import Host
 from ganzoo.engine.loop import Observer, Snapshot
 from ganzoo.engine.memory import MemoryMeter
-from ganzoo.errors import RunError
+from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.grid import grid_inputs, make_grid, save_png
 from ganzoo.runs.snapshots import read_snapshot, save_snapshot
 from ganzoo.scoring.floors import floors
-from ganzoo.scoring.generation import generate_blocks
+from ganzoo.scoring.generation import generate_blocks, generate_once
 from ganzoo.scoring.scorer import Scorer
+
+PICTURE_PIXELS = 160
+"""Height of a picture, or one row of images: five of 32 pixels, two of 64. There are a hundred pictures of a run."""
 
 
 class Scoring:
@@ -72,12 +76,26 @@ class SnapshotTaker:
         self._inputs, self._count, self._columns = grid_inputs(
             gan.z_dim, images.num_classes, conditional, prior=gan.prior
         )
+        rows = max(1, min(self._count // self._columns, PICTURE_PIXELS // images.shape[1]))
+        self._pictured = rows * self._columns
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
         where = f" at {images / 1000:g} kimg, state saved"
         with self._host.stop.let_through(where), preserved_random_state(self._device):
             return self._take(images=images, index=index, last=last, generator=generator)
+
+    def picture(self, *, images: int, generator: nn.Module) -> None:
+        """The first rows of the grid as they are now, in their own size and colour. Of images that hold NaN there is
+        none: that the run has diverged is the next tick's to say.
+        """
+        with preserved_random_state(self._device), contextlib.suppress(UserError):
+            pixels = generate_once(generator, self._inputs, self._pictured, device=self._device)
+            self._save_picture(images, pixels)
+
+    def _save_picture(self, images: int, pixels: torch.Tensor) -> None:
+        grid = make_grid(pixels[: self._pictured], self._columns, grey=pixels.shape[1] == 1)
+        save_png(self._run.picture_file(images), grid, width=1)
 
     def _take(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         run, config = self._run, self._config
@@ -91,8 +109,11 @@ class SnapshotTaker:
             images=images,
             images_sha256=self._images.sha256,
         )
-        grid = self._grid(generator)
+        pixels = self._grid_images(generator)
+        grid = make_grid(pixels, self._columns)
         save_png(run.sample_file(images), grid)
+        if config.train.pictures:
+            self._save_picture(images, pixels)
         record = None
         if self._scoring is not None and config.is_scored(index, last) and (index > 0 or last):
             with self._host.ledger.of("score"):
@@ -170,6 +191,6 @@ class SnapshotTaker:
         grid = make_grid(torch.cat([row for pair in rows for row in pair]), columns)
         save_png(self._run.neighbours_file(images), grid)
 
-    def _grid(self, generator: nn.Module) -> torch.Tensor:
+    def _grid_images(self, generator: nn.Module) -> torch.Tensor:
         blocks = generate_blocks(generator, self._inputs, self._count, device=self._device)
-        return make_grid(torch.cat([pixels for pixels, _ in blocks]), self._columns)
+        return torch.cat([pixels for pixels, _ in blocks])

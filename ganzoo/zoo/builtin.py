@@ -225,4 +225,14 @@ def register_callbacks() -> list[Callback]:
             target="ganzoo.callbacks.tensorboard:TensorBoard",
             summary="losses, metrics and grids for TensorBoard (extra: tensorboard)",
         ),
+        Callback(
+            name="wandb",
+            target="ganzoo.callbacks.wandb:WandB",
+            summary="the same for Weights & Biases; WANDB_MODE=offline keeps it here (extra: wandb)",
+        ),
+        Callback(
+            name="mlflow",
+            target="ganzoo.callbacks.mlflow:MLflow",
+            summary="the same for MLflow, into files or to a server (extra: mlflow)",
+        ),
     ]

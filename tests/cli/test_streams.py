@@ -21,9 +21,9 @@ def say(how):
     if how == "json":
         print_json({{"text": {PRINTED!r}}})
     elif how == "rich":
-        from ganzoo.cli.display import wide_console
-        wide_console().print({PRINTED!r})
-        wide_console(stderr=True).print({PRINTED!r})
+        from rich.console import Console
+        Console().print({PRINTED!r})
+        Console(stderr=True).print({PRINTED!r})
     else:
         print({PRINTED!r})
         click.echo({PRINTED!r})

@@ -22,7 +22,7 @@ from ganzoo.errors import UserError
 from ganzoo.metrics.moments_file import write_moments
 from ganzoo.metrics.statistics import moments
 from ganzoo.runs.outputs import write_folder, write_npz
-from ganzoo.runs.sampling import open_source, parse_labels, plan_samples
+from ganzoo.runs.sampling import near_square, open_source, parse_labels, plan_samples
 from ganzoo.runs.snapshots import build_gan, save_snapshot
 from ganzoo.scoring.noise import noise, slerp
 from ganzoo.zoo.registry import Registry
@@ -156,7 +156,7 @@ def test_a_folder_of_other_things_is_left_alone(plain: Path, conditional: Path, 
     assert len(list(out.glob("*.png"))) == 3
 
 
-@pytest.mark.parametrize("ending", [".jpg", ".gif", ".txt", ".PNGX"])
+@pytest.mark.parametrize("ending", [".jpg", ".mp4", ".txt", ".PNGX"])
 def test_another_ending_is_refused_before_anything_is_made(
     ending: str, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,3 +311,56 @@ def test_folders_are_made_for_classes_that_have_images(conditional: Path, tmp_pa
     assert len([entry for entry in (tmp_path / "two").iterdir() if entry.is_dir()]) == 2
     sample(conditional, "--interpolate", "0:1", "--steps", 3, "-n", 1, "--out", f"{tmp_path}/between/")
     assert len([entry for entry in (tmp_path / "between").iterdir() if entry.is_dir()]) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "classes", "columns"),
+    [(16, 1, 4), (16, 2, 4), (24, 3, 6), (32, 4, 4), (40, 5, 5), (80, 10, 10), (160, 20, 20), (4, 2, 2), (1, 1, 1)],
+)  # fmt: skip
+def test_grids_of_few_classes_are_near_a_square(count: int, classes: int, columns: int) -> None:
+    assert near_square(count, classes) == columns
+
+
+def test_one_class_makes_no_tower(conditional: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample(conditional, "--labels", "dog", "--out", tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as grid:
+        assert grid.width == grid.height
+    sample(conditional, "--labels", "dog,cat", "--out", tmp_path / "y.png")
+    assert capsys.readouterr().out.splitlines()[-1] == "columns in turn: 1 dog, 0 cat"
+
+
+def test_no_picture_is_replaced_unless_it_was_named(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def made(*arguments: Any) -> str:
+        capsys.readouterr()
+        sample(plain, *arguments)
+        return str(capsys.readouterr().out.splitlines()[0])
+
+    assert made() == str(plain / "samples.png")
+    first = (plain / "samples.png").read_bytes()
+    assert made("--seed", 3) == str(plain / "samples-2.png")
+    assert made() == str(plain / "samples.png")  # the same again
+    assert made("--seed", 3) == str(plain / "samples-2.png")
+    assert (plain / "samples.png").read_bytes() == first
+    assert not (plain / "samples-3.png").exists()
+    sample(plain, "--seed", 3, "--out", plain / "samples.png")
+    assert "was there before, and is replaced" in capsys.readouterr().err
+    assert (plain / "samples.png").read_bytes() != first
+
+
+@pytest.mark.parametrize("ending", ["webp", "gif"])
+def test_an_interpolation_as_a_film(ending: str, conditional: Path, plain: Path, tmp_path: Path) -> None:
+    out = tmp_path / f"x.{ending}"
+    sample(conditional, "--interpolate", "0:1", "--steps", 5, "-n", 4, "--out", out)
+    sample(conditional, "--interpolate", "0:1", "--steps", 5, "-n", 4, "--out", tmp_path / "x.npz")
+    pixels, _ = arrays(tmp_path / "x.npz")
+    with Image.open(out) as film:
+        assert film.n_frames == 8  # there and back
+        frames = []
+        for frame in range(8):
+            film.seek(frame)
+            frames.append(np.asarray(film.convert("RGB"), dtype=float))
+    scale = frames[0].shape[1] // (2 * 18 + 2)
+    small = frames[3][::scale, ::scale][2:18, 2:18]
+    assert np.abs(small - pixels[3].astype(float)).mean() < 25  # lossy
+    assert np.abs(frames[1] - frames[7]).mean() < 5
+    refused("something that changes", "--interpolate 0:1", plain, "--out", out)

@@ -1,0 +1,37 @@
+"""What makes figures of finished work: `plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Figures for a paper: PDF, PNG or SVG of the charts.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
+@click.option("--format", "form", type=click.Choice(["pdf", "png", "svg"]), default="pdf", show_default=True)
+@click.option("--quality", default="fid", show_default=True, metavar="COLUMN", help="What is drawn over training.")
+@click.option("--cost", default="seconds", show_default=True, metavar="COLUMN", help="What quality is drawn against.")
+@click.option(
+    "--width",
+    type=click.FloatRange(min=1, max=40),
+    default=3.25,
+    show_default=True,
+    metavar="INCHES",
+    help="3.25: a column of a paper.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("figures"), show_default=True, metavar="FOLDER")
+def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: float, out: Path) -> None:
+    """Draw the runs under DIR (default: runs) as figures for a paper: quality against cost with the Pareto front,
+    quality over kimg and over seconds with bands over seeds, losses. Needs matplotlib (the extra `plots`).
+    """
+    from ganzoo.leaderboard.table import read_tables
+    from ganzoo.plots.figures import write_figures
+    from ganzoo.plots.style import matplotlib_here
+
+    matplotlib_here()  # before anything is read
+    tables = read_tables(list(paths) or [Path("runs")])
+    for table in tables:
+        folder = out if len(tables) == 1 else out / table.protocol
+        for file in write_figures(table, folder, form=form, cost=cost, quality=quality, width=width):
+            click.echo(file)

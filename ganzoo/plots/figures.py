@@ -1,0 +1,208 @@
+"""The charts of a leaderboard as figures: see `ganzoo.leaderboard.charts` for what they show."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ganzoo.errors import SettingError
+from ganzoo.files.text import clean
+from ganzoo.files.writing import write_bytes
+from ganzoo.leaderboard.charts import Curve, Curves, Pareto, curves, pareto, training, training_keys
+from ganzoo.leaderboard.histories import histories
+from ganzoo.leaderboard.rows import Table
+from ganzoo.plots.style import COLUMN_WIDTH, RC, look, matplotlib_here
+
+FORMATS = ("pdf", "png", "svg")
+
+LOG_RATIO = 20.0
+"""Numbers that reach over more than this ratio are drawn on a logarithmic axis."""
+
+UNITS = {"seconds": "seconds of the whole run", "peak_memory": "peak memory (bytes)", "parameters": "parameters"}
+
+
+def write_figures(
+    table: Table,
+    folder: Path,
+    *,
+    form: str = "pdf",
+    cost: str = "seconds",
+    quality: str = "fid",
+    width: float = COLUMN_WIDTH,
+) -> list[Path]:
+    """Write the charts of a table: quality against cost, `quality` over kimg and over seconds, each loss over kimg.
+    Those that would be empty are left out.
+
+    Args:
+        table: one protocol's.
+        folder: made where it is not there.
+        form: of FORMATS.
+        cost: key of the column on the other axis.
+        quality: key of a column.
+        width: inches.
+
+    Returns:
+        The files, in order.
+
+    Raises:
+        SettingError: another form.
+        UnknownName: there is no such column.
+        UserError: matplotlib is not installed, or the folder cannot be written.
+    """
+    if form not in FORMATS:
+        raise SettingError(f"figures cannot be written as {form}", f"say one of {', '.join(FORMATS)}")
+    matplotlib = matplotlib_here()
+    found = histories(table)
+    over = curves(table, quality, found)
+    wanted: list[tuple[str, Any]] = []
+    against = pareto(table, cost, quality)
+    if against.points:
+        wanted.append((f"{quality}-by-{cost}", lambda axes: draw_pareto(axes, against)))
+    if over.curves:
+        wanted.append((f"{quality}-over-kimg", lambda axes: draw_curves(axes, over, "kimg")))
+    if any(moment.seconds is not None for curve in over.curves for moment in curve.moments):
+        wanted.append((f"{quality}-over-seconds", lambda axes: draw_curves(axes, over, "seconds")))
+    for key in training_keys(found):
+        if key.endswith("loss") or key in ("d_accuracy", "diversity"):
+            chart = training(table, key, found)
+            if chart.curves:
+                wanted.append((f"{key}-over-kimg", lambda axes, chart=chart: draw_curves(axes, chart, "kimg")))
+    files = []
+    for name, draw in wanted:
+        file = folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '-', name)}.{form}"
+        with matplotlib.rc_context(RC):
+            write_bytes(file, _rendered(draw, width, form))
+        files.append(file)
+    return files
+
+
+def _rendered(draw: Any, width: float, form: str) -> bytes:
+    """A figure of its own, without pyplot: no window, no global list of figures, no display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, width * 0.72))
+    FigureCanvasAgg(figure)
+    draw(figure.add_subplot())
+    buffer = io.BytesIO()
+    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": None}
+    figure.savefig(buffer, format=form, metadata=dates[form])
+    return buffer.getvalue()
+
+
+def draw_pareto(axes: Any, chart: Pareto) -> None:
+    """Points with their intervals as bars, and the front as a staircase; what is not on it is hollow."""
+    for point in chart.points:
+        colour, marker, _ = look(point.place)
+        axes.errorbar(
+            point.cost.mean,
+            point.quality.mean,
+            xerr=point.cost.half,
+            yerr=point.quality.half,
+            color=colour,
+            marker=marker,
+            markerfacecolor=colour if point.on_front or chart.no_front else "white",
+            linestyle="none",
+            elinewidth=0.7,
+            capsize=1.5,
+            label=_text(point.name),
+        )
+    front = chart.front
+    if len(front) > 1:
+        axes.plot(
+            [point.cost.mean for point in front],
+            [point.quality.mean for point in front],
+            drawstyle="steps-post",
+            color="#888888",
+            linewidth=0.8,
+            zorder=1,
+        )
+    x, y = [point.cost.mean for point in chart.points], [point.quality.mean for point in chart.points]
+    _scale(axes, "x", x)
+    _scale(axes, "y", y)
+    axes.set_xlabel(_label(UNITS.get(chart.cost.key, chart.cost.title), chart.cost.higher_is_better))
+    axes.set_ylabel(_label(chart.quality.title, chart.quality.higher_is_better))
+    _floors(axes, chart.floors, y)
+    _legend(axes, len(chart.points))
+
+
+def draw_curves(axes: Any, chart: Curves, over: str) -> None:
+    """A line for each row, and around it the interval over its seeds. `over`: "kimg" or "seconds"."""
+    values: list[float] = []
+    drawn = 0
+    for curve in chart.curves:
+        colour, marker, dash = look(curve.place)
+        xs, moments = _along(curve, over)
+        if not xs:
+            continue
+        drawn += 1
+        means = [moment.number.mean for moment in moments]
+        values += means
+        few = len(xs) <= 12
+        name = _text(curve.name) + (f" ({curve.seeds} seeds)" if curve.seeds > 1 else "")
+        axes.plot(xs, means, color=colour, linestyle=dash, marker=marker if few else None, label=name)
+        band = [(x, m.number) for x, m in zip(xs, moments, strict=True) if m.number.half is not None]
+        if band:
+            low = [number.mean - (number.half or 0) for _, number in band]
+            high = [number.mean + (number.half or 0) for _, number in band]
+            axes.fill_between([x for x, _ in band], low, high, color=colour, alpha=0.18, linewidth=0)
+    _scale(axes, "y", values)
+    axes.set_xlabel("real images shown to D (kimg)" if over == "kimg" else "seconds of training")
+    axes.set_ylabel(_label(chart.axis.title, chart.axis.higher_is_better))
+    _floors(axes, chart.floors, values)
+    _legend(axes, drawn)
+
+
+def _along(curve: Curve, over: str) -> tuple[list[float], list[Any]]:
+    if over == "kimg":
+        return [moment.kimg for moment in curve.moments], list(curve.moments)
+    timed = sorted(
+        ((moment.seconds, moment) for moment in curve.moments if moment.seconds is not None), key=lambda pair: pair[0]
+    )
+    return [seconds for seconds, _ in timed], [moment for _, moment in timed]
+
+
+def _scale(axes: Any, axis: str, values: Sequence[float]) -> None:
+    """Logarithmic where the numbers reach far; limits by the numbers, not by bars that may reach below 0."""
+    if not values:
+        return
+    low, high = min(values), max(values)
+    if low > 0 and high > LOG_RATIO * low:
+        getattr(axes, f"set_{axis}scale")("log")
+        getattr(axes, f"set_{axis}lim")(low / 1.6, high * 1.6)
+    elif low >= 0 and getattr(axes, f"get_{axis}lim")()[0] < 0:
+        getattr(axes, f"set_{axis}lim")(0, None)
+
+
+def _floors(axes: Any, floors: Sequence[tuple[str, float]], values: Sequence[float]) -> None:
+    """What real images score, where it is near enough to what is drawn to be seen beside it."""
+    if not values:
+        return
+    for name, value in floors:
+        near = value >= min(values) / 10 if axes.get_yscale() == "log" else value >= min(0.0, min(values))
+        if near and value <= max(values) * 1.5:
+            axes.axhline(value, color="#888888", linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+            axes.annotate(
+                _text(name), (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=5.5,
+                color="#666666",
+            )  # fmt: skip
+
+
+def _legend(axes: Any, rows: int) -> None:
+    if rows <= 12:
+        axes.legend(loc="best")
+    else:  # beside the axes, where there is room for them
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5)
+
+
+def _label(title: str, higher_is_better: bool | None) -> str:
+    better = {True: ", higher is better", False: ", lower is better", None: ""}[higher_is_better]
+    return f"{_text(title)}{better}"
+
+
+def _text(text: str) -> str:
+    """As it is: a dollar would begin a formula, which a name from elsewhere may hold."""
+    return clean(text, 60).replace("$", r"\$")

@@ -1,0 +1,87 @@
+"""log.txt: what happened to a run and when, in lines for people, over all of its starts. Torch-free."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ganzoo.files.text import clean
+from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.provenance import utc_now
+
+if TYPE_CHECKING:
+    from ganzoo.engine.loop import Snapshot, Status
+
+TICK_SECONDS = 60.0
+"""Between two lines about ticks: stats.jsonl has them all."""
+
+Tell = Callable[[str], None]
+
+
+class RunLog:
+    """An observer, and what stands between a run and those who are told of it. A line that cannot be written is lost:
+    no run ends for its log.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self._file = run.log_file
+        self._said = ""  # of the last announcement, without its numbers
+        self._ticked = -TICK_SECONDS
+
+    def begin(self, provenance: Mapping[str, Any], device: str) -> None:
+        """A line about a start."""
+        who = [str(provenance[key]) for key in ("user", "host") if provenance.get(key)]
+        by = f" by {'@'.join(who)}" if who else ""
+        self.line(f"started{by} on {device}")
+        if provenance.get("command"):
+            self.line(f"command: {provenance['command']}")
+
+    def line(self, text: str) -> None:
+        with contextlib.suppress(OSError), self._file.open("a", encoding="utf-8") as file:
+            file.write(f"{utc_now()} {clean(text)}\n")
+
+    def announcing(self, announce: Tell) -> Tell:
+        """`announce`, noted once for each thing that takes a while, and not for how far it has come."""
+
+        def tell(text: str) -> None:
+            said = re.sub(r"\d+", "", text)
+            if said != self._said:
+                self._said = said
+                self.line(text)
+            announce(text)
+
+        return tell
+
+    def reporting(self, report: Tell) -> Tell:
+        """`report`, noted."""
+
+        def tell(text: str) -> None:
+            self.line(text)
+            report(text)
+
+        return tell
+
+    def on_status(self, status: Status) -> None:
+        now = time.monotonic()
+        if now - self._ticked < TICK_SECONDS:
+            return
+        self._ticked = now
+        values = ", ".join(f"{name} {value:.4g}" for name, value in list(status.values.items())[:12])
+        self.line(f"{status.kimg:.2f} kimg, {status.seconds:.0f} s, {status.img_per_s:.0f} img/s, {values}")
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        scores = {name: value for name, value in snapshot.metrics.items() if "." not in name}
+        told = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
+        self.line(f"snapshot at {snapshot.images / 1000:g} kimg{f': {told}' if told else ''}")
+
+    def on_end(self, result: dict[str, Any]) -> None:
+        seconds = (result.get("seconds") or {}).get("wall") or 0.0
+        how = f"diverged: {result['diverged']}" if result["diverged"] else "done"
+        self.line(f"{how} at {result['kimg']:g} kimg, {seconds:.0f} s in all")
+
+    def ended_by(self, error: BaseException) -> None:
+        """A line about what ended this start."""
+        self.line(f"ended by {type(error).__name__}: {error}" if str(error) else f"ended by {type(error).__name__}")

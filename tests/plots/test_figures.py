@@ -1,0 +1,139 @@
+"""Figures: files that a paper takes, with what the charts hold."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganzoo.cli.main import cli
+from ganzoo.errors import SettingError, UnknownName, UserError
+from ganzoo.leaderboard.charts import curves, pareto
+from ganzoo.leaderboard.table import read_tables
+from ganzoo.plots.figures import draw_curves, draw_pareto, write_figures
+from ganzoo.plots.style import look
+
+Write = Callable[..., dict[str, Any]]
+needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs the extra `plots`")
+
+
+@pytest.fixture
+def runs(tmp_path: Path, write_run: Write) -> Path:
+    """Two variants of two seeds, with scores at 1 and 2 kimg."""
+    folder = tmp_path / "runs"
+    for variant, fids in (("gan", (30.0, 20.0)), ("dc$gan", (9.0, 4.0))):
+        for seed in range(2):
+            run = folder / f"{variant}-{seed}"
+            write_run(run, variant.replace("$", ""), seed=seed, fid=fids[1] + seed)
+            scores = [
+                {"images": 1000 * k, "kimg": k, "values": {"fid": fid + seed}, "seconds": 1.0, "sample_img_per_s": 1.0,
+                 "left_out": {}, "protocol": "digits-a"}
+                for k, fid in enumerate((300.0, *fids))
+            ]  # fmt: skip
+            ticks = [
+                {"images": 100 * k, "kimg": k / 10, "seconds": float(k), "d_loss": 1.0 + seed, "d_accuracy": 0.5}
+                for k in range(1, 21)
+            ]
+            for name, lines in (("metrics", scores), ("stats", ticks)):
+                (run / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("form", ["pdf", "png", "svg"])
+def test_every_chart_is_a_file(form: str, runs: Path, tmp_path: Path) -> None:
+    (table,) = read_tables([runs])
+    files = write_figures(table, tmp_path / "out", form=form)
+    assert [file.name for file in files] == [
+        f"{name}.{form}"
+        for name in ("fid-by-seconds", "fid-over-kimg", "fid-over-seconds", "d_loss-over-kimg", "d_accuracy-over-kimg")
+    ]
+    begins = {"pdf": b"%PDF", "png": b"\x89PNG", "svg": b"<?xml"}[form]
+    before = [file.read_bytes() for file in files]
+    assert all(data.startswith(begins) for data in before)
+    assert [file.read_bytes() for file in write_figures(table, tmp_path / "out", form=form)] == before
+
+
+@needs_matplotlib
+def test_a_pdf_is_a_column_wide_with_its_fonts_in_it(runs: Path, tmp_path: Path) -> None:
+    (table,) = read_tables([runs])
+    data = write_figures(table, tmp_path, width=3.25)[0].read_bytes()
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", data)
+    assert box is not None
+    assert float(box[1]) == pytest.approx(3.25 * 72)
+    unpacked = data
+    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL):
+        try:
+            unpacked += zlib.decompress(stream)
+        except zlib.error:
+            continue
+    assert b"/FontFile2" in unpacked  # TrueType, embedded
+    assert b"/Type3" not in unpacked
+
+
+@needs_matplotlib
+def test_what_is_drawn_is_what_the_charts_hold(runs: Path) -> None:
+    from matplotlib.figure import Figure
+
+    (table,) = read_tables([runs])
+    axes = Figure().add_subplot()
+    draw_curves(axes, curves(table), "kimg")
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+    assert lines == {"gan (2 seeds)": [[1.0, 30.5], [2.0, 20.5]], "dcgan (2 seeds)": [[1.0, 9.5], [2.0, 4.5]]}
+    assert len(axes.collections) == 2  # a band for each
+    axes = Figure().add_subplot()
+    chart = pareto(table)
+    draw_pareto(axes, chart)
+    assert {bar.get_label() for bar in axes.containers} == {"gan", "dcgan"}
+    assert all(bar.has_xerr and bar.has_yerr for bar in axes.containers)
+
+
+@needs_matplotlib
+def test_a_name_is_no_formula(runs: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from matplotlib.figure import Figure
+
+    (table,) = read_tables([runs])
+    chart = curves(table)
+    broken = replace(chart, curves=tuple(replace(curve, name=r"a$\frac{$b") for curve in chart.curves))
+    figure = Figure()
+    draw_curves(figure.add_subplot(), broken, "kimg")
+    figure.savefig(tmp_path / "x.png")  # mathtext would raise
+
+
+def test_no_two_rows_look_alike() -> None:
+    assert len({look(place) for place in range(70)}) == 70
+
+
+@needs_matplotlib
+def test_wrong_words_are_the_users(runs: Path, tmp_path: Path) -> None:
+    (table,) = read_tables([runs])
+    with pytest.raises(SettingError, match="written as jpg"):
+        write_figures(table, tmp_path, form="jpg")
+    with pytest.raises(UnknownName, match="did you mean seconds"):
+        write_figures(table, tmp_path, cost="second")
+
+
+def test_without_matplotlib_a_line_says_what_to_install(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match="matplotlib, which is not installed") as caught:
+        cli.main(["plot", str(runs)], standalone_mode=False)
+    assert "uv pip install matplotlib" in caught.value.cure
+
+
+@needs_matplotlib
+def test_the_command_needs_no_torch(runs: Path, tmp_path: Path) -> None:
+    code = "import sys; from ganzoo.cli.main import cli; cli.main(sys.argv[1:], standalone_mode=False); "
+    code += "assert not {'torch', 'matplotlib.pyplot'} & set(sys.modules)"
+    command = [sys.executable, "-c", code, "plot", str(runs), "--out", str(tmp_path / "out"), "--format", "svg"]
+    done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
+    assert len(done.stdout.splitlines()) == 5
