@@ -10,7 +10,7 @@ from ganzoo.cli.check import check
 from ganzoo.cli.doctor import doctor
 from ganzoo.cli.export import export
 from ganzoo.cli.habits import Zoo
-from ganzoo.cli.progress import show_progress
+from ganzoo.cli.progress import showing
 from ganzoo.cli.report import report
 
 
@@ -21,7 +21,8 @@ def cli() -> None:
 
     Start with `ganzoo bench`, which trains and compares every variant in a few minutes.
     """
-    show_progress()
+    # Of every command; those that train show more, in their own way.
+    click.get_current_context().with_resource(showing(torch=False))
 
 
 for _command in (

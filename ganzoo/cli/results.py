@@ -99,7 +99,6 @@ def sample(
     """Make images by a run directory, a snapshot of one, or the newest run of VARIANT under runs/; where there is none,
     by the model of VARIANT that is in the package; or by MODEL, one of `ganzoo list models`, such as dcgan@digits.
     """
-    from ganzoo.cli.display import TrainingDisplay
     from ganzoo.runs.codes import parse_codes
     from ganzoo.runs.outputs import output_of
     from ganzoo.runs.sampling import open_source, parse_seeds, plan_samples
@@ -123,8 +122,7 @@ def sample(
         codes=parse_codes(code),
         **options,
     )
-    with TrainingDisplay("sample") as display:
-        write(path, samples, display.announce)
+    write(path, samples)
     click.echo(path)
     if found.line is not None:
         click.echo(clean(found.line))

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from ganzoo.cli.options import json_option, run_options, say, to_library
+from ganzoo.cli.options import json_option, progress_options, run_options, to_library
+from ganzoo.cli.progress import showing
 from ganzoo.cli.speed import Percent, report_speed
 from ganzoo.engine.stopping import stop_on_signals
 from ganzoo.errors import UserError
@@ -25,24 +26,25 @@ num_images_option = click.option("--num-images", type=int, metavar="N", help="Ge
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory.  [default: runs/DATASET/VARIANT-...]"
 )
+@progress_options
 @json_option
-def train(variant: str | None, as_json: bool, **options: Any) -> None:
+def train(variant: str | None, as_json: bool, quiet: bool, log_format: str, **options: Any) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
     stop = click.get_current_context().with_resource(stop_on_signals())
-    from ganzoo.cli.display import TrainingDisplay, print_tables
+    with showing(log_format, quiet):
+        from ganzoo.runs.training import train as train_run
+
+        run = train_run(
+            variant,
+            stop=stop,
+            began=click.get_current_context().obj,  # when the process began, where the command is all that it does
+            **to_library(options),
+        )
+    from ganzoo.cli.display import print_tables
     from ganzoo.leaderboard.render import to_json
     from ganzoo.leaderboard.table import make_tables
     from ganzoo.runs.directory import RunDirectory
-    from ganzoo.runs.training import train as train_run
 
-    run = train_run(
-        variant,
-        report=say,
-        watch=TrainingDisplay,
-        stop=stop,
-        began=click.get_current_context().obj,  # when the process began, where the command is all that it does
-        **to_library(options),
-    )
     tables = make_tables([RunDirectory(run.path)])
     if as_json:
         click.echo(to_json(tables))
@@ -70,6 +72,7 @@ def train(variant: str | None, as_json: bool, **options: Any) -> None:
     "--fail-on", type=Percent(), metavar="P%", help="With --compare: exit 1 if slower by more.  [default: 10%]"
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/bench"), show_default=True, metavar="DIR")
+@progress_options
 @json_option
 def bench(
     variants: str | None,
@@ -81,13 +84,15 @@ def bench(
     fail_on: float | None,
     out: Path,
     as_json: bool,
+    quiet: bool,
+    log_format: str,
     **options: Any,
 ) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
     from ganzoo.bench.api import bench as run_bench
     from ganzoo.bench.api import speed
     from ganzoo.bench.executors import kill_workers
-    from ganzoo.cli.display import TrainingDisplay, print_tables
+    from ganzoo.cli.display import print_tables
     from ganzoo.runs.directory import RunDirectory
 
     def kill(number: int) -> None:
@@ -97,12 +102,15 @@ def bench(
     stop = click.get_current_context().with_resource(stop_on_signals(again=kill))
     if fail_on is not None and compare is None:
         raise UserError("--fail-on needs something to compare with", "give --compare FILE, an earlier speed.json")
-    options = {**to_library(options), "out": out, "announce": say}
+    options = {**to_library(options), "out": out}
     if speed_only or compare is not None:
         percent = 10.0 if fail_on is None else fail_on
-        report_speed(speed(variants, rounds=rounds, compare=compare, fail_on=percent, **options), compare, as_json)
+        with showing(log_format, quiet):
+            measured = speed(variants, rounds=rounds, compare=compare, fail_on=percent, **options)
+        report_speed(measured, compare, as_json)
         return
-    board = run_bench(variants, seeds=seeds, concurrent=concurrent, watch=TrainingDisplay, stop=stop, **options)
+    with showing(log_format, quiet):
+        board = run_bench(variants, seeds=seeds, concurrent=concurrent, stop=stop, **options)
     if not board.compared:
         sys.exit(1)
     if as_json:

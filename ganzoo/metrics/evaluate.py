@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import Unavailable, UserError
+from ganzoo.files.progress import working
 from ganzoo.metrics.extract import Extractor, checked_features, extract_features, scoring
 from ganzoo.metrics.reference import Reference, reference_features
 
@@ -102,7 +103,8 @@ def evaluate(
             raise UserError("there are no generated images to score", "generate at least one")
         for name, metric in list(going.items()):
             try:
-                computed = metric.compute(reference)
+                with working(f"computing {name}"):
+                    computed = metric.compute(reference)
             except Unavailable as error:
                 leave_out(name, error)
                 continue

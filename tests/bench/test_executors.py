@@ -30,7 +30,7 @@ def test_an_error_while_others_work_ends_them(jobs: list[Job]) -> None:
     (folder / "config.json").write_text("{}")
     (folder / "result.json").write_text("{broken")
     with pytest.raises(RunError):
-        executors.run_jobs(jobs, lambda line: None, at_once=2)
+        executors.run_jobs(jobs, at_once=2)
     assert not multiprocessing.active_children()
 
 
@@ -51,7 +51,7 @@ def test_a_signal_as_a_worker_starts_ends_that_one_too(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which workers of pytest-xdist ignore
     try:
         with pytest.raises(KeyboardInterrupt):
-            executors.run_jobs(jobs, lambda line: None, at_once=at_once)
+            executors.run_jobs(jobs, at_once=at_once)
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(started) == at_once
