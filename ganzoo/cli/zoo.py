@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ganzoo.cli.options import json_option, load_registry, plugin_option, print_json, with_options
+from ganzoo.cli.show_run import looks_like_run, show_run
 
 if TYPE_CHECKING:
     from ganzoo.zoo.registry import Registry
@@ -49,7 +50,7 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
 
 
 @click.command()
-@click.argument("name", metavar="NAME|PROTOCOL")
+@click.argument("name", metavar="NAME|RUN|PROTOCOL")
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
@@ -63,9 +64,13 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
 )
 @with_options(plugin_option, json_option)
 def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
-    the id of a PROTOCOL, as leaderboards print it, stands for.
+    """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; how a
+    RUN, a run directory, is going, and what is wrong with it; or what the id of a PROTOCOL, as leaderboards print it,
+    stands for.
     """
+    if looks_like_run(name):
+        show_run(Path(name), as_json)
+        return
     from ganzoo.bench.chosen import why_chosen
     from ganzoo.config.families import FAMILIES, recipe_names
     from ganzoo.config.known import settings_of_spec

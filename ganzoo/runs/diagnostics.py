@@ -338,6 +338,27 @@ class Diagnosis:
         return findings
 
 
+def replay(facts: Facts, ticks: Sequence[Numbers], scores: Sequence[Numbers]) -> list[dict[str, Any]]:
+    """What a run of these records would have been told: lines of diagnostics.jsonl. `ticks`: stats.jsonl; `scores`:
+    metrics.jsonl.
+    """
+    diagnosis, lines = Diagnosis(facts), list[dict[str, Any]]()
+    for tick in ticks:
+        findings = diagnosis.tick(tick)
+        due = [score for score in scores if score["images"] <= tick["images"]]
+        if any(score["images"] == tick["images"] for score in due):
+            findings += diagnosis.scored(due)
+        kimg = tick["images"] / 1000
+        lines += [{"images": tick["images"], "kimg": kimg, **finding.to_dict()} for finding in findings]
+    return lines
+
+
+def facts_of_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """For `Facts.of`, what run.json knows of the images."""
+    split = (record.get("data") or {}).get("train") or {}
+    return {"num_classes": split.get("num_classes", 0), "numbers": math.prod(split.get("shape") or [0])}
+
+
 def is_loss(name: str) -> bool:
     return name.endswith("loss") or name == "penalty"
 

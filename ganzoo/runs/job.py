@@ -151,7 +151,8 @@ def _run(
     losses = make_losses(registry, objective, config.objective.settings)
     extras = build_extras(registry, config, images.shape)
     game = Game(gan=gan, losses=losses, extras=extras)
-    check_samples_apart(registry, config, game, images, device)
+    with working("trying the networks"):
+        check_samples_apart(registry, config, game, images, device)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
     watchers = [*make_callbacks(registry, run, config), teller, *observers]
     take_snapshot = SnapshotTaker(
@@ -169,19 +170,20 @@ def _run(
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
     with host.stop.held_back(), explained(registry, config, game):
-        step = Step(
-            gan=gan,
-            losses=losses,
-            extras=extras,
-            sampler=sampler,
-            config=config.train,
-            num_classes=images.num_classes if variant.conditional else 0,
-            device=device,
-            precision=precision,
-            plain=config.engine == "plain",
-            answers=answers_of(run),
-            report=host.report,
-        )
+        with working("trying the networks"):
+            step = Step(
+                gan=gan,
+                losses=losses,
+                extras=extras,
+                sampler=sampler,
+                config=config.train,
+                num_classes=images.num_classes if variant.conditional else 0,
+                device=device,
+                precision=precision,
+                plain=config.engine == "plain",
+                answers=answers_of(run),
+                report=host.report,
+            )
         outcome = train(
             step,
             run=run,

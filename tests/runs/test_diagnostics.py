@@ -13,7 +13,7 @@ from ganzoo.config.layers import build_config
 from ganzoo.engine.loop import Status
 from ganzoo.files.progress import Event, listening
 from ganzoo.runs import diagnostics
-from ganzoo.runs.diagnostics import PAGE, RULES, Diagnosis, Facts
+from ganzoo.runs.diagnostics import PAGE, RULES, Diagnosis, Facts, replay
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Diagnosed
 from ganzoo.runs.job import run_job
@@ -25,14 +25,9 @@ DOCS = (Path(__file__).parents[2] / PAGE).read_text(encoding="utf-8")
 
 def findings(facts: Facts, ticks: list[dict[str, Any]], scores: list[dict[str, Any]]) -> list[str]:
     """Rules, in the order in which they speak up as the run goes on."""
-    diagnosis, found = Diagnosis(facts), []
-    for tick in ticks:
-        found += diagnosis.tick(tick)
-        due = [score for score in scores if score["images"] <= tick["images"]]
-        if due and due[-1]["images"] == tick["images"]:
-            found += diagnosis.scored(due)
-    assert all(finding.text and finding.cure for finding in found)
-    return [finding.rule for finding in found]
+    found = replay(facts, ticks, scores)
+    assert all(one["text"] and one["cure"] for one in found)
+    return [one["rule"] for one in found]
 
 
 @pytest.mark.parametrize("file", HISTORIES, ids=lambda file: file.stem)
@@ -41,6 +36,14 @@ def test_recorded_runs(file: Path) -> None:
     found = findings(Facts(**history["facts"]), history["ticks"], history["scores"])
     assert found == history["found"]
     assert bool(found) == file.stem.startswith("bad-")
+
+
+def test_the_page_says_which_runs_and_what_they_gave() -> None:
+    for file in HISTORIES:
+        history = json.loads(file.read_text())
+        fid = history["scores"][-1]["values"]["fid"]
+        row = f"| `{history['made']}` | {fid:.1f} | {', '.join(history['found']) or 'none'} |"
+        assert row in DOCS.splitlines(), row
 
 
 def test_the_recorded_runs_are_of_both_kinds() -> None:
