@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 from ganzoo.engine.stopping import signals_blocked
-from ganzoo.files.progress import Event, listening, note, tell
+from ganzoo.files.progress import Event, listening, logs_noted, note, tell
 
 
 class Sender:
@@ -47,23 +46,13 @@ def all_sent(connection: Connection | None) -> Iterator[None]:
     if connection is None:
         yield
         return
-    handler = _Handler()
-    logger = logging.getLogger("ganzoo")
-    logger.addHandler(handler)
-    try:
-        with (
-            listening(Sender(connection)),
-            contextlib.redirect_stdout(_Printed()),
-            contextlib.redirect_stderr(_Printed()),
-        ):
-            yield
-    finally:
-        logger.removeHandler(handler)
-
-
-class _Handler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage())
+    with (
+        listening(Sender(connection)),
+        logs_noted(),
+        contextlib.redirect_stdout(_Printed()),
+        contextlib.redirect_stderr(_Printed()),
+    ):
+        yield
 
 
 class _Printed(io.TextIOBase):

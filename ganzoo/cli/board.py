@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,6 +32,9 @@ LASTING_LINES = (
 
 REFRESHES = 4
 """A second."""
+
+MARGIN = 3
+"""Letters that stay free on the right: the terminal writes ^C there, which would begin a new line."""
 
 WITHOUT_SCORES = 0.9
 """What of a run is done when it has been trained and not been scored."""
@@ -68,13 +73,14 @@ class Board:
                 console=self._console,
                 get_renderable=lambda: self.state,
                 transient=True,
-                redirect_stdout=False,
+                redirect_stdout=sys.stdout.isatty(),
                 refresh_per_second=REFRESHES,
             )
             self._live.start()
         line = self._seen.line(event)
         self.state.take(event)
-        if isinstance(event, LASTING_LINES) and line is not None:
+        on_board = isinstance(event, events.Started) and bool(self.state.jobs)  # a bench's runs are there to be seen
+        if isinstance(event, LASTING_LINES) and line is not None and not on_board:
             self._print(event, line)
         if isinstance(event, events.Ended):
             self.close()
@@ -100,8 +106,14 @@ class State:
         self.before: set[str] = set()  # of `done`: that had their results
         self.entries: dict[str, Entry] = {}  # of the standings, by label
         self.began = time.monotonic()
+        self._lock = threading.RLock()  # it is drawn by a thread of rich's
 
     def take(self, event: Event) -> None:
+        """To be told of each event."""
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
         if isinstance(event, events.Planned):
             self.jobs, self.began = event.jobs, time.monotonic()
             return
@@ -163,7 +175,12 @@ class State:
         return (len(self.done & set(self.jobs)) + working) / max(1, len(self.jobs))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, height = options.max_width, console.size.height
+        with self._lock:
+            parts = list(self._parts(console, options))
+        yield from parts
+
+    def _parts(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        width, height = max(1, options.max_width - MARGIN), console.size.height
         lines = [line for line in self.at_work.values() if line.work is not None or line.tick is not None]
         titled = [line for line in lines if line.title] or lines  # what is of no run gives way
         room = max(1, height - 2)
@@ -179,8 +196,8 @@ class State:
         if not lines:
             return
         names = [short_title(line.title) if width < 110 else line.title for line in lines]
-        title = min(max(len(name) for name in names), max(14, width // 4))
-        bar = 8 if width < 110 else 20
+        title = min(max(len(name) for name in names), max(14, width // 4), max(1, width // 2))
+        bar = 20 if width >= 110 else 8 if width >= 40 else 2
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(no_wrap=True, overflow="ellipsis", width=title)
         grid.add_column(width=bar)

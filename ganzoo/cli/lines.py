@@ -123,7 +123,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._bench = False
-        self._pictured: set[str] = set()
+        self._pictured = False
         self._fid: dict[str, float] = {}
         self._began: dict[tuple[str, str], float] = {}
 
@@ -154,9 +154,8 @@ class Seen:
                 if event.values.get("fid") is not None:
                     self._fid[event.job] = float(event.values["fid"] or 0.0)
             case events.Picture():  # the first that was trained for: others lie beside it
-                text = None if event.kimg == 0 or event.job in self._pictured else text
-                if event.kimg:
-                    self._pictured.add(event.job)
+                text = None if event.kimg == 0 or self._pictured else text
+                self._pictured |= event.kimg > 0
         return None if text is None else clean(text)
 
     def _with_time(self, event: Working) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ganzoo.cli.lines import Consumer, Json, Plain, Quiet
 from ganzoo.engine.stopping import Stopped
 from ganzoo.errors import UserError
-from ganzoo.files.progress import Event, Working, listening, tell
+from ganzoo.files.progress import Event, Working, listening, logs_noted, tell
 from ganzoo.runs import events
 
 
@@ -39,7 +39,7 @@ def showing(form: str = "auto", quiet: bool = False, torch: bool = True) -> Iter
     """
     shown = consumer(form, quiet)
     try:
-        with listening(shown):
+        with listening(shown), logs_noted():
             if torch:
                 tell(Working(what="loading torch"))  # before anything takes a while
             yield

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -103,6 +104,25 @@ def as_job(title: str) -> Iterator[None]:
         yield
 
 
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@contextlib.contextmanager
+def logs_noted() -> Iterator[None]:
+    """Inside, warnings of the logger "ganzoo" are notes."""
+    logger, handler = logging.getLogger("ganzoo"), _Notes(logging.WARNING)
+    if any(isinstance(one, _Notes) for one in logger.handlers):  # they are already
+        yield
+        return
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
 @contextlib.contextmanager
 def working(what: str, total: int | None = None, unit: str = "images") -> Iterator[Callable[[int], None]]:
     """Tell that something takes a while, until it is over. Gives a function to call with how much more is done."""
@@ -121,18 +141,18 @@ def working(what: str, total: int | None = None, unit: str = "images") -> Iterat
 
 
 @contextlib.contextmanager
-def progress(what: str, on_progress: OnProgress | None = None) -> Iterator[OnProgress]:
-    """As `working`, for work that counts by itself: gives a function to call with (images done, images in total), which
-    is `on_progress` where there is one.
+def progress(what: str, on_progress: OnProgress | None = None, unit: str = "images") -> Iterator[OnProgress]:
+    """As `working`, for work that counts by itself: gives a function to call with (done, total), in `unit`, which is
+    `on_progress` where there is one.
     """
     if on_progress is not None:
         yield on_progress
         return
-    last = Working(what=what)
+    last = Working(what=what, unit=unit)
 
     def show(done: int, total: int) -> None:
         nonlocal last
-        last = Working(what=what, done=done, total=total)
+        last = Working(what=what, done=done, total=total, unit=unit)
         tell(last)
 
     tell(last)
