@@ -89,8 +89,8 @@ class Resumed(Event):
     """Of the last score; empty: there is none."""
 
     def __str__(self) -> str:
-        lost = f"; {self.lost_kimg:.3g} kimg after its last save are trained again" if self.lost_kimg else ""
-        return f"continuing at {self.kimg:g} kimg{lost}"
+        again = f"{self.lost_kimg:.3g} kimg after its last save are trained again"
+        return f"continuing at {self.kimg:g} kimg; {again if self.lost_kimg else 'nothing that was recorded is lost'}"
 
 
 @dataclass(frozen=True, kw_only=True)

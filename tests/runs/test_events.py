@@ -121,6 +121,7 @@ def test_events_are_plain_data(event: Event) -> None:
 
 def test_words() -> None:
     said = {event.kind: str(event) for event in EXAMPLES}
+    assert str(Resumed(kimg=1.0, lost_kimg=0.0)) == "continuing at 1 kimg; nothing that was recorded is lost"
     assert said["started"] == "training for 4 kimg, seed 0, in p"
     assert said["tick"] == "1.0 kimg  1,234 img/s  D 1.000  1:01 left"
     assert said["finished"] == "done  1.0 kimg  kid 0.5  1:01:01"
