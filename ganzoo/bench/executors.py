@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -22,7 +23,7 @@ from ganzoo.config.options import load_zoo
 from ganzoo.engine.ledger import process_began
 from ganzoo.engine.stopping import SIGNALS, Stop, Stopped, signals_blocked, stop_on_signals
 from ganzoo.errors import UserError
-from ganzoo.files.progress import as_job
+from ganzoo.files.progress import Event, as_job, listener, listening
 from ganzoo.runs.directory import RunDirectory, told_with_traceback
 from ganzoo.runs.events import Failed, Interrupted, Note, note, tell, working
 from ganzoo.runs.telling import finished
@@ -181,9 +182,15 @@ def _end(workers: Iterable[BaseProcess]) -> None:
             _close(worker)
     for worker in workers:
         worker.terminate()  # a terminal has told it already, others have not: it takes both as one
-    until, left = time.monotonic() + GRACE_SECONDS, set(workers)
-    while left and time.monotonic() < until:  # what they still say is told: where they stopped, and what is saved
-        left -= set(_await(left, until - time.monotonic()))
+    until, left, heard = time.monotonic() + GRACE_SECONDS, set(workers), listener()
+
+    def hear(event: Event) -> None:
+        with contextlib.suppress(Exception):  # it may be what ends them
+            heard(event)
+
+    with listening(hear):
+        while left and time.monotonic() < until:  # what they still say is told: where they stopped, and what is saved
+            left -= set(_await(left, until - time.monotonic()))
     for worker in workers:
         _close(worker)
         if worker.is_alive():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -123,21 +124,39 @@ def logs_noted() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+MOMENT = 0.1
+"""Seconds between two counts that are told: some work counts a thousand times a second."""
+
+
+class _Count:
+    """Tells how far something has come, at its beginning, at most once in a moment, and at its end."""
+
+    def __init__(self, state: Working) -> None:
+        self._state, self._told = state, time.monotonic()
+        tell(state)
+
+    def to(self, done: int, total: int | None) -> None:
+        self._state = replace(self._state, done=done, total=total)
+        now = time.monotonic()
+        if now - self._told >= MOMENT or done == total:
+            self._told = now
+            tell(self._state)
+
+    def more(self, done: int) -> None:
+        self.to(self._state.done + done, self._state.total)
+
+    def end(self) -> None:
+        tell(replace(self._state, ended=True))
+
+
 @contextlib.contextmanager
 def working(what: str, total: int | None = None, unit: str = "images") -> Iterator[Callable[[int], None]]:
     """Tell that something takes a while, until it is over. Gives a function to call with how much more is done."""
-    done = 0
-
-    def count(more: int) -> None:
-        nonlocal done
-        done += more
-        tell(Working(what=what, done=done, total=total, unit=unit))
-
-    tell(Working(what=what, total=total, unit=unit))
+    count = _Count(Working(what=what, total=total, unit=unit))
     try:
-        yield count
+        yield count.more
     finally:
-        tell(Working(what=what, done=done, total=total, unit=unit, ended=True))
+        count.end()
 
 
 @contextlib.contextmanager
@@ -148,15 +167,8 @@ def progress(what: str, on_progress: OnProgress | None = None, unit: str = "imag
     if on_progress is not None:
         yield on_progress
         return
-    last = Working(what=what, unit=unit)
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        last = Working(what=what, done=done, total=total, unit=unit)
-        tell(last)
-
-    tell(last)
+    count = _Count(Working(what=what, unit=unit))
     try:
-        yield show
+        yield count.to
     finally:
-        tell(replace(last, ended=True))
+        count.end()

@@ -14,6 +14,7 @@ from ganzoo.bench import executors
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.config.layers import build_config
 from ganzoo.errors import RunError
+from ganzoo.files.progress import Event, listening
 from ganzoo.zoo.registry import Registry
 
 
@@ -31,6 +32,20 @@ def test_an_error_while_others_work_ends_them(jobs: list[Job]) -> None:
     (folder / "result.json").write_text("{broken")
     with pytest.raises(RunError):
         executors.run_jobs(jobs, at_once=2)
+    assert not multiprocessing.active_children()
+
+
+def test_a_listener_that_raises_ends_them_all(jobs: list[Job]) -> None:
+    told: list[str] = []
+
+    def listen(event: Event) -> None:
+        told.append(event.kind)
+        if event.kind == "started":
+            raise ZeroDivisionError  # at each of them
+
+    with pytest.raises(ZeroDivisionError), listening(listen):
+        executors.run_jobs(jobs, at_once=2)
+    assert "started" in told
     assert not multiprocessing.active_children()
 
 

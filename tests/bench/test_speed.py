@@ -39,6 +39,7 @@ def test_every_variant_takes_its_turn_and_all_of_a_step_is_timed(root: Path, mon
         steps.setdefault(id(self), []).append(self.state.step)
 
     monkeypatch.setattr(speed.Step, "advance", counted)
+    monkeypatch.setattr("ganzoo.files.progress.MOMENT", 0.0)
     lines: list[str] = []
     with listening(lambda event: lines.append(str(event))):
         document = measure_speed(registry, configs, root=root, rounds=3, seconds=0.01)
@@ -111,6 +112,7 @@ def test_rounds_are_replays_and_as_many_as_replays_fill_them(
             backend.events.append("eager")
             clock.now += 0.02
 
+    monkeypatch.setattr("ganzoo.files.progress.MOMENT", 0.0)
     monkeypatch.setattr(speed, "generate", sampled)
     monkeypatch.setattr(speed.Step, "advance", advance)
     marks: list[int] = []

@@ -150,22 +150,25 @@ def test_whose_events_are_heard() -> None:
         with pytest.raises(ZeroDivisionError), working("counting", 4, "steps") as count:
             raise ZeroDivisionError(count(3))
     note("nobody's")
-    assert outer == [":a", "gan:b", "other:c", ":counting: 0/4 steps", ":counting: 3/4 steps", ":counting: 3/4 steps"]
+    assert outer == [":a", "gan:b", "other:c", ":counting: 0/4 steps", ":counting: 3/4 steps"]
     assert inner == ["d"]
 
 
-def test_work_that_counts_by_itself() -> None:
+def test_work_that_counts_by_itself_is_told_of_once_in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Event] = []
-    with listening(told.append), progress("decoding") as show:
-        show(1, 2)
-    assert told == [
-        Working(what="decoding"),
-        Working(what="decoding", done=1, total=2),
-        Working(what="decoding", done=1, total=2, ended=True),
-    ]
+    now = [0.0]
+    monkeypatch.setattr("ganzoo.files.progress.time.monotonic", lambda: now[0])
+    with listening(told.append), progress("fetching", unit="kB") as show:
+        for done in range(1, 11):
+            now[0] += 0.03
+            show(done, 10)
+    counts = [event.done for event in told if isinstance(event, Working)]
+    assert counts == [0, 4, 8, 10, 10]
+    assert told[-1] == Working(what="fetching", done=10, total=10, unit="kB", ended=True)
+    before = len(told)
     with listening(told.append), progress("decoding", lambda done, total: None) as show:
         show(1, 2)
-    assert len(told) == 3
+    assert len(told) == before
 
 
 def test_through_a_pipe_comes_what_is_told_printed_and_logged() -> None:
