@@ -150,11 +150,12 @@ def d_loses(run: History) -> Finding | None:
 
 
 def saturated(run: History) -> Finding | None:
-    if run.facts.objective != "minimax" or not run.all_of("d_accuracy", run.window(1.0), lambda value: value >= 0.95):
+    width = run.window(2.0)
+    if run.facts.objective != "minimax" or not run.all_of("d_accuracy", width, lambda value: value >= 0.95):
         return None
     return Finding(
         rule="saturated",
-        text=f"the minimax loss is saturated: D is right {percent(run.mean('d_accuracy', run.window(1.0)) or 1.0)} of "
+        text=f"the minimax loss is saturated: D is right {percent(run.mean('d_accuracy', width) or 1.0)} of "
         "the time, where G's gradient is nearly 0",
         cure="try --objective non-saturating, made for this",
     )
@@ -227,7 +228,7 @@ def classes_missing(run: History) -> Finding | None:
 
 def low_recall(run: History) -> Finding | None:
     recall, precision = run.score("recall"), run.score("precision")
-    if not run.late or recall is None or recall >= 0.05:
+    if not run.late or recall is None or recall >= 0.02:
         return None
     known = "" if precision is None else f", precision {precision:.2f}"
     return Finding(
