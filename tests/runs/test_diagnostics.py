@@ -143,7 +143,7 @@ def test_a_finding_is_recorded_told_and_not_repeated(
     sets = ["train.batch_size=16", "train.kimg=0.064", "train.snapshots=1", "variant.width=8", "eval.num_images=70",
             "eval.metrics=kid", "train.tick_kimg=0.016", "train.tick_seconds=0"]  # fmt: skip
     config = build_config(registry, variant="gan", dataset="digits", sets=sets)
-    monkeypatch.setattr("ganzoo.runs.diagnostics.SLACK", 3000)  # windows of 3 kimg are filled at once
+    monkeypatch.setattr("ganzoo.runs.history.SLACK", 3000)  # windows of 3 kimg are filled at once
     original = Status.__init__
 
     def won(self: Status, **fields: Any) -> None:
