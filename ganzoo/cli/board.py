@@ -61,8 +61,8 @@ class Line:
 class Board:
     """Shows events on a terminal, where nothing is left of it in the end but the lines that are to stay."""
 
-    def __init__(self, stream: IO[str], console: Console | None = None) -> None:
-        self._console = console or Console(file=cast("IO[str]", Lasting(stream)), highlight=False)
+    def __init__(self, stream: Lasting, console: Console | None = None) -> None:
+        self._console = console or Console(file=cast("IO[str]", stream), highlight=False)
         self._live: Live | None = None
         self.state = State()
         self._seen = Seen()

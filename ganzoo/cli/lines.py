@@ -30,11 +30,12 @@ class Consumer(Protocol):
 class Lasting:
     """A stream to a terminal, pipe or file that may go away: from then on nothing is written, and nothing raised."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream, self._gone = stream, False
+    def __init__(self, stream: IO[str] | None) -> None:
+        """`stream` None: there has never been one, as with `2>&-`."""
+        self._stream, self._gone = stream, stream is None
 
     def write(self, text: str) -> int:
-        if not self._gone:
+        if self._stream is not None and not self._gone:
             try:
                 self._stream.write(text)
             except (OSError, ValueError):
@@ -42,14 +43,19 @@ class Lasting:
         return len(text)
 
     def flush(self) -> None:
-        if not self._gone:
+        if self._stream is not None and not self._gone:
             try:
                 self._stream.flush()
             except (OSError, ValueError):
                 self._lose()
 
+    def isatty(self) -> bool:
+        return self._stream is not None and not self._gone and self._stream.isatty()
+
     def _lose(self) -> None:
         self._gone = True
+        if self._stream is None:
+            return
         with contextlib.suppress(OSError, ValueError):
             # What is left in the buffer would fail again when Python ends, which then exits with 120.
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -63,8 +69,8 @@ class Lasting:
 class Plain:
     """A line for what has to be seen, and now and then one for what may be left out."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = Lasting(stream)
+    def __init__(self, stream: Lasting) -> None:
+        self._stream = stream
         self._of = Seen()
         self._said: dict[str, float] = {}  # by run: when its last line was written
 
@@ -88,8 +94,8 @@ class Plain:
 class Json:
     """One JSON object a line, of every event; docs/python.md has the fields."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = Lasting(stream)
+    def __init__(self, stream: Lasting) -> None:
+        self._stream = stream
         self.last: Event | None = None
 
     def __call__(self, event: Event) -> None:
@@ -105,7 +111,7 @@ class Json:
 class Quiet:
     """Failures alone."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: Lasting) -> None:
         self._lines, self._bench = Plain(stream), False
 
     def __call__(self, event: Event) -> None:

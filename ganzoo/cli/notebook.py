@@ -48,18 +48,22 @@ class Notebook:
 
     def text(self) -> str:
         """What is shown."""
-        console = Console(file=io.StringIO(), width=WIDTH, height=LINES, color_system=None, force_terminal=False)
-        with console.capture() as captured:
-            for line in self._lines:
-                console.print(line, markup=False, highlight=False)
-            console.print(self._state)
-        return captured.get().rstrip()
+        out = io.StringIO()
+        console = Console(  # where a notebook is about, rich would make outputs of its own
+            file=out, width=WIDTH, height=LINES, color_system=None, force_terminal=False, force_jupyter=False
+        )
+        for line in self._lines:
+            console.print(line, markup=False, highlight=False)
+        console.print(self._state)
+        return out.getvalue().rstrip()
 
     def _draw(self) -> None:
         from IPython.display import display
 
         self._drawn = time.monotonic()
         shown = {"text/plain": self.text()}
+        if self._display is None and not shown["text/plain"]:
+            return
         if self._display is None:
             self._display = display(shown, raw=True, display_id=True)
         else:

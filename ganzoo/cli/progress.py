@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from ganzoo.cli.lines import Consumer, Json, Plain, Quiet
+from ganzoo.cli.lines import Consumer, Json, Lasting, Plain, Quiet
 from ganzoo.engine.stopping import Stopped
 from ganzoo.errors import UserError
 from ganzoo.files.progress import Event, Working, listening, logs_noted, tell
@@ -16,20 +16,21 @@ from ganzoo.runs import events
 
 def consumer(form: str = "auto", quiet: bool = False) -> Consumer:
     """Of stderr. `form`: of `FORMATS`; auto: a board on a terminal, else plain lines."""
+    stream = Lasting(sys.stderr)
     if form == "json":
-        return Json(sys.stderr)
+        return Json(stream)
     if quiet:
-        return Quiet(sys.stderr)
+        return Quiet(stream)
     if form == "auto" and "IPython" in sys.modules:
         from ganzoo.cli.notebook import Notebook, kernel_runs
 
         if kernel_runs():
             return Notebook()
-    if form == "plain" or not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
-        return Plain(sys.stderr)
+    if form == "plain" or not stream.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
+        return Plain(stream)
     from ganzoo.cli.board import Board
 
-    return Board(sys.stderr)
+    return Board(stream)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from ganzoo.cli.board import Board, State, line_text, short_title
+from ganzoo.cli.lines import Lasting
 from ganzoo.cli.standings import Entry, standings
 from ganzoo.files.progress import Event, Note, Working
 from ganzoo.runs.events import Diagnosed, Ended, Failed, Finished, Picture, Planned, Scored, Started, Tick
@@ -101,7 +102,7 @@ def test_the_untrained_networks_fid_is_none() -> None:
 def test_nothing_is_left_but_the_lines_that_are_to_stay() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, height=24, color_system=None, highlight=False)
-    board = Board(io.StringIO(), console)
+    board = Board(Lasting(None), console)
     said: list[Event] = [
         Note(text="no CUDA graphs [in this run]"),
         started("gan"),

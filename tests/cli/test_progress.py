@@ -47,7 +47,7 @@ def tick(kimg: float, job: str = "gan") -> Tick:
 
 def lines_of(events: list[Event]) -> list[str]:
     out = io.StringIO()
-    plain = Plain(out)
+    plain = Plain(Lasting(out))
     for event in events:
         plain(event)
     return out.getvalue().splitlines()
@@ -60,7 +60,7 @@ def test_what_has_to_be_seen_is_said_right_after_another_line(time: Time) -> Non
 
 def test_ticks_have_the_latest_fid_and_are_not_too_many(time: Time) -> None:
     out = io.StringIO()
-    plain = Plain(out)
+    plain = Plain(Lasting(out))
     plain(tick(0.5))
     plain(tick(0.6))
     plain(tick(0.5, job="dcgan"))  # another run's time is its own
@@ -81,7 +81,7 @@ def test_ticks_have_the_latest_fid_and_are_not_too_many(time: Time) -> None:
 
 def test_long_work_says_how_long_it_takes(time: Time) -> None:
     out = io.StringIO()
-    plain = Plain(out)
+    plain = Plain(Lasting(out))
     for done in range(0, 101, 10):
         plain(Working(what="decoding faces", done=done, total=100))
         time.now += 5.0
@@ -105,7 +105,7 @@ def test_ends_of_a_bench_are_said_those_of_a_run_are_the_commands_own(time: Time
 
 def test_quiet_says_what_a_bench_would_not_say_otherwise() -> None:
     out = io.StringIO()
-    quiet = Quiet(out)
+    quiet = Quiet(Lasting(out))
     told: list[Event] = [Planned(jobs=("a", "b")), Note(text="x"), tick(1.0), Failed(job="a", cause="a bug"), Ended()]
     for event in told:
         quiet(event)
@@ -114,7 +114,7 @@ def test_quiet_says_what_a_bench_would_not_say_otherwise() -> None:
 
 def test_every_json_line_is_strict_json() -> None:
     out = io.StringIO()
-    lines = Json(out)
+    lines = Json(Lasting(out))
     lines(tick(float("nan")))
     lines(Resumed(kimg=1.0, lost_kimg=0.5, values={"fid": float("inf")}))
     first, second = (json.loads(line, parse_constant=pytest.fail) for line in out.getvalue().splitlines())
@@ -134,6 +134,13 @@ def test_a_stream_that_is_gone_is_written_to_no_more() -> None:
         lasting.write("unheard\n")
         lasting.flush()
     stream.close()  # what was in its buffer went nowhere, and raises nothing
+
+
+def test_there_may_never_have_been_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    for one in (consumer(), consumer("json"), consumer(quiet=True)):
+        one(Note(text="unheard"))
+        one.close()
 
 
 def test_which_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +199,7 @@ def test_show_progress_begins_anew_after_the_end(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Any] = []
-    monkeypatch.setattr(progress, "consumer", lambda: made.append(Plain(sys.stderr)) or made[-1])
+    monkeypatch.setattr(progress, "consumer", lambda: made.append(Plain(Lasting(sys.stderr))) or made[-1])
     for _ in range(2):
         ganzoo.show_progress(Note(text="hello"))
         ganzoo.show_progress(Ended())
@@ -217,6 +224,7 @@ def test_a_notebook_renews_one_output(monkeypatch: pytest.MonkeyPatch) -> None:
     module.display = display  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", type(sys)("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     notebook = Notebook()
     finished = Finished(job="gan", status="done", kimg=4.0, values={}, img_per_s=9.0, seconds=1.0, path="x")
     found = Diagnosed(job="gan", rule="d-wins", kimg=1.0, text="D wins", cure="try", link="page")
