@@ -113,6 +113,7 @@ def test_nothing_is_left_but_the_lines_that_are_to_stay() -> None:
         Diagnosed(job="gan", rule="r", kimg=1.0, text="D wins", cure="try less", link="docs/diagnostics.md#d-wins"),
         Working(job="gan", what="scoring", done=250, total=2000),
         finished("gan", 31.2),
+        Working(what="scoring", done=250, total=2000),  # broken off
     ]
     for event in said:
         board(event)
