@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,29 +71,42 @@ class History:
         """`kimg`, or a tenth of the budget where that is more: early struggles of a long run are no finding."""
         return max(kimg, (self.facts.kimg or 0.0) / 10)
 
-    def last(self, kimg: float) -> list[tuple[Numbers, int]]:
-        """The ticks of the last `kimg` with their numbers of images; nothing while there are not as many."""
-        if not self.ticks:
-            return []
-        end, found = self.ticks[-1]["images"], []
-        starts = [0, *(tick["images"] for tick in self.ticks[:-1])]
-        for tick, start in zip(reversed(self.ticks), reversed(starts), strict=True):
-            found.append((tick, tick["images"] - start))
+    def back(self, kimg: float) -> Iterator[tuple[Numbers, int]]:
+        """The ticks of the last `kimg` with their numbers of images, the newest first; an empty one at the end where there
+        are not as many.
+        """
+        end = self.ticks[-1]["images"] if self.ticks else 0
+        for index in range(len(self.ticks) - 1, -1, -1):
+            start = self.ticks[index - 1]["images"] if index else 0
+            yield self.ticks[index], self.ticks[index]["images"] - start
             if end - start >= kimg * 1000 - SLACK:
-                return found[::-1]
-        return []
+                return
+        yield {}, 0
+
+    def now(self, name: str) -> float | None:
+        """Of the last tick."""
+        return self.ticks[-1].get(name) if self.ticks else None
 
     def mean(self, name: str, kimg: float) -> float | None:
-        """Over the images of the last `kimg`; None: not known of all of them."""
-        pairs = [(tick.get(name), images) for tick, images in self.last(kimg)]
-        known = [(value, images) for value, images in pairs if value is not None and images]
-        total = sum(images for _, images in known)
-        return sum(value * images for value, images in known) / total if total else None
+        """Over the images of the last `kimg`; None: there are not as many, or it is known of none."""
+        total, images = 0.0, 0
+        for tick, count in self.back(kimg):
+            if not tick:
+                return None
+            value = tick.get(name)
+            if value is not None:
+                total, images = total + value * count, images + count
+        return total / images if images else None
 
     def all_of(self, name: str, kimg: float, holds: Callable[[float], bool]) -> bool:
-        """Whether every tick of the last `kimg` that has a number has such a one."""
-        values = [value for tick, _ in self.last(kimg) if (value := tick.get(name)) is not None]
-        return bool(values) and all(map(holds, values))
+        """Whether there are `kimg`, and every tick of the last of them that has a number has such a one."""
+        known = False
+        for tick, _ in self.back(kimg):
+            value = tick.get(name)
+            if not tick or (value is not None and not holds(value)):
+                return False
+            known |= value is not None
+        return known
 
     @property
     def late(self) -> bool:

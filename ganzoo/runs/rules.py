@@ -60,8 +60,10 @@ def saturated(run: History) -> Finding | None:
 
 
 def g_loss_explodes(run: History) -> Finding | None:
+    if run.facts.objective not in LOGARITHMIC or (run.now("g_loss") or 0.0) < 15.0:
+        return None
     loss = run.mean("g_loss", run.window(1.0))
-    if run.facts.objective not in LOGARITHMIC or loss is None or loss < 15.0:
+    if loss is None or loss < 15.0:
         return None
     return Finding(
         rule="g-loss-explodes",
@@ -71,8 +73,11 @@ def g_loss_explodes(run: History) -> Finding | None:
 
 
 def critic_unbounded(run: History) -> Finding | None:
-    gap, most = run.mean("d_loss", run.window(1.0)), 2 * math.sqrt(run.facts.numbers)
-    if run.facts.objective not in CRITICS or gap is None or not most or -gap <= most:
+    most = 2 * math.sqrt(run.facts.numbers)
+    if run.facts.objective not in CRITICS or not most or -(run.now("d_loss") or 0.0) <= most:
+        return None
+    gap = run.mean("d_loss", run.window(1.0))
+    if gap is None or -gap <= most:
         return None
     return Finding(
         rule="critic-unbounded",
@@ -98,12 +103,12 @@ def not_finite_soon(run: History) -> Finding | None:
 def mode_collapse(run: History) -> Finding | None:
     real, width = run.facts.real_diversity, max(3.0, (run.facts.kimg or 0.0) / 4)
     now = run.mean("diversity", 1.0)
-    if not real or now is None:
+    if not real or now is None or now >= real / 10:
         return None
-    best = max((tick.get("diversity") or 0.0 for tick in run.ticks), default=0.0)
-    fallen = best > real / 2 and run.all_of("diversity", run.window(1.0), lambda value: value < real / 10)
-    never = run.all_of("diversity", width, lambda value: value < real / 10)
-    if not fallen and not never:
+    fallen = run.all_of("diversity", run.window(1.0), lambda value: value < real / 10) and any(
+        (tick.get("diversity") or 0.0) > real / 2 for tick in run.ticks
+    )
+    if not fallen and not run.all_of("diversity", width, lambda value: value < real / 10):
         return None
     how = "have become nearly the same" if fallen else f"have been nearly the same for {width:g} kimg"
     return Finding(
