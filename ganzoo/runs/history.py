@@ -72,7 +72,7 @@ class History:
         return max(kimg, (self.facts.kimg or 0.0) / 10)
 
     def back(self, kimg: float) -> Iterator[tuple[Numbers, int]]:
-        """The ticks of the last `kimg` with their numbers of images, the newest first; an empty one at the end where there
+        """The ticks of the last `kimg` with their numbers of images, newest first; an empty one at the end where there
         are not as many.
         """
         end = self.ticks[-1]["images"] if self.ticks else 0
