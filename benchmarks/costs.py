@@ -29,7 +29,7 @@ import torch
 from PIL import Image
 
 from ganzoo.bench.speed import fast_quarter
-from ganzoo.cli.display import TrainingDisplay
+from ganzoo.cli.progress import showing
 from ganzoo.config.layers import build_config
 from ganzoo.config.run_config import RunConfig
 from ganzoo.data import Images, to_float
@@ -41,6 +41,7 @@ from ganzoo.engine.step import Step
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import device_name
 from ganzoo.runs.snapshots import build_gan
+from ganzoo.runs.telling import Telling
 from ganzoo.zoo.registry import Registry
 
 SHAPE = (1, 32, 32)
@@ -306,8 +307,12 @@ def ticks(rounds: int) -> list[Row]:
                 device=DEVICE,
                 precision=resolve_precision(config.precision, DEVICE),
             )
-            journal, observers = RunDirectory.open(Path(folder) / "run", config), [TrainingDisplay("gan")]
-            train(step, run=journal, take_snapshot=lambda **_: {}, observers=observers)
+            journal, observers = (
+                RunDirectory.open(Path(folder) / "run", config),
+                [Telling(RunDirectory(Path(folder) / "run"), config, images)],
+            )
+            with showing("plain"):
+                train(step, run=journal, take_snapshot=lambda **_: {}, observers=observers)
 
     works = {"end": partial(run, kimg=kimg), "default": run, "step": partial(run, kimg=0.001, seconds=0.0)}
     with denormals_flushed():

@@ -66,8 +66,7 @@ def trained(names: list[str], under: Path) -> list[Path]:
     for name in names:
         variant, _, dataset = name.partition("@")
         board = ganzoo.bench(
-            [variant], dataset=dataset, seed=SEED, out=under, announce=lambda line: print(line, flush=True),
-            **RECIPES[name],
+            [variant], dataset=dataset, seed=SEED, out=under, listen=ganzoo.show_progress, **RECIPES[name],
         )  # fmt: skip
         if board.failed:
             sys.exit(f"{name}: {board.failed[0].failure}")

@@ -31,6 +31,7 @@ import ganzoo
 from ganzoo.config.layers import from_dict, specs_of
 from ganzoo.config.options import config_of
 from ganzoo.config.run_config import difference, flatten
+from ganzoo.runs.events import Event
 from ganzoo.zoo.registry import Registry
 
 
@@ -47,7 +48,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
                 continue
             board = ganzoo.bench(
                 missing, seeds=1, seed=seed, concurrent=arguments.at_once, out=Path(arguments.runs) / name,
-                data_root=arguments.data_root, announce=say, **{**sheets.options_of(sheet, arguments.folders), **more},
+                data_root=arguments.data_root, listen=say, **{**sheets.options_of(sheet, arguments.folders), **more},
             )  # fmt: skip
             for one in board.runs:
                 if one.finished:
@@ -101,9 +102,9 @@ def make_few(name: str, folders: Path, data_root: str | None) -> None:
         numpy.savez_compressed(folders / f"{name}.npz", images=pixels, labels=labels[chosen])
 
 
-def say(line: str) -> None:
-    if "done before" not in line:
-        print(line, flush=True)
+def say(event: Event) -> None:
+    if event.kind in ("note", "diagnosed", "failed", "finished") and str(event) != "done before":
+        print(f"{event.job}: {event}" if event.job else event, flush=True)
 
 
 def collect(name: str, path: Path, suffix: str = "") -> None:
@@ -175,7 +176,7 @@ def speed(name: str, arguments: argparse.Namespace) -> None:
     variants: Any = arguments.variants or ",".join(sheets.SHEETS[name].variants)
     options = sheets.options_of(sheets.SHEETS[name], arguments.folders)
     measured = ganzoo.speed(variants, rounds=5, out=Path(arguments.runs) / f"{name}-speed",
-                         data_root=arguments.data_root, announce=say, **options)  # fmt: skip
+                         data_root=arguments.data_root, listen=say, **options)  # fmt: skip
     file = sheets.RESULTS / name / "speed.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []

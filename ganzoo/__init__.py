@@ -31,6 +31,7 @@ from ganzoo.zoo.specs import (
 
 if TYPE_CHECKING:
     from ganzoo.bench.api import Speed, bench, speed
+    from ganzoo.cli.progress import show_progress
     from ganzoo.doctor.contract import Verdict, check
     from ganzoo.gan import (
         GAN,
@@ -84,6 +85,7 @@ _LAZY = {
     "Leaderboard": "ganzoo.leaderboard.api",
     "Run": "ganzoo.runs.run",
     "models_in": "ganzoo.zoo.models",
+    "show_progress": "ganzoo.cli.progress",
     "train": "ganzoo.runs.training",
 }
 """Name -> the module that has it."""
@@ -136,6 +138,7 @@ __all__ = [
     "leaderboard",
     "load",
     "models_in",
+    "show_progress",
     "speed",
     "train",
 ]

@@ -85,7 +85,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for index in range(40):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")
 
-    def run_jobs(jobs: Sequence[Job], announce: Any, *others: Any, **more: Any) -> list[RunDirectory]:
+    def run_jobs(jobs: Sequence[Job], *others: Any, **more: Any) -> list[RunDirectory]:
         from ganzoo.runs.job import run_job
 
         for job in jobs[:JOBS]:

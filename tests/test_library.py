@@ -64,6 +64,10 @@ class Diary:
         self.results.append(result)
 
 
+def heard_by(lines: list[str]) -> Callable[[Any], None]:
+    return lambda event: lines.append(str(event))
+
+
 def test_train_is_the_command(run: ganzoo.Run, root: Path, tmp_path: Path) -> None:
     call("train", "cdcgan", *TINY_OPTIONS, "--data-root", root, "--out", tmp_path / "run")
     theirs = RunDirectory(tmp_path / "run")
@@ -77,9 +81,10 @@ def test_both_find_the_same_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     diary, lines = Diary(), list[str]()
+    hear = heard_by(lines)
     torch.manual_seed(7)
     before = torch.get_rng_state()
-    run = ganzoo.train("dcgan", data_root=root, observers=[diary], announce=lines.append, report=lines.append, **TINY)
+    run = ganzoo.train("dcgan", data_root=root, observers=[diary], listen=hear, **TINY)
     assert torch.equal(torch.get_rng_state(), before)
     printed = capfd.readouterr()
     assert printed.out + printed.err == ""
@@ -195,6 +200,7 @@ def test_an_evaluation_shows_its_scores(run: ganzoo.Run, root: Path) -> None:
 @pytest.mark.parametrize("concurrent", [None, 2])
 def test_bench_and_leaderboard(concurrent: int | None, root: Path, tmp_path: Path) -> None:
     lines: list[str] = []
+    hear = heard_by(lines)
     (tmp_path / "bad.py").write_text(
         "from ganzoo import Variant, hookimpl\n"
         "GANZOO_API = 2\n"
@@ -206,7 +212,7 @@ def test_bench_and_leaderboard(concurrent: int | None, root: Path, tmp_path: Pat
     )
     board = ganzoo.bench(
         ["bad", "gan"], kimg=0.1, num_images=70, sets=["train.batch_size=16", "eval.metrics=fid"],
-        plugins=tmp_path / "bad.py", data_root=root, out=tmp_path / "out", announce=lines.append,
+        plugins=tmp_path / "bad.py", data_root=root, out=tmp_path / "out", listen=hear,
         concurrent=concurrent,
     )  # fmt: skip
     assert [run.finished for run in board.runs] == [False, True]
@@ -403,10 +409,10 @@ def test_help_names_every_option(name: str) -> None:
 )
 def test_arguments_have_the_names_of_the_options(command: str, functions: list[str]) -> None:
     shorter = {"plugin_files": "plugins", "config_file": "config"}
-    printing = {"as_json", "form", "check", "speed_only"}
+    printing = {"as_json", "form", "check", "speed_only", "quiet", "log_format"}
     theirs = {shorter.get(parameter.name or "", parameter.name) for parameter in cli.commands[command].params}
     ours = {name for function in functions for name in inspect.signature(getattr(ganzoo, function)).parameters}
-    told = {"announce", "report", "observers", "watch", "stop", "began", "on_report", "registry"}
+    told = {"listen", "observers", "stop", "began", "on_report", "registry"}
     assert theirs - printing == ours - told
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,12 @@ from ganzoo.config.places import as_path
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
 from ganzoo.errors import RunError
 from ganzoo.files.frames import Frame, to_frame
+from ganzoo.files.progress import Listen, listening, note
 from ganzoo.files.writing import write_json, writing
 from ganzoo.leaderboard.api import Leaderboard
 from ganzoo.leaderboard.table import make_tables
 from ganzoo.runs.run import Run
-from ganzoo.runs.watching import Unwatched, Watch, unheard
+from ganzoo.runs.telling import endings_told
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -34,8 +34,7 @@ def bench(
     seeds: int = 1,
     concurrent: int | None = None,
     out: str | Path = "runs/bench",
-    announce: Callable[[str], None] | None = None,
-    watch: Watch = Unwatched,
+    listen: Listen | None = None,
     stop: Stop | None = None,
     **options: Unpack[RunOptions],
 ) -> Leaderboard:
@@ -51,9 +50,8 @@ def bench(
         seeds: training seeds per variant, `seed` and on; three or more for ranks.
         concurrent: runs at a time; None: by rule, see docs/runs.md.
         out: folder of the run directories.
-        announce: told, in a line, what is left out, what was read, what is done before and what has failed.
-        watch: makes the observer of each run, in its process: a function or class of a module, see
-            `ganzoo.runs.watching.Watch`.
+        listen: told, in this process, of the events of all runs, each with the title of its run (`event.job`): what
+            takes a while, ticks, pictures, scores, findings, ends, failures. See docs/python.md. None: nobody is.
         stop: of whoever handles signals; None: they are handled in here, and the runs save their state.
         options: those of every run.
 
@@ -67,10 +65,10 @@ def bench(
     check_script()
     seeds = number_of(seeds, "seeds", int, minimum=1)
     concurrent = None if concurrent is None else number_of(concurrent, "concurrent", int, minimum=1)
-    under, announce = as_path(out, "out"), announce or unheard
-    with signals_of_the_caller(stop, again=_break_off):
-        chosen = entrants(variants, under, options, announce)
-        runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent, announce=announce, watch=watch)
+    under = as_path(out, "out")
+    with listening(listen), signals_of_the_caller(stop, again=_break_off), endings_told():
+        chosen = entrants(variants, under, options)
+        runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent)
         started = [run for run in runs if run.config_file.exists()]
         tables = make_tables(started, chosen.sort) if started else []
     return Leaderboard(compared=tables, runs=[Run.at(run) for run in runs])
@@ -125,7 +123,7 @@ def speed(
     compare: str | Path | None = None,
     fail_on: float = 10.0,
     out: str | Path = "runs/bench",
-    announce: Callable[[str], None] | None = None,
+    listen: Listen | None = None,
     **options: Unpack[RunOptions],
 ) -> Speed:
     """Measure how fast variants train and sample, as `ganzoo bench --speed-only` does; nothing is trained to an
@@ -140,7 +138,7 @@ def speed(
         compare: an earlier speed.json.
         fail_on: percent, above 0 and below 100; a variant that is slower by more is in `slower`.
         out: folder of speed.json.
-        announce: told, in a line, what is left out and how far it has come.
+        listen: told of events: what is left out (`Note`), and how far it has come (`Working`).
         options: those of every run.
 
     Raises:
@@ -149,24 +147,23 @@ def speed(
     """
     rounds = number_of(rounds, "rounds", int, minimum=1)
     fail_on = number_of(fail_on, "fail_on", float, minimum=0, maximum=100)
-    path, announce = as_path(out, "out") / "speed.json", announce or unheard
-    chosen = entrants(variants, path.parent, options, announce)
-    from ganzoo.bench import speed as timing
+    path = as_path(out, "out") / "speed.json"
+    with listening(listen), endings_told():
+        chosen = entrants(variants, path.parent, options)
+        from ganzoo.bench import speed as timing
 
-    # Refused before a minute is spent on measuring.
-    earlier = None if compare is None else as_path(compare, "compare")
-    before = None if earlier is None else timing.read_speed(earlier)
-    if earlier is not None and earlier.resolve() == path.resolve():
-        raise RunError(f"{earlier} would be overwritten by what is compared with it", "choose another --out")
-    now = timing.measure_speed(
-        chosen.registry, chosen.configs, root=chosen.root, rounds=rounds, seconds=SECONDS, announce=announce
-    )
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, now)
-    ratios = None if before is None else timing.compare_speed(now, before)
-    for line in () if before is None else (*timing.changed_conditions(now, before), *_only_in_one(now, before)):
-        announce(f"not the code alone: {line}")
+        # Refused before a minute is spent on measuring.
+        earlier = None if compare is None else as_path(compare, "compare")
+        before = None if earlier is None else timing.read_speed(earlier)
+        if earlier is not None and earlier.resolve() == path.resolve():
+            raise RunError(f"{earlier} would be overwritten by what is compared with it", "choose another --out")
+        now = timing.measure_speed(chosen.registry, chosen.configs, root=chosen.root, rounds=rounds, seconds=SECONDS)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, now)
+        ratios = None if before is None else timing.compare_speed(now, before)
+        for line in () if before is None else (*timing.changed_conditions(now, before), *_only_in_one(now, before)):
+            note(f"not the code alone: {line}")
     return Speed(path=path, measured=now, ratios=ratios, fail_on=fail_on)
 
 

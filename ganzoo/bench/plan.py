@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,9 @@ from ganzoo.config.run_config import RunConfig
 from ganzoo.errors import SettingError
 from ganzoo.files.machine import usable_cores
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.events import Planned, note, tell, working
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
 from ganzoo.runs.training import say_what_was_read
-from ganzoo.runs.watching import Watch
 from ganzoo.zoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Asked:
     strict: bool  # whether the variants were named one by one
 
 
-def asked_for(variants: Names, out: Path, options: RunOptions, announce: Callable[[str], None]) -> Asked:
+def asked_for(variants: Names, out: Path, options: RunOptions) -> Asked:
     """Those of `variants` whose settings fit together; arguments and errors as of `entrants`. Torch-free."""
     plugins = files_of(options.get("plugins"))
-    registry, root = load_zoo(plugins, announce), cache_root(options.get("data_root"))
+    registry, root = load_zoo(plugins, note), cache_root(options.get("data_root"))
     asked = (names_of(variants, "variants") or "").split(",")
     names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
     if variants is not None and not names:
@@ -77,24 +77,25 @@ def asked_for(variants: Names, out: Path, options: RunOptions, announce: Callabl
     return Asked(registry=registry, plugins=plugins, root=root, configs=configs, left_out=left_out, strict=strict)
 
 
-def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable[[str], None]) -> Entrants:
+def entrants(variants: Names, out: Path, options: RunOptions) -> Entrants:
     """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`. Images are decoded or
-    downloaded once, here.
-    `announce` is told of plugins and variants that are left out, and of what was read.
+    downloaded once, here. Told, in notes: plugins and variants that are left out, what was read.
 
     Raises:
         FitError: none fits, or one of those that were named does not.
         SettingError: `variants` names none.
         UserError: what is wrong whatever the variant.
     """
-    asked = asked_for(variants, out, options, announce)
+    asked = asked_for(variants, out, options)
     registry, plugins, root, configs = asked.registry, asked.plugins, asked.root, asked.configs
-    from ganzoo.engine.device import resolve_device
-    from ganzoo.scoring.scorer import load_images
+    with working("loading torch"):
+        from ganzoo.engine.device import resolve_device
+        from ganzoo.scoring.scorer import load_images
 
     device = resolve_device(configs[0].device)  # refused once, rather than in every job
-    images = load_images(registry, configs[0], root, "train")
-    say_what_was_read(configs[0], images, announce)
+    with working(f"loading {configs[0].dataset.name}"):
+        images = load_images(registry, configs[0], root, "train")
+    say_what_was_read(configs[0], images)
     by_name = {config.variant.name: config for config in configs}
 
     def fits_images(name: str) -> RunConfig:
@@ -113,7 +114,7 @@ def entrants(variants: Names, out: Path, options: RunOptions, announce: Callable
 
     configs, more = choose_configs(list(by_name), fits_images, asked.strict)
     for line in (*asked.left_out, *more):
-        announce(line)
+        note(line)
     return Entrants(
         registry=registry, plugins=plugins, root=root, configs=configs, images=images, device_type=device.type
     )
@@ -125,8 +126,6 @@ def compete(
     seeds: int,
     out: Path,
     concurrent: int | None,  # runs at a time; None: by rule
-    announce: Callable[[str], None],
-    watch: Watch,
 ) -> list[RunDirectory]:
     """Run what is missing; the runs, in order.
 
@@ -144,10 +143,11 @@ def compete(
         cores = min(usable_cores(), int(said)) if said.isdigit() else usable_cores()  # who has set it knows better
         jobs = [replace(job, threads=max(1, cores // at_once)) for job in jobs]
     by_name = {config.variant.name: config for config in configs}
+    tell(Planned(jobs=tuple(job.title for job in jobs), at_once=at_once))
 
     def why_again(job: Job, result: dict[str, Any]) -> str | None:
         return outdated(result, registry, by_name[job.config["variant"]["name"]], root)
 
     if entrants.device_type == "cuda" and at_once > 1:
-        return together.run_groups(jobs, announce, concurrent=at_once, outdated=why_again, watch=watch)
-    return run_jobs(jobs, announce, why_again, watch, at_once)
+        return together.run_groups(jobs, concurrent=at_once, outdated=why_again)
+    return run_jobs(jobs, why_again, at_once)

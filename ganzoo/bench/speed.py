@@ -17,6 +17,7 @@ from ganzoo.engine.cuda.graphs import WARM_UP
 from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision, synchronize
 from ganzoo.engine.step import Step
 from ganzoo.errors import RunError
+from ganzoo.files.progress import Working, tell, working
 from ganzoo.files.reading import RECORD_BYTES, Unreadable, read_named
 from ganzoo.runs.environment import describe_environment
 from ganzoo.runs.records import Speed, read_record
@@ -63,7 +64,6 @@ def measure_speed(
     root: Path,
     rounds: int,
     seconds: float,
-    announce: Callable[[str], None] = lambda text: None,
     clock: Callable[[], float] = time.perf_counter,  # tests have another
 ) -> dict[str, Any]:
     """Real images per second of training (batch, every phase, statistics, EMA) and generated ones of sampling.
@@ -81,11 +81,12 @@ def measure_speed(
         UserError: data that cannot be had, or that do not fit.
     """
     device = resolve_device(configs[0].device)
-    timed = [_Timed(registry, config, root, device, seconds, announce, clock) for config in configs]
-    for index in range(rounds):
-        announce(f"round {index + 1} of {rounds}")
-        for one in timed:
-            one.round()
+    timed = [_Timed(registry, config, root, device, seconds, clock) for config in configs]
+    with working("measuring speed", rounds, "rounds") as count:
+        for _ in range(rounds):
+            for one in timed:
+                one.round()
+            count(1)
     environment = describe_environment(device, resolve_precision(configs[0].precision, device).name, registry.plugins)
     return {
         "schema": SCHEMA,
@@ -106,10 +107,9 @@ class _Timed:
         root: Path,
         device: torch.device,
         seconds: float,
-        announce: Callable[[str], None],
         clock: Callable[[], float],
     ) -> None:
-        announce(f"warming up {config.variant.name}")
+        tell(Working(what=f"warming up {config.variant.name}"))
         images = load_images(registry, config, root, "train")
         conditional = registry.variant(config.variant.name).conditional
         torch.manual_seed(config.seed)

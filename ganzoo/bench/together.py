@@ -8,8 +8,9 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ganzoo.bench.executors import (
     Outdated,
@@ -18,16 +19,19 @@ from ganzoo.bench.executors import (
     first_failure,
     join,
     leave,
+    make_worker,
     record_failure,
     run_jobs,
 )
 from ganzoo.bench.jobs import Job
+from ganzoo.bench.pipes import all_sent
 from ganzoo.config.layers import from_dict
 from ganzoo.config.options import load_zoo
 from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.stopping import Stop, Stopped, stop_on_signals
+from ganzoo.files.progress import Listen, as_job, listener, listening
 from ganzoo.runs.directory import RunDirectory
-from ganzoo.runs.watching import Unwatched, Watch
+from ganzoo.runs.events import Failed, Interrupted, note, tell, working
 from ganzoo.zoo.registry import Registry
 
 if TYPE_CHECKING:
@@ -50,11 +54,9 @@ def default_concurrent(device_type: str, configs: Sequence[RunConfig], jobs: int
 
 def run_groups(
     jobs: Sequence[Job],
-    announce: Callable[[str], None],
     *,
     concurrent: int,
     outdated: Outdated = lambda job, result: None,
-    watch: Watch = Unwatched,
 ) -> list[RunDirectory]:
     """As `run_jobs`, with up to `concurrent` jobs of a dataset and device at once, in one process. A job that fails
     leaves the others running; one that finds no memory beside them, or that was in a process which ended, is run again
@@ -67,17 +69,17 @@ def run_groups(
     for group in groups(jobs):
         left: list[Job] = []
         for job in group:
-            if not done_before(job, announce, outdated):
+            if not done_before(job, outdated):
                 RunDirectory(Path(job.out)).failure_file.unlink(missing_ok=True)
                 left.append(job)
         if len(left) > 1:
-            join(context.Process(target=work_together, args=(left, concurrent, watch), name=f"{len(left)} runs"))
+            join(make_worker(context, work_together, left, concurrent, name=f"{len(left)} runs"))
         for job in left:
             run = RunDirectory(Path(job.out))
             if failure := first_failure(run):
-                announce(f"{job.title}: failed: {failure}")
+                tell(Failed(job=job.title, cause=failure))
             elif (result := run.read_result()) is None or outdated(job, result):
-                run_jobs([job], announce, outdated, watch)
+                run_jobs([job], outdated)
     return [RunDirectory(Path(job.out)) for job in jobs]
 
 
@@ -89,52 +91,55 @@ def groups(jobs: Sequence[Job]) -> list[list[Job]]:
     return list(found.values())
 
 
-def work_together(jobs: Sequence[Job], concurrent: int, watch: Watch) -> None:
+def work_together(jobs: Sequence[Job], concurrent: int, pipe: Connection | None = None) -> None:
     """What the process of a group does: each job leaves its result.json, or failure.txt, or, where it may do better
-    alone, neither.
+    alone, neither. Events go into the pipe; None: to who listens.
     """
     stop = Stop(threads=True)
-    with stop_on_signals(stop, again=lambda number: None):
-        _work_together(jobs, concurrent, watch, stop)
+    with stop_on_signals(stop, again=lambda number: None), all_sent(pipe):
+        _work_together(jobs, concurrent, stop)
 
 
-def _work_together(jobs: Sequence[Job], concurrent: int, watch: Watch, stop: Stop) -> None:
+def _work_together(jobs: Sequence[Job], concurrent: int, stop: Stop) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        from ganzoo.engine.cuda.concurrent import run_together
-        from ganzoo.engine.device import resolve_device
+        with working("loading torch"):
+            from ganzoo.engine.cuda.concurrent import run_together
+            from ganzoo.engine.device import resolve_device
 
         registry = load_zoo(jobs[0].plugin_files)
         device = resolve_device(jobs[0].config["device"])
-        work: list[Callable[[Turn], None]] = [functools.partial(_work, registry, job, watch, stop) for job in jobs]
+        work: list[Callable[[Turn], None]] = [functools.partial(_work, registry, job, listener(), stop) for job in jobs]
         run_together(work, device=device, at_once=concurrent)
         stop.check()
     except (KeyboardInterrupt, Stopped) as error:
-        leave(error, watch(f"{len(jobs)} runs", live=False).report)
+        leave(error)
 
 
-def _work(registry: Registry, job: Job, watch: Watch, stop: Stop, turn: Turn) -> None:
+def _work(registry: Registry, job: Job, listen: Listen, stop: Stop, turn: Turn) -> None:
+    """In a thread of its own, which `listen` has not been told of."""
+    with listening(listen), as_job(job.title):
+        _run(registry, job, stop, turn)
+
+
+def _run(registry: Registry, job: Job, stop: Stop, turn: Turn) -> None:
     from ganzoo.runs.job import run_job
 
     run = RunDirectory(Path(job.out))
-    watcher = watch(job.title, live=False)
     try:
         config = from_dict(registry, job.config)
-        options: dict[str, Any] = {"observers": [watcher], "turn": turn, "stop": stop}
-        options |= {"announce": watcher.announce, "report": watcher.report}
-        with watcher:
-            run_job(registry, config, run.path, root=Path(job.root), **options)
+        run_job(registry, config, run.path, root=Path(job.root), turn=turn, stop=stop)
     except Stopped as error:
-        watcher.report(str(error))
+        tell(Interrupted(text=str(error)))
     except Exception as error:
         if _device_is_broken():
             # No run of this process can survive that, and not always the one that hears of it first is to blame: all
             # are taken up alone.
             os._exit(BROKEN_DEVICE)
         if _no_memory(error):
-            watcher.report("not enough memory beside the other runs: later, alone")
+            note("not enough memory beside the other runs: later, alone")
         else:
-            record_failure(run, error, watcher.report)
+            record_failure(run, error)
     finally:
         gc.collect()  # the run's graphs and their memory, now that no other run is capturing
 

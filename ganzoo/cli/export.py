@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from ganzoo.cli.options import data_root_option, device_option, load_registry, plugin_option, with_options
+from ganzoo.cli.progress import showing
 from ganzoo.errors import SettingError
+from ganzoo.files.progress import working
 
 
 @click.command(short_help="Make models of finished runs, to share or to start from.")
@@ -29,25 +31,18 @@ def export(
 
     A plugin whose `register_models` returns `ganzoo.models_in(DIR)` brings them to others.
     """
-    from ganzoo.cli.display import TrainingDisplay
-    from ganzoo.config.places import cache_root
-    from ganzoo.runs.export import export_model
-    from ganzoo.zoo.models import summary
+    with working("loading torch"):
+        from ganzoo.config.places import cache_root
+        from ganzoo.runs.export import export_model
+        from ganzoo.zoo.models import summary
 
     if name is not None and len(runs) > 1:
         raise SettingError("--name is of one model, and there are several runs", "export them one by one")
     registry = load_registry(plugin_files)
     for run in runs:
-        with TrainingDisplay("export") as display:
+        with showing():
             model, entry = export_model(
-                registry,
-                run,
-                out,
-                root=cache_root(data_root),
-                name=name,
-                dtype=dtype,
-                device=device or "auto",
-                announce=display.announce,
+                registry, run, out, root=cache_root(data_root), name=name, dtype=dtype, device=device or "auto"
             )
         click.echo(f"{out / entry['file']}\n{model}: {summary(entry)}")
         before, after = entry["values_before"].get("fid"), entry["values"].get("fid")

@@ -13,7 +13,7 @@ from ganzoo.cli.export import export
 from ganzoo.cli.fetch import fetch
 from ganzoo.cli.habits import Zoo
 from ganzoo.cli.plot import plot
-from ganzoo.cli.progress import show_progress
+from ganzoo.cli.progress import showing
 from ganzoo.cli.report import report
 
 
@@ -24,7 +24,8 @@ def cli() -> None:
 
     Start with `ganzoo bench`, which trains and compares some variants in a few minutes.
     """
-    show_progress()
+    # Of every command; those that train show more, in their own way.
+    click.get_current_context().with_resource(showing(torch=False))
 
 
 for _command in (

@@ -75,6 +75,18 @@ run_options = with_options(
 )
 
 
+progress_options = with_options(
+    click.option("--quiet", is_flag=True, help="Print the result and errors alone."),
+    click.option(
+        "--log-format",
+        type=click.Choice(["auto", "plain", "json"]),
+        default="auto",
+        show_default=True,
+        help="Progress, on stderr: a live board on a terminal, else lines; lines; or JSON lines.",
+    ),
+)
+
+
 def load_registry(files: Sequence[Path]) -> Registry:
     """The zoo; broken plugins are reported on stderr and left out."""
     from ganzoo.config.options import load_zoo

@@ -60,7 +60,7 @@ def plan_bench(
     from ganzoo.runs.find import RUNS
 
     out = options["out"]
-    asked = asked_for(variants, out, options, say)  # type: ignore[arg-type]
+    asked = asked_for(variants, out, options)  # type: ignore[arg-type]
     for config in asked.configs:
         check_known(gates, scores_of(asked.registry, config))
     if dry_run:

@@ -128,7 +128,6 @@ def sample(
     """Make images by a run directory, a snapshot of one, or the newest run of VARIANT under runs/; where there is none,
     by the model of VARIANT that is in the package; or by MODEL, one of `ganzoo list models`, such as dcgan@digits.
     """
-    from ganzoo.cli.display import TrainingDisplay
     from ganzoo.runs.codes import parse_codes
     from ganzoo.runs.outputs import MOVING, check_still, output_of, write_beside
     from ganzoo.runs.sampling import open_source, parse_seeds, plan_samples
@@ -157,11 +156,10 @@ def sample(
         codes=parse_codes(code),
         **options,
     )
-    with TrainingDisplay("sample") as display:
-        if out is None:  # nobody has named a file that may be replaced
-            path = write_beside(path, samples, write, display.announce)
-        else:
-            write(path, samples, display.announce)
+    if out is None:  # nobody has named a file that may be replaced
+        path = write_beside(path, samples, write)
+    else:
+        write(path, samples)
     click.echo(path)
     if replaced:
         say(f"{path} was there before, and is replaced")

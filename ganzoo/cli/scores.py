@@ -14,12 +14,14 @@ from ganzoo.cli.options import (
     load_registry,
     plugin_option,
     print_json,
+    progress_options,
     protocol_option,
-    say,
     to_library,
     with_options,
 )
+from ganzoo.cli.progress import showing
 from ganzoo.config.protocols import published
+from ganzoo.files.progress import working
 
 sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting.")
 
@@ -37,21 +39,23 @@ sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", 
 @click.option(
     "--snapshot", type=float, metavar="KIMG", help="Use the snapshot nearest to this many kimg.  [default: last]"
 )
-@with_options(protocol_option, sets_option, device_option, data_root_option, plugin_option, json_option)
-def eval_command(protocol: str | None, as_json: bool, **options: Any) -> None:
+@with_options(
+    protocol_option, sets_option, device_option, data_root_option, plugin_option, progress_options, json_option
+)
+def eval_command(protocol: str | None, as_json: bool, quiet: bool, log_format: str, **options: Any) -> None:
     """Score a run, a snapshot, a model (`ganzoo list models`), a folder of images or an npz against a dataset."""
-    from ganzoo.cli.display import TrainingDisplay
     from ganzoo.cli.tables import print_rows
     from ganzoo.leaderboard.formats import bytes_text
-    from ganzoo.runs.evaluation import evaluate
 
     if protocol is not None:
         asked = published(protocol)
         options["features"] = options["features"] or asked.features
         options["num_images"] = options["num_images"] or asked.num_images
         options["sets"] = ("eval.num_reference=none", *options["sets"])
-    with TrainingDisplay("eval") as display:
-        document = evaluate(announce=display.announce, report=say, **to_library(options)).to_dict()
+    with showing(log_format, quiet):
+        with working("loading torch"):
+            from ganzoo.runs.evaluation import evaluate
+        document = evaluate(**to_library(options)).to_dict()
     if as_json:
         print_json(document)
         return
@@ -91,15 +95,23 @@ def _number(value: float | None) -> str:
 @click.option("--split", type=click.Choice(["train", "test"]), default="train", show_default=True)
 @click.option("--num-images", type=click.IntRange(min=2), metavar="N", help="At most this many, drawn at random.")
 @click.option("--size", type=int, metavar="PIXELS", help="Bring the images to this size.")
-@with_options(sets_option, device_option, data_root_option, plugin_option)
-def stats(dataset: str, out: Path, data_root: Path | None, plugin_files: tuple[Path, ...], **options: Any) -> None:
+@with_options(sets_option, device_option, data_root_option, plugin_option, progress_options)
+def stats(
+    dataset: str,
+    out: Path,
+    data_root: Path | None,
+    plugin_files: tuple[Path, ...],
+    quiet: bool,
+    log_format: str,
+    **options: Any,
+) -> None:
     """Write the mean and covariance of a dataset's features, as pytorch-fid and `eval --reference` read them."""
-    from ganzoo.cli.display import TrainingDisplay
     from ganzoo.config.places import cache_root
-    from ganzoo.runs.foreign import write_stats
 
     registry = load_registry(plugin_files)
-    with TrainingDisplay("stats") as display:
-        lines = write_stats(registry, dataset, out, root=cache_root(data_root), announce=display.announce, **options)
+    with showing(log_format, quiet):
+        with working("loading torch"):
+            from ganzoo.runs.foreign import write_stats
+        lines = write_stats(registry, dataset, out, root=cache_root(data_root), **options)
     for line in (str(out), *lines):
         click.echo(line)

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.cli.groups import Grouped
-from ganzoo.cli.options import columns_option, echo_json, json_option, load_registry, run_options, say, to_library
+from ganzoo.cli.options import (
+    columns_option,
+    echo_json,
+    json_option,
+    load_registry,
+    progress_options,
+    run_options,
+    say,
+    to_library,
+)
+from ganzoo.cli.progress import showing
 from ganzoo.cli.speed import FailOn, report_speed
 from ganzoo.config.gates import Gate, parse_gate
 from ganzoo.engine.stopping import stop_on_signals
@@ -44,6 +54,7 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be
 @dry_run_option
 @click.option("--print-config", is_flag=True, help="Print every setting as TOML, for --config; do nothing.")
 @columns_option
+@progress_options
 @json_option
 def train(
     variant: str | None,
@@ -52,6 +63,8 @@ def train(
     print_config: bool,
     columns: str | None,
     as_json: bool,
+    quiet: bool,
+    log_format: str,
     **options: Any,
 ) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
@@ -62,22 +75,21 @@ def train(
         if plan_train(variant, to_library(options), gates, dry_run, print_config, as_json):
             return
     stop = click.get_current_context().with_resource(stop_on_signals())
-    from ganzoo.cli.display import TrainingDisplay
+    asked = columns_asked(columns, options["plugin_files"], as_json)
+    with showing(log_format, quiet):
+        from ganzoo.runs.training import train as train_run
+
+        run = train_run(
+            variant,
+            stop=stop,
+            began=click.get_current_context().obj,  # when the process began, where the command is all that it does
+            **to_library(options),
+        )
     from ganzoo.cli.tables import print_tables
     from ganzoo.leaderboard.render import to_json
     from ganzoo.leaderboard.table import make_tables
     from ganzoo.runs.directory import RunDirectory
-    from ganzoo.runs.training import train as train_run
 
-    asked = columns_asked(columns, options["plugin_files"], as_json)
-    run = train_run(
-        variant,
-        report=say,
-        watch=TrainingDisplay,
-        stop=stop,
-        began=click.get_current_context().obj,  # when the process began, where the command is all that it does
-        **to_library(options),
-    )
     tables = make_tables([RunDirectory(run.path)])
     if as_json:
         echo_json(to_json(tables))
@@ -139,6 +151,7 @@ def tripped(runs: Sequence[Run], gates: Sequence[Gate]) -> bool:
 @dry_run_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/bench"), show_default=True, metavar="DIR")
 @columns_option
+@progress_options
 @json_option
 def bench(
     variants: str | None,
@@ -152,13 +165,14 @@ def bench(
     dry_run: bool,
     out: Path,
     as_json: bool,
+    quiet: bool,
+    log_format: str,
     **options: Any,
 ) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
     from ganzoo.bench.api import bench as run_bench
     from ganzoo.bench.api import speed
     from ganzoo.bench.executors import kill_workers
-    from ganzoo.cli.display import TrainingDisplay
     from ganzoo.cli.tables import print_tables
 
     def kill(number: int) -> None:
@@ -173,7 +187,7 @@ def bench(
     asked = columns_asked(columns, options["plugin_files"], as_json)
     if gates and (speed_only or compare is not None):
         raise UserError(f"--fail-on {gates[0].text} is of scores, and nothing is trained", "leave one of the two out")
-    options = {**to_library(options), "out": out, "announce": say}
+    options = {**to_library(options), "out": out}
     if dry_run or gates:
         from ganzoo.cli.plan import plan_bench
 
@@ -181,9 +195,12 @@ def bench(
             return
     if speed_only or compare is not None:
         percent = min(percents, default=10.0)
-        report_speed(speed(variants, rounds=rounds, compare=compare, fail_on=percent, **options), compare, as_json)
+        with showing(log_format, quiet):
+            measured = speed(variants, rounds=rounds, compare=compare, fail_on=percent, **options)
+        report_speed(measured, compare, as_json)
         return
-    board = run_bench(variants, seeds=seeds, concurrent=concurrent, watch=TrainingDisplay, stop=stop, **options)
+    with showing(log_format, quiet):
+        board = run_bench(variants, seeds=seeds, concurrent=concurrent, stop=stop, **options)
     if not board.compared:
         sys.exit(1)
     if as_json:

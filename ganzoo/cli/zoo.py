@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.cli.options import json_option, load_registry, plugin_option, print_json, with_options
+from ganzoo.cli.show_run import looks_like_run, show_run
 
 if TYPE_CHECKING:
     from ganzoo.zoo.registry import Registry
@@ -76,7 +77,7 @@ def _list_ours(kind: str, as_json: bool) -> None:
 
 
 @click.command(short_help="Everything about one of them, its settings, or a column.")
-@click.argument("name", metavar="NAME|PROTOCOL")
+@click.argument("name", metavar="NAME|RUN|PROTOCOL")
 @click.option(
     "--runs",
     type=click.Path(path_type=Path),
@@ -98,8 +99,12 @@ def show(
     name: str, runs: Path, dataset: str, preset: str | None, plugin_files: tuple[Path, ...], as_json: bool
 ) -> None:
     """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; the
-    `columns` of leaderboards; or what the id of a PROTOCOL, as leaderboards print it, stands for.
+    `columns` of leaderboards; how a RUN, a run directory, is going, and what is wrong with it; or what the id of a
+    PROTOCOL, as leaderboards print it, stands for.
     """
+    if looks_like_run(name):
+        show_run(Path(name), as_json)
+        return
     from ganzoo.bench.chosen import why_chosen
     from ganzoo.config.families import FAMILIES, recipe_names
     from ganzoo.config.known import settings_of_spec

@@ -14,10 +14,16 @@ def _nobody(text: str) -> None:
     """Is told, and does nothing."""
 
 
+def _alone(images: int, seen: int) -> None:
+    """As `_nobody`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Host:
     ledger: Ledger = field(default_factory=Ledger)  # of the job's wall clock
     turn: Turn = ALONE  # the run's own, where several share the process and its device
     stop: Stop = NEVER  # of whoever handles signals; looked at after each step
-    announce: Callable[[str], None] = _nobody  # told in a line what takes a while beside training; may leave lines out
     report: Callable[[str], None] = _nobody  # told in a line what has to be known of this run
+    resumed: Callable[[int, int], None] = (
+        _alone  # told of how many images the state is taken up, and how many were seen
+    )

@@ -194,8 +194,9 @@ class _Training:
             run.rewind(-1)
             self.take_snapshot(images=0, index=0, last=False, generator=step.averaged())
             return False
-        self.host.report(f"continuing at {self._images / 1000:g} kimg")
+        seen = int((run.stats() or [{}])[-1].get("images") or 0)
         run.rewind(self._images)
+        self.host.resumed(self._images, max(seen, self._images))
         self.values = {name: value for name, value in (run.stats() or [{}])[-1].items() if value is not None}
         self.peak = int(self.values.pop("peak_memory", 0))
         # The end of a shorter budget was a snapshot, though it may have lain between two of the interval.

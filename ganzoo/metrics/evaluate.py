@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganzoo.errors import Unavailable, UserError
+from ganzoo.files.progress import working
 from ganzoo.metrics.extract import Extractor, checked_features, extract_features, scoring
 from ganzoo.metrics.reference import Reference, reference_features
 
@@ -106,7 +107,8 @@ def evaluate(
             if on_metric is not None:
                 on_metric(name)
             try:
-                computed = metric.compute(reference)
+                with working(f"computing {name}"):
+                    computed = metric.compute(reference)
             except Unavailable as error:
                 leave_out(name, error)
                 continue

@@ -15,7 +15,7 @@ from ganzoo.errors import RunError
 from ganzoo.files.reading import LINES_BYTES, RECORD_BYTES, Unreadable, decode_json, is_plain, read_inside, refused
 from ganzoo.files.text import clean
 from ganzoo.files.writing import append_jsonl, write_json, write_text, writing
-from ganzoo.runs.records import Config, Result, Run, metrics_lines, read_record, stats_lines
+from ganzoo.runs.records import Config, Result, Run, diagnostics_lines, metrics_lines, read_record, stats_lines
 
 if TYPE_CHECKING:
     from ganzoo.config.run_config import RunConfig
@@ -35,6 +35,7 @@ class RunDirectory:
         self.env_file = path / "env.json"
         self.stats_file = path / "stats.jsonl"
         self.metrics_file = path / "metrics.jsonl"
+        self.diagnostics_file = path / "diagnostics.jsonl"
         self.result_file = path / "result.json"
         self.failure_file = path / "failure.txt"
         self.log_file = path / "log.txt"
@@ -212,6 +213,10 @@ class RunDirectory:
         """The scores; as `stats`."""
         return list(metrics_lines(self._read_lines("metrics.jsonl")))
 
+    def diagnostics(self) -> list[dict[str, Any]]:
+        """What was found to be wrong, oldest first; as `stats`."""
+        return list(diagnostics_lines(self._read_lines("diagnostics.jsonl")))
+
     def _read(self, name: str, schema: type[Any]) -> dict[str, Any]:
         try:
             return read_record(read_inside(self.path, name, RECORD_BYTES), schema)
@@ -232,9 +237,15 @@ class RunDirectory:
     def add_metrics(self, document: dict[str, Any]) -> None:
         append_jsonl(self.metrics_file, document)
 
+    def add_diagnosis(self, document: dict[str, Any]) -> None:
+        append_jsonl(self.diagnostics_file, document)
+
     def rewind(self, images: int) -> None:
         """Forget what was recorded after `images` images; the run is taken up there."""
-        for file, documents in ((self.stats_file, self.stats()), (self.metrics_file, self.metrics())):
+        records = [(self.stats_file, self.stats()), (self.metrics_file, self.metrics())]
+        if os.path.lexists(self.diagnostics_file):  # most runs have none
+            records.append((self.diagnostics_file, self.diagnostics()))
+        for file, documents in records:
             kept = [document for document in documents if document["images"] <= images]
             text = "".join(json.dumps(document, ensure_ascii=False) + "\n" for document in kept)
             write_text(file, text)
@@ -252,7 +263,8 @@ class RunDirectory:
             return
         if self.snapshots() or self.state_file.exists() or self.result_file.exists():
             return
-        ours = (self.config_file, self.record_file, self.env_file, self.stats_file, self.metrics_file)
+        records = (self.stats_file, self.metrics_file, self.diagnostics_file)
+        ours = (self.config_file, self.record_file, self.env_file, *records)
         for file in (*ours, self.log_file, self.path / "real.png", self.path / ".lock"):
             with contextlib.suppress(OSError):  # could not be made in the first place
                 file.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,13 @@ from ganzoo.engine.device import resolve_device
 from ganzoo.engine.memory import MemoryMeter
 from ganzoo.errors import DataError, UserError
 from ganzoo.files.frames import Frame, to_frame
+from ganzoo.files.progress import Listen, listening, note
 from ganzoo.runs.foreign import evaluate_against_file
 from ganzoo.runs.places import check_places
 from ganzoo.runs.question import Question, any_variant, facts_of, part_of, snapshot_line
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
 from ganzoo.runs.sources import find_source
-from ganzoo.runs.watching import unheard
+from ganzoo.runs.telling import endings_told
 from ganzoo.scoring.floors import floors
 from ganzoo.scoring.scorer import Scorer, load_images
 from ganzoo.zoo.registry import Registry
@@ -90,8 +90,7 @@ def evaluate(
     device: str | torch.device | None = None,
     data_root: str | Path | None = None,
     plugins: Files = None,
-    announce: Callable[[str], None] | None = None,
-    report: Callable[[str], None] | None = None,
+    listen: Listen | None = None,
 ) -> Evaluation:
     """Score a run, a snapshot, a model, a folder of images or an npz, as `ganzoo eval` does.
 
@@ -112,8 +111,7 @@ def evaluate(
         device: auto, cpu, cuda, cuda:1 or mps; None: auto.
         data_root: folder of datasets and caches; None: $GANZOO_DATA or the system's folder for caches.
         plugins: Python files, or folders with an __init__.py, that register more.
-        announce: told, in a line, what takes a while.
-        report: told, in a line, of plugins that are left out.
+        listen: told of events: what takes a while (`Working`), plugins that are left out (`Note`). docs/python.md.
 
     Raises:
         UserError: nothing to score there, or anything that makes the score meaningless.
@@ -130,14 +128,12 @@ def evaluate(
         sets=texts_of(sets),
         device=None if device is None else str(device),
     )
-    registry = load_zoo(plugins, report or unheard)
-    root = cache_root(data_root)
-    return Evaluation(**evaluate_source(registry, question, root=root, announce=announce or unheard))
+    with listening(listen), endings_told():
+        registry = load_zoo(plugins, note)
+        return Evaluation(**evaluate_source(registry, question, root=cache_root(data_root)))
 
 
-def evaluate_source(
-    registry: Registry, question: Question, *, root: Path, announce: Callable[[str], None] = lambda text: None
-) -> dict[str, Any]:
+def evaluate_source(registry: Registry, question: Question, *, root: Path) -> dict[str, Any]:
     """Score a run's snapshot, a folder of images, or an npz. JSON-ready: values, floors, protocol, source, and the most
     memory it took, in bytes (None where the system does not tell).
 
@@ -149,15 +145,13 @@ def evaluate_source(
     memory = MemoryMeter(device)
     with memory.scoring():
         if question.reference is not None:
-            document = evaluate_against_file(registry, question, root=root, device=device, announce=announce)
+            document = evaluate_against_file(registry, question, root=root, device=device)
         else:
-            document = _evaluate(registry, question, root, device, announce)
+            document = _evaluate(registry, question, root, device)
     return document | {"score_peak_memory": memory.scoring_peak or None}
 
 
-def _evaluate(
-    registry: Registry, question: Question, root: Path, where: torch.device, announce: Callable[[str], None]
-) -> dict[str, Any]:
+def _evaluate(registry: Registry, question: Question, root: Path, where: torch.device) -> dict[str, Any]:
     """What `evaluate_source` does where there are images to compare with."""
     path = question.images_path()
     snapshot, facts, of = None, [], None
@@ -178,7 +172,6 @@ def _evaluate(
             device=where,
             generated_count=len(images),
             generated_labels=False,
-            announce=announce,
         )
         score = scorer.score_images(images)
     else:
@@ -194,7 +187,7 @@ def _evaluate(
                 "leave out --size and --set dataset.color, or take a dataset of that size and colour",
             )
         _check_trained_on(loaded, train, question)
-        scorer = Scorer(registry, config, train, root=root, device=where, announce=announce)
+        scorer = Scorer(registry, config, train, root=root, device=where)
         score = scorer.score_generator(loaded.generator, loaded.z_dim, prior=loaded.prior)
     return {
         "source": name,

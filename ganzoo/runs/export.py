@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,6 @@ def export_model(
     name: str | None = None,
     dtype: str = "fp16",
     device: str = "auto",
-    announce: Callable[[str], None] = lambda text: None,
 ) -> tuple[str, dict[str, Any]]:
     """Write the last snapshot of a finished run into `folder`, with its entry in the index; (its name, the entry).
 
@@ -55,7 +54,6 @@ def export_model(
         name: VARIANT@DATASET; None: those of the run.
         dtype: of DTYPES, in which weights are stored; they are float32 again when they are loaded.
         device: on which the weights are scored.
-        announce: told, in a line, what takes a while.
 
     Raises:
         UserError: the run is not finished, or diverged; a name or weights that cannot be; scores that cannot be made.
@@ -84,7 +82,7 @@ def export_model(
     try:
         write_snapshot(fresh, stored, halved)
         parameters = sum(weight.numel() for weight in load_snapshot(fresh, registry, where).generator.parameters())
-        score = evaluate_source(registry, question, root=root, announce=announce)
+        score = evaluate_source(registry, question, root=root)
         data = read_named(fresh, SNAPSHOT_BYTES)
         os.replace(fresh, path)  # a model of that name stays until the new one has its scores
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from ganzoo.config.run_config import RunConfig, dataset_label
 from ganzoo.data import label_law
 from ganzoo.engine.device import preserved_random_state, resolve_device
 from ganzoo.errors import DataError, SettingError, UserError
+from ganzoo.files.progress import working
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.moments_file import MomentsFile, moments_of_batches, read_moments, write_moments
 from ganzoo.runs.places import check_places
@@ -86,7 +87,6 @@ def evaluate_against_file(
     *,
     root: Path,
     device: torch.device,
-    announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """FID of a run, a folder or an npz against the mu and sigma of a file. JSON-ready, as `evaluate_source`.
 
@@ -156,8 +156,8 @@ def evaluate_against_file(
             f"{spec.name} has {weights[:8]}",
             "name the same one by --features, or compute the file again with `ganzoo stats`",
         )
-    with exact_numerics(device):
-        found = moments_of_batches(batches, extractor, device=device, on_batch=_counter(announce, "scoring", count))
+    with exact_numerics(device), working("scoring", count) as counted:
+        found = moments_of_batches(batches, extractor, device=device, on_batch=counted)
     protocol = ForeignProtocol(
         file=reference.path.name,
         file_sha256=reference.sha256,
@@ -199,7 +199,6 @@ def write_stats(
     size: int | None = None,
     sets: Sequence[str] = (),
     device: str | None = None,
-    announce: Callable[[str], None] = lambda text: None,
 ) -> list[str]:
     """Write the mean and covariance of a dataset's features, and what they are of, to `out`. Returns lines that say so.
 
@@ -219,12 +218,9 @@ def write_stats(
     lines = facts_of(images, "images")
     images = part_of(images, num_images)
     extractor, weights = _load(registry, spec, config, where, root)
-    with exact_numerics(where):
+    with exact_numerics(where), working(f"features by {spec.name}", len(images)) as counted:
         moments = moments_of_batches(
-            images.pixels.split(config.eval.batch_size),
-            extractor,
-            device=where,
-            on_batch=_counter(announce, f"features by {spec.name}", len(images)),
+            images.pixels.split(config.eval.batch_size), extractor, device=where, on_batch=counted
         )
     label = dataset_label(config.dataset.name, config.dataset.settings)
     facts = {
@@ -282,14 +278,3 @@ def _settings(config: RunConfig) -> tuple[str, ...]:
 def _code(registry: Registry, spec: Features) -> str:
     """What ganzoo's own version does not tell: the code of a plugin's network."""
     return "none" if registry.owner("features", spec.name).name == "core" else source_sha256(spec)[:8]
-
-
-def _counter(announce: Callable[[str], None], what: str, total: int) -> Callable[[int], None]:
-    done = 0
-
-    def count(images: int) -> None:
-        nonlocal done
-        done += images
-        announce(f"{what}: {done}/{total} images")
-
-    return count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from ganzoo.config.options import Files, known_arguments, load_zoo, names_of, number_of
 from ganzoo.config.places import as_path
 from ganzoo.errors import SettingError
+from ganzoo.files.progress import Listen, listening, note
 from ganzoo.gan import named
 from ganzoo.runs.grid import make_grid, to_image
 from ganzoo.runs.sampling import Labels, Source, open_source, plan_samples
 from ganzoo.runs.sources import find_source
-from ganzoo.runs.watching import unheard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ def load(
     dataset: str | None = None,
     device: str | torch.device = "auto",
     plugins: Files = None,
-    report: Callable[[str], None] | None = None,
+    listen: Listen | None = None,
 ) -> Generator:
     """The generator of a run, or of a model that comes with a plugin.
 
@@ -163,12 +163,13 @@ def load(
         dataset: of a variant's runs and models only those on it; None: any run, a model on digits, else the only one.
         device: auto, cpu, cuda, cuda:1 or mps.
         plugins: Python files that register the variant, where it is not installed.
-        report: told, in a line, of plugins that are left out.
+        listen: told of events: plugins that are left out (`Note`).
 
     Raises:
         UserError: no such run, a damaged snapshot, a variant that is not there.
     """
-    registry = load_zoo(plugins, report or unheard)
+    with listening(listen):
+        registry = load_zoo(plugins, note)
     kimg = None if snapshot is None else number_of(snapshot, "snapshot", float)
     meant = find_source(registry, str(as_path(source, "source")), kimg, names_of(dataset, "dataset"))
     found = open_source(registry, meant, device=str(device))

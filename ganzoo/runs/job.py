@@ -28,10 +28,12 @@ from ganzoo.errors import UserError
 from ganzoo.files.locks import exclusive
 from ganzoo.files.writing import write_json
 from ganzoo.gan import GAN
+from ganzoo.runs import telling
 from ganzoo.runs.begin import begin, check_same_code, check_same_images, check_same_init, data_of, outdated
 from ganzoo.runs.checks import check_networks, make_callbacks
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import describe_environment, device_name
+from ganzoo.runs.events import note, tell, working
 from ganzoo.runs.grid import make_grid, save_png
 from ganzoo.runs.log import RunLog
 from ganzoo.runs.losses import explained, make_losses
@@ -56,8 +58,7 @@ def run_job(
     root: Path,
     images: Images | None = None,
     observers: Sequence[Observer] = (),
-    announce: Callable[[str], None] = lambda text: None,
-    report: Callable[[str], None] | None = None,
+    report: Callable[[str], None] = note,
     turn: Turn = ALONE,
     stop: Stop = NEVER,
     began: float | None = None,
@@ -65,23 +66,23 @@ def run_job(
     """Train as `config` says into `out`, score, and return the content of result.json.
 
     A finished run is returned as it is; an interrupted one is continued, and so is one that was finished with a smaller
-    budget. `root` is the folder of datasets and caches; `images`: the training images, None: loaded here. `announce`
-    is told, in one line, what takes a while beside training, and how far it has come, and may leave lines out; `report`
-    (None: `announce`), what has to be known of this run. `turn`: the run's own, where it shares its process and device
-    with others; memory and energy are then no single run's, and are not told. `stop`: of whoever handles signals.
-    `began`: `time.perf_counter()` from which on time is the job's, its process's start perhaps; None: now.
+    budget. `root` is the folder of datasets and caches; `images`: the training images, None: loaded here. Who listens
+    is told how it goes (`ganzoo.runs.events`); `report`: is told, in a line, what has to be known of this run. `turn`:
+    the run's own, where it shares its process and device with others; memory and energy are then no single run's, and
+    are not told. `stop`: of whoever handles signals. `began`: `time.perf_counter()` from which on time is the job's,
+    its process's start perhaps; None: now.
 
     Raises:
         UserError: anything the user can mend; what has been computed so far is kept. RunError where the run was trained
             on other images than those of now.
         Stopped: a signal has come; the same call continues.
     """
-    host = Host(ledger=Ledger(began), turn=turn, stop=stop, announce=announce, report=report or announce)
+    host = Host(ledger=Ledger(began), turn=turn, stop=stop, report=report)
     stop.check()
     run = RunDirectory.open(out, config)
     if images is None:
-        announce(f"loading {config.dataset.name}")
-        images = load_images(registry, config, root, "train")
+        with working(f"loading {config.dataset.name}"):
+            images = load_images(registry, config, root, "train")
     check_same_images(run, images)
     check_same_init(run, registry, config)
     check_same_code(run, registry, config)
@@ -89,13 +90,14 @@ def run_job(
     if finished is not None:
         reason = outdated(finished, registry, config, root)
         if reason is None:
+            tell(telling.finished(run.path, finished, before=True))
             return finished
         host.report(f"{run.path}: {reason}")
     with exclusive(run.path / ".lock"):
         log = RunLog(run)
-        host = replace(host, announce=log.announcing(host.announce), report=log.reporting(host.report))
         try:
-            return _run(registry, config, run, root, images, observers, host, log)
+            with log.hearing():
+                return _run(registry, config, run, root, images, observers, host, log)
         except BaseException as error:
             log.ended_by(error)
             raise
@@ -143,13 +145,15 @@ def _run(
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"
         )
+    teller = telling.Telling(run, config, images)
+    teller.started()
+    host = replace(host, resumed=teller.resumed)
     scoring, memory = None, MemoryMeter(device, alone=isinstance(host.turn, OwnProcess))
     if score_interval(config.train.scores, config.eval.every) is not None:
-        host.announce(f"loading the feature network {config.features.name}")
-        with memory.scoring():
-            scorer = Scorer(registry, config, images, root=root, device=device, announce=host.announce)
+        with working(f"loading the feature network {config.features.name}"), memory.scoring():
+            scorer = Scorer(registry, config, images, root=root, device=device)
             scorer.rehearse()
-        scoring = Scoring(scorer, host.announce)
+        scoring = Scoring(scorer)
 
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)
@@ -160,9 +164,10 @@ def _run(
     losses = make_losses(registry, objective, config.objective.settings)
     extras = build_extras(registry, config, images.shape)
     game = Game(gan=gan, losses=losses, extras=extras)
-    check_samples_apart(registry, config, game, images, device)
+    with working("trying the networks"):
+        check_samples_apart(registry, config, game, images, device)
     sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
-    watchers = [*make_callbacks(registry, run, config), *observers, log]
+    watchers = [*make_callbacks(registry, run, config), teller, *observers, log]
     take_snapshot = SnapshotTaker(
         run,
         config,
@@ -178,19 +183,20 @@ def _run(
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
     with host.stop.held_back(), explained(registry, config, game):
-        step = Step(
-            gan=gan,
-            losses=losses,
-            extras=extras,
-            sampler=sampler,
-            config=config.train,
-            num_classes=images.num_classes if variant.conditional else 0,
-            device=device,
-            precision=precision,
-            plain=config.engine == "plain",
-            answers=answers_of(run),
-            report=host.report,
-        )
+        with working("trying the networks"):
+            step = Step(
+                gan=gan,
+                losses=losses,
+                extras=extras,
+                sampler=sampler,
+                config=config.train,
+                num_classes=images.num_classes if variant.conditional else 0,
+                device=device,
+                precision=precision,
+                plain=config.engine == "plain",
+                answers=answers_of(run),
+                report=host.report,
+            )
         outcome = train(
             step,
             run=run,
@@ -219,6 +225,7 @@ def _run(
         "kimg": outcome.images / 1000,
         "joules": outcome.joules,
     }
+    result["diagnostics"] = run.diagnostics()
     spent = host.ledger.spent()
     result["seconds"] = {**spent, "wall": wall_seconds(spent)}
     result["provenance"] = started | {"ended": utc_now()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ganzoo.files.progress import Event, Note, Working, listener, listening
 from ganzoo.files.text import clean
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.events import Diagnosed, Resumed
 from ganzoo.runs.provenance import utc_now
 
 if TYPE_CHECKING:
@@ -18,17 +19,15 @@ if TYPE_CHECKING:
 TICK_SECONDS = 60.0
 """Between two lines about ticks: stats.jsonl has them all."""
 
-Tell = Callable[[str], None]
-
 
 class RunLog:
-    """An observer, and what stands between a run and those who are told of it. A line that cannot be written is lost:
+    """An observer, and a listener beside whoever else listens to the run. A line that cannot be written is lost:
     no run ends for its log.
     """
 
     def __init__(self, run: RunDirectory) -> None:
         self._file = run.log_file
-        self._said = ""  # of the last announcement, without its numbers
+        self._said = ""  # what has been taking a while
         self._ticked = -TICK_SECONDS
 
     def begin(self, provenance: Mapping[str, Any], device: str) -> None:
@@ -43,26 +42,25 @@ class RunLog:
         with contextlib.suppress(OSError), self._file.open("a", encoding="utf-8") as file:
             file.write(f"{utc_now()} {clean(text)}\n")
 
-    def announcing(self, announce: Tell) -> Tell:
-        """`announce`, noted once for each thing that takes a while, and not for how far it has come."""
+    @contextlib.contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Inside, what this thread tells is noted: what takes a while once, and not how far it has come."""
+        outer = listener()
 
-        def tell(text: str) -> None:
-            said = re.sub(r"\d+", "", text)
-            if said != self._said:
-                self._said = said
-                self.line(text)
-            announce(text)
+        def both(event: Event) -> None:
+            self._hear(event)
+            outer(event)
 
-        return tell
+        with listening(both):
+            yield
 
-    def reporting(self, report: Tell) -> Tell:
-        """`report`, noted."""
-
-        def tell(text: str) -> None:
-            self.line(text)
-            report(text)
-
-        return tell
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Working):
+            if event.what != self._said:
+                self._said = event.what
+                self.line(event.what)
+        elif isinstance(event, (Note, Resumed, Diagnosed)):
+            self.line(str(event))
 
     def on_status(self, status: Status) -> None:
         now = time.monotonic()

@@ -7,16 +7,18 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from ganzoo.errors import RunError, SettingError
 from ganzoo.files.npz import add_array, npz_member
+from ganzoo.files.progress import working
 from ganzoo.files.writing import write_atomic, write_bytes, write_text, writing
 from ganzoo.runs.grid import make_grid, save_png, to_image
 from ganzoo.runs.sampling import Samples, near_square
@@ -24,7 +26,7 @@ from ganzoo.runs.sampling import Samples, near_square
 MARK = ".ganzoo-sample.json"
 """Lies in a folder that `write_folder` has filled: its images may be replaced."""
 
-Writer = Callable[[Path, Samples, Callable[[str], None]], None]
+Writer = Callable[[Path, Samples], None]
 
 
 def output_of(text: str) -> tuple[Path, Writer]:
@@ -50,9 +52,9 @@ def output_of(text: str) -> tuple[Path, Writer]:
     )
 
 
-def write_grid(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
+def write_grid(path: Path, samples: Samples) -> None:
     """All images in one PNG, row by row, enlarged so that a person can see them."""
-    save_png(path, make_grid(torch.cat([pixels for pixels, _ in samples.blocks()]), samples.columns))
+    save_png(path, make_grid(torch.cat([pixels for pixels, _ in _blocks(samples)]), samples.columns))
 
 
 FRAME_SECONDS = 1 / 12
@@ -69,7 +71,7 @@ def check_still(path: Path) -> None:
         )
 
 
-def write_animation(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
+def write_animation(path: Path, samples: Samples) -> None:
     """What leads along the rows of a grid, in time: a frame for each step, of an image of each row, there and back.
 
     Raises:
@@ -77,7 +79,7 @@ def write_animation(path: Path, samples: Samples, announce: Callable[[str], None
     """
     if not samples.by_row:
         check_still(path)
-    pixels = torch.cat([made for made, _ in samples.blocks()])
+    pixels = torch.cat([made for made, _ in _blocks(samples)])
     rows = pixels.view(-1, samples.columns, *pixels.shape[1:])
     columns = near_square(len(rows), 1)
     steps = [to_image(make_grid(rows[:, step], columns), 480) for step in range(samples.columns)]
@@ -89,14 +91,14 @@ def write_animation(path: Path, samples: Samples, announce: Callable[[str], None
     write_bytes(path, buffer.getvalue())
 
 
-def write_beside(path: Path, samples: Samples, write: Writer, announce: Callable[[str], None]) -> Path:
+def write_beside(path: Path, samples: Samples, write: Writer) -> Path:
     """Write to `path`, or where that is there to NAME-2 and on; returns where it is. A file is not kept twice."""
     fresh, number, earlier = path, 1, []
     while fresh.exists():
         earlier.append(fresh)
         number += 1
         fresh = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    write(fresh, samples, announce)
+    write(fresh, samples)
     data = fresh.read_bytes()
     for file in earlier:
         if file.is_file() and file.stat().st_size == len(data) and file.read_bytes() == data:
@@ -105,7 +107,7 @@ def write_beside(path: Path, samples: Samples, write: Writer, announce: Callable
     return fresh
 
 
-def write_folder(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
+def write_folder(path: Path, samples: Samples) -> None:
     """`path/000000.png` and on, each in its own size, grey as grey; of conditional variants in folders by class, which
     `folder:PATH` reads as labels. An earlier sample's images give way.
 
@@ -126,7 +128,7 @@ def write_folder(path: Path, samples: Samples, announce: Callable[[str], None] =
             (path / name).mkdir()
     write_text(path / MARK, json.dumps({"images": samples.count, "snapshot": str(samples.file)}) + "\n")
     done = 0
-    for pixels, labels in samples.blocks():
+    for pixels, labels in _blocks(samples):
         arrays = pixels.permute(0, 2, 3, 1).numpy()  # uint8 [B,H,W,C]
         with writing(path):
             for index, array in enumerate(arrays):
@@ -134,10 +136,9 @@ def write_folder(path: Path, samples: Samples, announce: Callable[[str], None] =
                 image = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
                 image.save(folder / f"{done + index:0{digits}d}.png", format="PNG")
         done += len(arrays)
-        _tell(announce, done, samples)
 
 
-def write_npz(path: Path, samples: Samples, announce: Callable[[str], None] = lambda text: None) -> None:
+def write_npz(path: Path, samples: Samples) -> None:
     """`arr_0` uint8 `[N,H,W,C]` and, of conditional variants, `arr_1` int64 `[N]`: as `npz:PATH` and the evaluator of
     guided diffusion (ADM) read them. Written block by block: the images are never in memory all at once.
     """
@@ -146,26 +147,25 @@ def write_npz(path: Path, samples: Samples, announce: Callable[[str], None] = la
 
     def write(temporary: Path) -> None:
         classes: list[np.ndarray[Any, Any]] = []
-        done = 0
         with zipfile.ZipFile(temporary, "w") as archive:
             with npz_member(archive, "arr_0") as file:
                 np.lib.format.write_array_header_1_0(file, header)
-                for pixels, labels in samples.blocks():
+                for pixels, labels in _blocks(samples):
                     file.write(pixels.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
                     if labels is not None:
                         classes.append(labels.numpy())
-                    done += len(pixels)
-                    _tell(announce, done, samples)
             if classes:
                 add_array(archive, "arr_1", np.concatenate(classes))
 
     write_atomic(path, write)
 
 
-def _tell(announce: Callable[[str], None], done: int, samples: Samples) -> None:
-    """How far it has come, where anyone has to wait for it."""
-    if done < samples.count:
-        announce(f"images: {done}/{samples.count}")
+def _blocks(samples: Samples) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """`samples.blocks()`, and how far they have come."""
+    with working("sampling", samples.count) as count:
+        for pixels, labels in samples.blocks():
+            yield pixels, labels
+            count(len(pixels))
 
 
 def _check_folder(path: Path) -> list[Path]:

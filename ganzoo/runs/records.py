@@ -71,6 +71,15 @@ class MetricsLine(Struct):
     peak_memory: Number = None
 
 
+class DiagnosticsLine(Struct):
+    images: Count
+    kimg: float
+    rule: str
+    text: str
+    cure: str
+    link: str
+
+
 class Floor(Struct):
     name: str
     what: str
@@ -254,3 +263,13 @@ def metrics_lines(data: bytes) -> Iterator[dict[str, Any]]:
             yield read_record(line, MetricsLine)
         except Unreadable:
             continue
+
+
+def diagnostics_lines(data: bytes) -> Iterator[dict[str, Any]]:
+    """What was found, of diagnostics.jsonl; as `stats_lines`. Text is text only."""
+    for line in lines_of(data, MOST_SCORES):
+        try:
+            document = read_record(line, DiagnosticsLine)
+        except Unreadable:
+            continue
+        yield {key: clean(value, 1000) if isinstance(value, str) else value for key, value in document.items()}

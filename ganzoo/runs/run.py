@@ -90,6 +90,11 @@ class Run:
         return self._directory.stats()
 
     @property
+    def diagnostics(self) -> list[dict[str, Any]]:
+        """What was found to be wrong, oldest first: "kimg", "rule", "text", "cure", "link"; docs/diagnostics.md."""
+        return self._directory.diagnostics()
+
+    @property
     def environment(self) -> dict[str, Any]:
         """Versions, plugins, device and commit of the machine that trains it. Empty: not known."""
         return self._directory.read_environment()

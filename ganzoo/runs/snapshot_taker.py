@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from ganzoo.engine.memory import MemoryMeter
 from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.events import Picture, Scored, tell
 from ganzoo.runs.grid import grid_inputs, make_grid, save_png
 from ganzoo.runs.snapshots import read_snapshot, save_snapshot
 from ganzoo.scoring.floors import floors
@@ -34,13 +35,12 @@ class Scoring:
     minutes, and training begins without them.
     """
 
-    def __init__(self, scorer: Scorer, announce: Callable[[str], None]) -> None:
-        self.scorer, self.announce = scorer, announce
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
         self._floors: list[dict[str, Any]] | None = None
 
     def prepare(self) -> None:
         if self._floors is None:
-            self.announce("scoring real images against real images")
             self._floors = floors(self.scorer)
 
     @property
@@ -114,6 +114,7 @@ class SnapshotTaker:
         save_png(run.sample_file(images), grid)
         if config.train.pictures:
             self._save_picture(images, pixels)
+        tell(Picture(kimg=images / 1000, path=str(run.sample_file(images))))
         record = None
         if self._scoring is not None and config.is_scored(index, last) and (index > 0 or last):
             with self._host.ledger.of("score"):
@@ -147,7 +148,6 @@ class SnapshotTaker:
         except RunError as error:  # the trained ones are there all the same
             self._host.report(f"the untrained generator is not scored: {error.cause}")
             return
-        scoring.announce("scoring the untrained generator")
         generator = copy.deepcopy(like)
         generator.load_state_dict(tensors)
         self._scored(scoring, 0, generator)
@@ -180,6 +180,7 @@ class SnapshotTaker:
             "protocol": scorer.protocol.id,
         }
         run.add_metrics(record)
+        tell(Scored(kimg=images / 1000, values=score.values, seconds=score.seconds))
         return record
 
     def _save_neighbours(self, scorer: Scorer, images: int, generator: nn.Module, pairs: torch.Tensor) -> None:

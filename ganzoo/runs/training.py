@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,13 @@ from ganzoo.config.places import as_path, cache_root
 from ganzoo.config.run_config import dataset_label
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
 from ganzoo.errors import UserError
+from ganzoo.files.progress import Listen, as_job, listening, note, working
 from ganzoo.runs.directory import RunDirectory, told_with_traceback
 from ganzoo.runs.names import folder_of
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
 from ganzoo.runs.run import Run
-from ganzoo.runs.watching import Watch, check_observers, unheard
+from ganzoo.runs.telling import endings_told
+from ganzoo.runs.watching import check_observers
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -34,9 +36,7 @@ def train(
     out: str | Path | None = None,
     init: str | os.PathLike[str] | None = None,
     observers: Sequence[Observer] = (),
-    announce: Callable[[str], None] | None = None,
-    report: Callable[[str], None] | None = None,
-    watch: Watch | None = None,
+    listen: Listen | None = None,
     stop: Stop | None = None,
     began: float | None = None,
     **options: Unpack[RunOptions],
@@ -53,10 +53,8 @@ def train(
         out: the run directory; None: runs/DATASET/VARIANT-sSEED-HASH.
         init: a run, snapshot, variant or model whose weights it starts from; None: fresh ones.
         observers: told of ticks (`on_status`), snapshots (`on_snapshot`) and the result (`on_end`).
-        announce: told, in a line, what takes a while and how far it has come.
-        report: told, in a line, what has to be known: plugins left out, what was read, why a run goes on.
-        watch: makes one more observer, which is told what `announce` and `report` would be once the run has begun;
-            None: none.
+        listen: told of events: what takes a while, ticks, pictures, scores, findings, the end; `print` shows them. See
+            docs/python.md. None: nobody is.
         stop: of whoever handles signals; None: they are handled in here, and the state is saved.
         began: `time.perf_counter()` from which on time is the run's; None: now.
         options: those of every run.
@@ -71,30 +69,28 @@ def train(
         Stopped: `stop` has been asked to.
     """
     check_observers(observers)
-    announce, report = announce or unheard, report or unheard
-    with signals_of_the_caller(stop) as stop:
-        registry = load_zoo(options.get("plugins"), report)
+    with listening(listen), signals_of_the_caller(stop) as stop, endings_told():
+        registry = load_zoo(options.get("plugins"), note)
         path = None if out is None else as_path(out, "out")
         init = None if init is None else str(as_path(init, "init"))
         with plugins_named(registry, runs_of(variant, path)):
             config = config_of(registry, variant, {**options, "init": init})
         check_used(options.get("sets"), [config])
-        from ganzoo.engine.device import preserved_random_state, resolve_device
-        from ganzoo.runs.begin import init_sha256, shorter_run
-        from ganzoo.runs.job import run_job
-        from ganzoo.scoring.scorer import load_images
+        with working("loading torch"):
+            from ganzoo.engine.device import preserved_random_state, resolve_device
+            from ganzoo.runs.begin import init_sha256, shorter_run
+            from ganzoo.runs.job import run_job
+            from ganzoo.scoring.scorer import load_images
 
         root = cache_root(options.get("data_root"))
-        images = load_images(registry, config, root, "train")
-        say_what_was_read(config, images, report)
+        with working(f"loading {config.dataset.name}"):
+            images = load_images(registry, config, root, "train")
+        say_what_was_read(config, images)
         if path is None:
             fresh = folder_of(registry, config, Path("runs"), images.sha256 + init_sha256(registry, config.init))
             path = shorter_run(fresh, registry, config, images) or fresh
         with contextlib.ExitStack() as stack:
-            if watch is not None:
-                watcher = watch(config.variant.name)
-                stack.enter_context(watcher)
-                observers, announce, report = [watcher, *observers], watcher.announce, watcher.report
+            stack.enter_context(as_job(config.variant.name))
             stack.enter_context(_failures_told(RunDirectory(path)))
             stack.enter_context(preserved_random_state(resolve_device(config.device)))
             run_job(
@@ -104,8 +100,6 @@ def train(
                 root=root,
                 images=images,
                 observers=observers,
-                announce=announce,
-                report=report,
                 stop=stop,
                 began=began,
             )
@@ -127,7 +121,7 @@ def _failures_told(run: RunDirectory) -> Iterator[None]:
         raise
 
 
-def say_what_was_read(config: RunConfig, images: Images, report: Callable[[str], None]) -> None:
+def say_what_was_read(config: RunConfig, images: Images) -> None:
     """In a line: a folder of images is not known by its name."""
     if images.facts is not None:
-        report(images.facts.line(dataset_label(config.dataset.name, config.dataset.settings)))
+        note(images.facts.line(dataset_label(config.dataset.name, config.dataset.settings)))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganzoo.engine.device import preserved_random_state
 from ganzoo.errors import UserError
+from ganzoo.files.progress import Working, tell
 from ganzoo.metrics.evaluate import numbers_of
 from ganzoo.metrics.reference import Reference
 from ganzoo.scoring.generation import SCORE_SEED
@@ -56,13 +57,13 @@ def _floor(
         with preserved_random_state(scorer.device), exact_numerics(scorer.device):
             metrics, _ = scorer.metrics(labelled=generated.labels is not None)
             for metric_name, metric in metrics.items():
+                tell(Working(what=f"scoring real images, {name}: {metric_name}"))
                 needs = scorer.registry.metric(metric_name).needs
                 # The test split cannot be judged by the test split; pixels are known of training images only.
                 if index is None and ("test" in needs or "pixels" in needs):
                     continue
                 if generated is reference.test and "fresh" in needs:
                     continue
-                scorer.computing(f"scoring real images, {name}", metric_name)
                 features = {"pool": generated.pool}
                 if generated.logits is not None:
                     features["logits"] = generated.logits
@@ -72,6 +73,7 @@ def _floor(
                 with contextlib.suppress(UserError):
                     metric.update(features, generated.labels)
                     values.update(_computed(scorer, metric_name, metric.compute(reference)))
+        tell(Working(what=f"scoring real images, {name}", ended=True))
         return {key: torch.tensor(value, dtype=torch.float64) for key, value in values.items()}
 
     kept = scorer.reference.keep(f"floor {name} {_conditions(scorer)}", compute)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ganzoo.config.run_config import Eval, RunConfig, dataset_label
 from ganzoo.data import Images, NoTestSplit, label_law
 from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
 from ganzoo.errors import Unavailable, UserError
+from ganzoo.files.progress import Working, tell, working
 from ganzoo.gan import Prior
 from ganzoo.metrics.evaluate import evaluate
 from ganzoo.metrics.extract import extract_features
@@ -70,16 +71,15 @@ class Scorer:
         device: torch.device,
         generated_count: int | None = None,
         generated_labels: bool | None = None,
-        announce: Callable[[str], None] = lambda text: None,
     ) -> None:
         """`generated_count`: None takes `eval.num_images`. `generated_labels`: whether what is scored has labels; None:
-        as the config's variant is conditional. `announce` is told how far a pass of features has come.
+        as the config's variant is conditional.
 
         Raises:
             UserError: weights or data that cannot be had, metrics that need what the feature network does not give.
         """
         self.config, self.device, self.registry = config, device, registry
-        self._root, self._announce = root, announce
+        self._root = root
         self.spec: Features = registry.features(config.features.name)
         self.generated_count = generated_count or config.eval.num_images
         train_images = at_most(train_images, config.eval.num_reference)
@@ -221,27 +221,13 @@ class Scorer:
         changed = {key: value for key, value in self.config.metrics.items() if value != defaults[key]}
         return tuple(f"{key}={value}" for key, value in sorted(changed.items()))
 
-    def _counter(self, what: str, total: int) -> Callable[[int], None]:
-        """To be called with the number of images just done."""
-        done = 0
-
-        def count(images: int) -> None:
-            nonlocal done
-            done += images
-            self._announce(f"{what}: {done}/{total} images")
-
-        return count
-
-    def computing(self, what: str, metric: str) -> None:
-        """Say which metric's numbers are being made: of ten thousand images some take a minute."""
-        self._announce(f"{what}: computing {metric}")
-
     def _features_of(self, images: Images, test: Reference | None, what: str = "real images") -> Reference:
         key = (
             f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)} "
             f"{source_sha256(self.spec)}"
         )
-        with exact_numerics(self.device):
+        what = f"features of {what} by {self.spec.name}"
+        with exact_numerics(self.device), working(what, len(images)) as count:
             return reference_features(
                 images,
                 self.extractor,
@@ -249,7 +235,7 @@ class Scorer:
                 key=key,
                 device=self.device,
                 batch_size=self.config.eval.batch_size,
-                on_batch=self._counter(f"features of {what} by {self.spec.name}", len(images)),
+                on_batch=count,
                 test=test,
             )
 
@@ -307,17 +293,19 @@ class Scorer:
             left_out.setdefault(name, error.cause)
 
         with preserved_random_state(self.device), exact_numerics(self.device):
-            values = evaluate(
-                metrics,
-                batches,  # a generator's are made in here, one after the other
-                self.extractor,
-                self.reference,
-                device=self.device,
-                on_batch=self._counter(what, total),
-                on_unavailable=note,
-                on_metric=lambda name: self.computing(what, name),
-                declared=self.declared(metrics),
-            )
+            reference = self.reference  # which tells its own progress
+            with working(what, total) as count:
+                values = evaluate(
+                    metrics,
+                    batches,  # a generator's are made in here, one after the other
+                    self.extractor,
+                    reference,
+                    device=self.device,
+                    on_batch=count,
+                    on_unavailable=note,
+                    on_metric=lambda name: tell(Working(what=f"{what}: {name}")),
+                    declared=self.declared(metrics),
+                )
         if not values and left_out:  # not one number is no score: said before a run is trained for it
             raise _no_number(left_out)
         pairs = [metric.pairs for metric in metrics.values() if isinstance(metric, Memorisation)]

@@ -14,6 +14,7 @@ from ganzoo.bench import executors
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.config.layers import build_config
 from ganzoo.errors import RunError
+from ganzoo.files.progress import Event, listening
 from ganzoo.zoo.registry import Registry
 
 
@@ -30,7 +31,21 @@ def test_an_error_while_others_work_ends_them(jobs: list[Job]) -> None:
     (folder / "config.json").write_text("{}")
     (folder / "result.json").write_text("{broken")
     with pytest.raises(RunError):
-        executors.run_jobs(jobs, lambda line: None, at_once=2)
+        executors.run_jobs(jobs, at_once=2)
+    assert not multiprocessing.active_children()
+
+
+def test_a_listener_that_raises_ends_them_all(jobs: list[Job]) -> None:
+    told: list[str] = []
+
+    def listen(event: Event) -> None:
+        told.append(event.kind)
+        if event.kind == "started":
+            raise ZeroDivisionError  # at each of them
+
+    with pytest.raises(ZeroDivisionError), listening(listen):
+        executors.run_jobs(jobs, at_once=2)
+    assert "started" in told
     assert not multiprocessing.active_children()
 
 
@@ -51,7 +66,7 @@ def test_a_signal_as_a_worker_starts_ends_that_one_too(
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which workers of pytest-xdist ignore
     try:
         with pytest.raises(KeyboardInterrupt):
-            executors.run_jobs(jobs, lambda line: None, at_once=at_once)
+            executors.run_jobs(jobs, at_once=at_once)
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(started) == at_once

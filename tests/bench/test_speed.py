@@ -16,6 +16,7 @@ from ganzoo.cli.main import cli
 from ganzoo.config.layers import build_config
 from ganzoo.engine.cuda.graphs import LONGEST_ROUND
 from ganzoo.errors import RunError, UserError
+from ganzoo.files.progress import Event, Working, listening
 from ganzoo.zoo.registry import Registry
 
 SETS = ["variant.gan.width=8", "variant.cdcgan.channels=4", "variant.wgan-gp.channels=4", "train.batch_size=16"]
@@ -38,10 +39,12 @@ def test_every_variant_takes_its_turn_and_all_of_a_step_is_timed(root: Path, mon
         steps.setdefault(id(self), []).append(self.state.step)
 
     monkeypatch.setattr(speed.Step, "advance", counted)
+    monkeypatch.setattr("ganzoo.files.progress.MOMENT", 0.0)
     lines: list[str] = []
-    document = measure_speed(registry, configs, root=root, rounds=3, seconds=0.01, announce=lines.append)
+    with listening(lambda event: lines.append(str(event))):
+        document = measure_speed(registry, configs, root=root, rounds=3, seconds=0.01)
     assert [row["variant"] for row in document["rows"]] == ["gan", "cdcgan", "wgan-gp"]
-    assert lines[-3:] == ["round 1 of 3", "round 2 of 3", "round 3 of 3"]
+    assert lines[-5:-1] == [f"measuring speed: {done}/3 rounds" for done in range(4)]
     assert all(row["train_img_per_s"] > 0 < row["sample_img_per_s"] and row["spread"] >= 0 for row in document["rows"])
     assert len(steps) == 3
     wgan = list(steps.values())[2]
@@ -109,13 +112,14 @@ def test_rounds_are_replays_and_as_many_as_replays_fill_them(
             backend.events.append("eager")
             clock.now += 0.02
 
+    monkeypatch.setattr("ganzoo.files.progress.MOMENT", 0.0)
     monkeypatch.setattr(speed, "generate", sampled)
     monkeypatch.setattr(speed.Step, "advance", advance)
     marks: list[int] = []
     counted: list[int] = []
 
-    def announce(line: str) -> None:
-        if line.startswith("round"):
+    def listen(event: Event) -> None:
+        if isinstance(event, Working) and event.unit == "rounds" and event.done < 3:
             (backend,) = made
             marks.append(len(backend.events))
             counted.append(backend.state.step)
@@ -123,8 +127,8 @@ def test_rounds_are_replays_and_as_many_as_replays_fill_them(
     registry = Registry.load(environ={})
     sets = ["variant.width=4", "train.batch_size=4", f"train.d_steps={d_steps}"]
     config = build_config(registry, variant="gan", sets=sets)
-    with pretended_graphs(lambda: Costly(clock, fails)) as made:
-        document = measure_speed(registry, [config], root=root, rounds=3, seconds=0.025, announce=announce, clock=clock)
+    with pretended_graphs(lambda: Costly(clock, fails)) as made, listening(listen):
+        document = measure_speed(registry, [config], root=root, rounds=3, seconds=0.025, clock=clock)
     (backend,) = made
     assert backend.events.count("capture") > 0
     assert set(backend.events[marks[0] :]) == {"eager" if fails else "replay"}

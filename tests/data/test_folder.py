@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganzoo.cli.progress import show_progress
+from ganzoo.cli.progress import showing
 from ganzoo.data import Images, cache, decode_all, load_dataset, make_images, prepare
 from ganzoo.data.folder import load_celeba, load_folder
 from ganzoo.data.pixels import digest
@@ -156,28 +156,24 @@ def test_progress_is_reported_while_decoding_only(pets: tuple[Path, torch.Tensor
     assert captured.out == captured.err == ""  # no terminal, and done within ten seconds
 
 
-@pytest.fixture
-def shown(monkeypatch):
-    monkeypatch.setattr("ganzoo.files.progress._show", None)  # put back afterwards
-    show_progress()
-
-
-@pytest.mark.usefixtures("shown")
 def test_plain_lines_when_it_takes_long(pets: tuple[Path, torch.Tensor], capsys, monkeypatch) -> None:
-    monkeypatch.setattr("ganzoo.cli.progress.LINE_SECONDS", 0.0)
-    load(pets[0])
+    monkeypatch.setattr("ganzoo.cli.lines.COUNT_SECONDS", 0.0)
+    with showing():
+        load(pets[0])
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines()[-1].endswith("pets: 40/40")
+    assert captured.err.splitlines()[-1].endswith("pets: 40/40 images  0:00 left")
 
 
-@pytest.mark.usefixtures("shown")
 def test_a_bar_on_a_terminal(pets: tuple[Path, torch.Tensor], capsys, monkeypatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    load(pets[0])
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert "40/40" in captured.err
+    monkeypatch.setenv("TERM", "xterm-256color")
+    shown = []
+    monkeypatch.setattr("ganzoo.cli.board.State.take", lambda self, event: shown.append(str(event)))
+    with showing():
+        load(pets[0])
+    assert any(line.endswith("pets: 40/40 images") for line in shown)
+    assert capsys.readouterr().out == ""
 
 
 def test_an_interrupted_build_leaves_nothing(pets: tuple[Path, torch.Tensor]) -> None:

@@ -23,7 +23,6 @@ from ganzoo.engine.ledger import PARTS, Ledger, _age, process_began, wall_second
 from ganzoo.files.writing import sealed
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
-from ganzoo.runs.watching import Unwatched
 from ganzoo.scoring.scorer import Scorer
 from ganzoo.zoo.registry import Registry
 
@@ -187,7 +186,7 @@ def test_a_job_of_a_bench_counts_from_the_start_of_its_worker(
     config = build_config(registry, variant="gan", sets=TINY)
     (job,) = plan_jobs(registry, [config], 1, tmp_path, data_root, [], data="")
     monkeypatch.setattr("ganzoo.bench.executors.end_with_parent", lambda: None)
-    work(job, Unwatched)
+    work(job)
     monkeypatch.setattr("multiprocessing.parent_process", Parent)
-    work(job, Unwatched)
+    work(job)
     assert given == [None, 7.0]

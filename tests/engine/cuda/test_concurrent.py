@@ -15,13 +15,12 @@ import torch
 import ganzoo.bench.together
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.bench.together import default_concurrent, groups, run_groups, work_together
-from ganzoo.cli.display import TrainingDisplay
 from ganzoo.config.layers import build_config
 from ganzoo.engine.cuda.concurrent import ALONE, Baton, RandomNumbers, Turn, run_together
 from ganzoo.files.machine import usable_cores
+from ganzoo.files.progress import listening
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
-from ganzoo.runs.watching import Unwatched
 from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
@@ -223,7 +222,7 @@ def test_what_is_no_memory(error: Exception, expected: bool) -> None:
 
 
 def test_a_group_leaves_results_and_failures_apart(
-    registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the group's process does, in this one: one job fails, one has no memory beside the others."""
     jobs = planned(registry, data_root, tmp_path, "train.kimg=0.064", "train.snapshots=1")
@@ -237,13 +236,16 @@ def test_a_group_leaves_results_and_failures_apart(
         return run_job(registry, config, out, **options)
 
     monkeypatch.setattr("ganzoo.runs.job.run_job", run)
-    work_together(jobs, 2, TrainingDisplay)
+    told: list[str] = []
+    with listening(lambda event: told.append(f"{event.job}: {event}")):
+        work_together(jobs, 2)
     done, failed, left = (RunDirectory(Path(job.out)) for job in jobs)
     assert done.read_result() is not None
     assert failed.failure_file.read_text().startswith("ValueError: a bug\n\nTraceback")
     assert left.read_result() is None
     assert not left.failure_file.exists()
-    assert f"{jobs[2].title}: not enough memory beside the other runs: later, alone" in capsys.readouterr().err
+    assert f"{jobs[2].title}: not enough memory beside the other runs: later, alone" in told
+    assert any(line.startswith(f"{jobs[0].title}: done") for line in told)
 
 
 def test_what_a_group_leaves_undone_is_run_alone(
@@ -265,8 +267,9 @@ def test_what_a_group_leaves_undone_is_run_alone(
 
     monkeypatch.setattr(ganzoo.bench.together, "join", join)
     monkeypatch.setattr(ganzoo.bench.together, "run_jobs", lambda left, *more: alone.extend(job.title for job in left))
-    runs = run_groups(jobs, told.append, concurrent=3)
-    assert started == [(jobs, 3, Unwatched)]
+    with listening(lambda event: told.append(f"{event.job}: {event}")):
+        runs = run_groups(jobs, concurrent=3)
+    assert [arguments[:2] for arguments in started] == [(jobs, 3)]
     assert told == [f"{jobs[1].title}: failed: ValueError: a bug"]
     assert alone == [jobs[0].title, jobs[2].title]
     assert [run.path for run in runs] == [Path(job.out) for job in jobs]

@@ -211,7 +211,7 @@ def test_a_run_from_graphs_ticks_saves_and_resumes_as_an_eager_one(
         def on_end(self, result: dict[str, Any]) -> None: ...
 
     with pretended_graphs() as made:
-        result = run_job(registry, config, tmp_path / "graphs", root=data_root, announce=told.append)
+        result = run_job(registry, config, tmp_path / "graphs", root=data_root, report=told.append)
         with monkeypatch.context() as patch:
             patch.setattr("ganzoo.engine.loop.SAVE_SECONDS", 0.0)
             with pytest.raises(KeyboardInterrupt):
