@@ -107,6 +107,9 @@ def tripped(runs: Sequence[Run], gates: Sequence[Gate]) -> bool:
 )
 @run_options
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Training seeds per variant.")
+@click.option(
+    "--grid", multiple=True, metavar="KEY=A,B", help="Every variant with each of these, e.g. train.g_lr=1e-4,2e-4."
+)
 @click.option("--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs at a time.  [default: by rule]")
 @num_images_option
 @click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
@@ -128,6 +131,7 @@ def tripped(runs: Sequence[Run], gates: Sequence[Gate]) -> bool:
 def bench(
     variants: str | None,
     seeds: int,
+    grid: tuple[str, ...],
     concurrent: int | None,
     speed_only: bool,
     rounds: int,
@@ -156,17 +160,21 @@ def bench(
         raise UserError("--fail-on needs something to compare with", "give --compare FILE, an earlier speed.json")
     if gates and (speed_only or compare is not None):
         raise UserError(f"--fail-on {gates[0].text} is of scores, and nothing is trained", "leave one of the two out")
+    if grid and (speed_only or compare is not None):
+        raise UserError("--grid is of runs, and nothing is trained", "leave one of the two out")
     options = {**to_library(options), "out": out, "announce": say}
     if dry_run or gates:
         from ganzoo.cli.plan import plan_bench
 
-        if plan_bench(variants, options, gates, dry_run, seeds, as_json):
+        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json):
             return
     if speed_only or compare is not None:
         percent = min(percents, default=10.0)
         report_speed(speed(variants, rounds=rounds, compare=compare, fail_on=percent, **options), compare, as_json)
         return
-    board = run_bench(variants, seeds=seeds, concurrent=concurrent, watch=TrainingDisplay, stop=stop, **options)
+    board = run_bench(
+        variants, seeds=seeds, grid=grid, concurrent=concurrent, watch=TrainingDisplay, stop=stop, **options
+    )
     if not board.compared:
         sys.exit(1)
     if as_json:
