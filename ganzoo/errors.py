@@ -18,7 +18,7 @@ class UserError(Exception):
         return (type(self), (self.cause, self.cure))
 
 
-FEW = 24
+FEW = 60
 """So many known names are listed although one is nearly what was said."""
 
 
