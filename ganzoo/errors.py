@@ -19,7 +19,7 @@ class UserError(Exception):
 
 
 FEW = 24
-"""So many known names are listed although one is nearly what was said."""
+"""So many settings are listed although one is nearly what was said; more are what `ganzoo show` is for."""
 
 
 class UnknownName(UserError):
@@ -31,7 +31,7 @@ class UnknownName(UserError):
         cure = f"did you mean {' or '.join(near)}?" if near else ""
         if len(words := name.split()) > 1 and set(words) <= set(known):
             cure = f"several are separated by commas alone: {','.join(words)};"
-        if not near or len(known) <= FEW:  # a screen of names hides the one that was meant
+        if not near or kind != "setting" or len(known) <= FEW:  # a screen of names hides the one that was meant
             cure = f"{cure} known: {', '.join(known) or 'none'}".strip()
         super().__init__(f"unknown {kind} '{name}'{where}", cure)
         self._arguments = (kind, name, known, where)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.bench.executors import check_script, kill_workers
+from ganzoo.bench.grid import Grid
 from ganzoo.bench.plan import compete, entrants
 from ganzoo.config.options import Names, RunOptions, number_of, takes_run_options
 from ganzoo.config.places import as_path
@@ -32,6 +33,7 @@ def bench(
     variants: Names = None,
     *,
     seeds: int = 1,
+    grid: Grid = None,
     concurrent: int | None = None,
     out: str | Path = "runs/bench",
     listen: Listen | None = None,
@@ -48,6 +50,8 @@ def bench(
     Args:
         variants: their names, a list or comma separated; None: all that fit the dataset.
         seeds: training seeds per variant, `seed` and on; three or more for ranks.
+        grid: {"train.g_lr": [1e-4, 2e-4], "objective": ["hinge", "wasserstein"]}, or such texts as --grid takes: every
+            variant with every combination that fits it; None: each once.
         concurrent: runs at a time; None: by rule, see docs/runs.md.
         out: folder of the run directories.
         listen: told, in this process, of the events of all runs, each with the title of its run (`event.job`): what
@@ -67,7 +71,7 @@ def bench(
     concurrent = None if concurrent is None else number_of(concurrent, "concurrent", int, minimum=1)
     under = as_path(out, "out")
     with listening(listen), signals_of_the_caller(stop, again=_break_off), endings_told():
-        chosen = entrants(variants, under, options)
+        chosen = entrants(variants, under, options, grid)
         runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent)
         started = [run for run in runs if run.config_file.exists()]
         tables = make_tables(started, chosen.sort) if started else []

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.bench import together
 from ganzoo.bench.chosen import ALL, chosen_names
 from ganzoo.bench.executors import run_jobs
+from ganzoo.bench.grid import Grid, points_of
 from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
 from ganzoo.config.fit import check_fit
-from ganzoo.config.options import Names, RunOptions, check_used, config_of, files_of, load_zoo, names_of
+from ganzoo.config.layers import from_dict
+from ganzoo.config.options import Names, RunOptions, check_used, config_of, files_of, load_zoo, names_of, texts_of
 from ganzoo.config.places import cache_root
 from ganzoo.config.run_config import RunConfig
 from ganzoo.errors import SettingError
@@ -54,11 +56,17 @@ class Asked:
     root: Path
     configs: Sequence[RunConfig]  # one at least
     left_out: Sequence[str]  # why a variant is, in a line
-    strict: bool  # whether the variants were named one by one
+    strict: bool  # whether the variants were named one by one, and no grid
+
+    @property
+    def many(self) -> bool:
+        """Whether a variant is there more than once."""
+        return len({config.variant.name for config in self.configs}) < len(self.configs)
 
 
-def asked_for(variants: Names, out: Path, options: RunOptions) -> Asked:
+def asked_for(variants: Names, out: Path, options: RunOptions, grid: Grid = None) -> Asked:
     """Those of `variants` whose settings fit together; arguments and errors as of `entrants`. Torch-free."""
+    points = points_of(grid)
     plugins = files_of(options.get("plugins"))
     registry, root = load_zoo(plugins, note), cache_root(options.get("data_root"))
     asked = (names_of(variants, "variants") or "").split(",")
@@ -72,12 +80,23 @@ def asked_for(variants: Names, out: Path, options: RunOptions) -> Asked:
         names = [spec.name for spec in registry.variants()] if names else chosen_names(registry)
     with plugins_named(registry, (run for name in names for run in runs_of(name, out))):
         names = [registry.variant(name).name for name in names]
-    configs, left_out = choose_configs(names, lambda name: config_of(registry, name, options), strict)
-    check_used(options.get("sets"), configs)
+    wanted = {f"{name} {point.label}".strip(): (name, point) for name in names for point in points}
+
+    def make_config(label: str) -> RunConfig:
+        name, point = wanted[label]
+        sets = [*texts_of(options.get("sets")), *point.sets]
+        return config_of(registry, name, {**options, **point.options, "sets": sets})
+
+    strict = strict and len(points) == 1  # of a grid, what fits is compared
+    found, left_out = choose_configs(list(wanted), make_config, strict)
+    configs: list[RunConfig] = []
+    for config in found:  # a setting of one variant makes no difference to another
+        configs += [] if config in configs else [config]
+    check_used([*texts_of(options.get("sets")), *(text for point in points for text in point.sets)], configs)
     return Asked(registry=registry, plugins=plugins, root=root, configs=configs, left_out=left_out, strict=strict)
 
 
-def entrants(variants: Names, out: Path, options: RunOptions) -> Entrants:
+def entrants(variants: Names, out: Path, options: RunOptions, grid: Grid = None) -> Entrants:
     """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`. Images are decoded or
     downloaded once, here. Told, in notes: plugins and variants that are left out, what was read.
 
@@ -86,7 +105,7 @@ def entrants(variants: Names, out: Path, options: RunOptions) -> Entrants:
         SettingError: `variants` names none.
         UserError: what is wrong whatever the variant.
     """
-    asked = asked_for(variants, out, options)
+    asked = asked_for(variants, out, options, grid)
     registry, plugins, root, configs = asked.registry, asked.plugins, asked.root, asked.configs
     with working("loading torch"):
         from ganzoo.engine.device import resolve_device
@@ -96,23 +115,25 @@ def entrants(variants: Names, out: Path, options: RunOptions) -> Entrants:
     with working(f"loading {configs[0].dataset.name}"):
         images = load_images(registry, configs[0], root, "train")
     say_what_was_read(configs[0], images)
-    by_name = {config.variant.name: config for config in configs}
+    by_label = {
+        f"{config.variant.name}{f' ({i + 1})' if asked.many else ''}": config for i, config in enumerate(configs)
+    }
 
-    def fits_images(name: str) -> RunConfig:
-        spec, objective = registry.variant(name), registry.objective(by_name[name].objective.name)
+    def fits_images(label: str) -> RunConfig:
+        config = by_label[label]
         check_fit(
-            spec,
-            objective,
-            by_name[name].dataset.name,
+            registry.variant(config.variant.name),
+            registry.objective(config.objective.name),
+            config.dataset.name,
             images.shape[1],
             images.shape[0],
             images.num_classes,
-            [registry.regularizer(choice.name) for choice in by_name[name].regularizers],
-            [choice.name for choice in by_name[name].augmentations],
+            [registry.regularizer(choice.name) for choice in config.regularizers],
+            [choice.name for choice in config.augmentations],
         )
-        return by_name[name]
+        return config
 
-    configs, more = choose_configs(list(by_name), fits_images, asked.strict)
+    configs, more = choose_configs(list(by_label), fits_images, asked.strict)
     for line in (*asked.left_out, *more):
         note(line)
     return Entrants(
@@ -142,11 +163,10 @@ def compete(
         said = os.environ.get("OMP_NUM_THREADS", "")
         cores = min(usable_cores(), int(said)) if said.isdigit() else usable_cores()  # who has set it knows better
         jobs = [replace(job, threads=max(1, cores // at_once)) for job in jobs]
-    by_name = {config.variant.name: config for config in configs}
     tell(Planned(jobs=tuple(job.title for job in jobs), at_once=at_once))
 
     def why_again(job: Job, result: dict[str, Any]) -> str | None:
-        return outdated(result, registry, by_name[job.config["variant"]["name"]], root)
+        return outdated(result, registry, from_dict(registry, job.config), root)
 
     if entrants.device_type == "cuda" and at_once > 1:
         return together.run_groups(jobs, concurrent=at_once, outdated=why_again)

@@ -51,7 +51,13 @@ def plan_train(
 
 
 def plan_bench(
-    variants: str | None, options: Mapping[str, Any], gates: Sequence[Gate], dry_run: bool, seeds: int, as_json: bool
+    variants: str | None,
+    options: Mapping[str, Any],
+    gates: Sequence[Gate],
+    dry_run: bool,
+    seeds: int,
+    grid: Sequence[str],
+    as_json: bool,
 ) -> bool:
     """As `plan_train`."""
     from ganzoo.bench.plan import asked_for
@@ -60,7 +66,7 @@ def plan_bench(
     from ganzoo.runs.find import RUNS
 
     out = options["out"]
-    asked = asked_for(variants, out, options)  # type: ignore[arg-type]
+    asked = asked_for(variants, out, options, grid)  # type: ignore[arg-type]
     for config in asked.configs:
         check_known(gates, scores_of(asked.registry, config))
     if dry_run:

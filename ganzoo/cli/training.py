@@ -131,6 +131,9 @@ def tripped(runs: Sequence[Run], gates: Sequence[Gate]) -> bool:
     metavar="K",
     help="Training seeds per variant, 3 for ranks.  [default: 1]",
 )
+@click.option(
+    "--grid", multiple=True, metavar="KEY=A,B", help="Every variant with each of these, e.g. train.g_lr=1e-4,2e-4."
+)
 @click.option("--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs at a time.  [default: by rule]")
 @num_images_option
 @click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
@@ -157,6 +160,7 @@ def bench(
     variants: str | None,
     columns: str | None,
     seeds: int,
+    grid: tuple[str, ...],
     concurrent: int | None,
     speed_only: bool,
     rounds: int,
@@ -187,11 +191,13 @@ def bench(
     asked = columns_asked(columns, options["plugin_files"], as_json)
     if gates and (speed_only or compare is not None):
         raise UserError(f"--fail-on {gates[0].text} is of scores, and nothing is trained", "leave one of the two out")
+    if grid and (speed_only or compare is not None):
+        raise UserError("--grid is of runs, and nothing is trained", "leave one of the two out")
     options = {**to_library(options), "out": out}
     if dry_run or gates:
         from ganzoo.cli.plan import plan_bench
 
-        if plan_bench(variants, options, gates, dry_run, seeds, as_json):
+        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json):
             return
     if speed_only or compare is not None:
         percent = min(percents, default=10.0)
@@ -200,7 +206,7 @@ def bench(
         report_speed(measured, compare, as_json)
         return
     with showing(log_format, quiet):
-        board = run_bench(variants, seeds=seeds, concurrent=concurrent, stop=stop, **options)
+        board = run_bench(variants, seeds=seeds, grid=grid, concurrent=concurrent, stop=stop, **options)
     if not board.compared:
         sys.exit(1)
     if as_json:
