@@ -63,7 +63,7 @@ def rows_of(name: str) -> tuple[list[Row], Any]:
 
 
 def table_of(name: str) -> Iterator[str]:
-    from ganzoo.leaderboard.columns import bytes_text
+    from ganzoo.leaderboard.formats import bytes_text
     from ganzoo.leaderboard.significance import student_t_half_width
 
     rows, table = rows_of(name)

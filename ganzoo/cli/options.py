@@ -40,6 +40,9 @@ data_root_option = click.option(
     help="Folder of datasets and caches.  [default: $GANZOO_DATA or ~/.cache/ganzoo]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+columns_option = click.option(
+    "--columns", metavar="A,B", help="Columns of the table, or all; see `ganzoo show columns`.  [default: what fits]"
+)
 device_option = click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")
 run_options = with_options(
     click.option("--dataset", metavar="NAME[:PATH]", help="Dataset; see `ganzoo list datasets`.  [default: digits]"),
@@ -52,6 +55,7 @@ run_options = with_options(
     click.option("--minutes", type=float, metavar="M", help="Train for this many minutes."),
     click.option("--until", metavar="METRIC=VALUE", help="Stop at the first snapshot this good, e.g. fid=10."),
     click.option("--seed", type=int, metavar="S", help="Seed of the (first) run."),
+    click.option("--name", metavar="WHO", help="Whose run it is, for the leaderboard of a class."),
     device_option,
     click.option("--precision", metavar="NAME", help="auto, fp32 or bf16."),
     click.option("--preset", metavar="NAME", help="Bundle of settings: standard or laptop."),

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ganzoo.cli.options import (
+    columns_option,
     device_option,
     json_option,
     load_registry,
@@ -20,29 +21,54 @@ from ganzoo.cli.options import (
 from ganzoo.errors import SettingError, UserError
 from ganzoo.files.text import clean
 
+FORMATS = ("table", "md", "csv", "json", "latex", "tidy")
 
-@click.command()
+
+@click.command(short_help="Rank the runs of some folders, one table per protocol.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--sort", default="fid", show_default=True, metavar="COLUMN", help="Rank by this column.")
-@click.option("--format", "form", type=click.Choice(["table", "md", "csv", "json"]), default="table", show_default=True)
+@columns_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="latex: a table of booktabs; tidy: CSV of one line per run, snapshot and metric.",
+)
 @click.option("--check", is_flag=True, help="Verify snapshots against the hashes in the results instead.")
 @json_option
-def leaderboard(paths: tuple[Path, ...], sort: str, form: str, check: bool, as_json: bool) -> None:
-    """Rank the runs under PATHS (default: runs), one table per protocol."""
-    from ganzoo.leaderboard.api import leaderboard as read
+def leaderboard(paths: tuple[Path, ...], sort: str, columns: str | None, form: str, check: bool, as_json: bool) -> None:
+    """Rank the runs under PATHS (default: runs), one table per protocol.
 
+    The table has the columns that fit the window; csv, json and tidy have every number.
+    """
+    from ganzoo.leaderboard.api import leaderboard as read
+    from ganzoo.leaderboard.layout import asked_columns, known_columns
+
+    form = "json" if as_json else form
+    if columns is not None and form in ("csv", "json", "tidy"):
+        raise SettingError(f"--format {form} has every column", "leave --columns out")
     if check:
-        _check(list(paths) or [Path("runs")], as_json or form == "json")
+        _check(list(paths) or [Path("runs")], form == "json")
         return
     board = read(*paths, sort=sort)
-    if as_json or form == "json":
-        click.echo(board.to_json())
-    elif form == "table":
-        from ganzoo.cli.display import print_tables
+    known = [column for table in board.compared for column in table.columns]
+    asked = None if columns is None else asked_columns(columns, known_columns(known))
+    if form == "table":
+        from ganzoo.cli.tables import print_tables
 
-        print_tables(board.compared)
+        print_tables(board.compared, asked)
+    elif form == "json":
+        click.echo(board.to_json())
     else:
-        click.echo(board.to_markdown() if form == "md" else board.to_csv(), nl=False)
+        text = {
+            "md": lambda: board.to_markdown(asked),
+            "csv": board.to_csv,
+            "latex": lambda: board.to_latex(asked),
+            "tidy": board.to_tidy,
+        }[form]()
+        click.echo(text, nl=False)
 
 
 def _check(paths: list[Path], as_json: bool) -> None:

@@ -22,7 +22,7 @@ from ganzoo.cli.options import (
 sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting.")
 
 
-@click.command("eval")
+@click.command("eval", short_help="Score a run, a model, a folder of images or an npz.")
 @click.argument("source", metavar="RUN|SNAPSHOT|MODEL|FOLDER|NPZ")
 @click.option("--dataset", metavar="NAME[:PATH]", help="Real images to compare with.  [default: the run's]")
 @click.option(
@@ -39,7 +39,8 @@ sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", 
 def eval_command(as_json: bool, **options: Any) -> None:
     """Score a run, a snapshot, a model (`ganzoo list models`), a folder of images or an npz against a dataset."""
     from ganzoo.cli.display import TrainingDisplay
-    from ganzoo.leaderboard.columns import bytes_text
+    from ganzoo.cli.tables import print_rows
+    from ganzoo.leaderboard.formats import bytes_text
     from ganzoo.runs.evaluation import evaluate
 
     with TrainingDisplay("eval") as display:
@@ -55,12 +56,12 @@ def eval_command(as_json: bool, **options: Any) -> None:
         click.echo(f"snapshot: {document['snapshot']}")
     for line in document["facts"]:
         click.echo(line)
-    click.echo("".join(f"{title:>16}" for title in ("", "generated", *(floor["name"] for floor in floors))))
-    for name, value in document["values"].items():
-        if "." in name:  # of one class, or at one number of images: with --json
-            continue
-        real = (f"{floor['values'][name]:>16.5g}" if name in floor["values"] else f"{'-':>16}" for floor in floors)
-        click.echo(f"{name:<16}{value:>16.5g}{''.join(real)}")
+    rows = [
+        (name, f"{value:.5g}", *(_number(floor["values"].get(name)) for floor in floors))
+        for name, value in document["values"].items()
+        if "." not in name  # of one class, or at one number of images: with --json
+    ]
+    print_rows(("", "generated", *(floor["name"] for floor in floors)), rows)
     if document["score_peak_memory"]:
         click.echo(f"peak memory: {bytes_text(document['score_peak_memory'])}")
     click.echo(f"protocol: {document['protocol']}")
@@ -72,7 +73,11 @@ def eval_command(as_json: bool, **options: Any) -> None:
         click.echo(f"{name} is left out: {reason}")
 
 
-@click.command()
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"
+
+
+@click.command(short_help="Write a dataset's mean and covariance, for FID elsewhere.")
 @click.argument("dataset", metavar="DATASET[:PATH]")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="NPZ", help="File to write.")
 @click.option("--features", metavar="NAME", help="Feature network.  [default: the dataset's]")

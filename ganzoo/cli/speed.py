@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ganzoo.bench.api import Speed
 
 
+_RATIOS = ("train", "sample")
+"""Speed now over speed before."""
+
+
 class Percent(click.ParamType):
     """ "10%" or "10" -> 10.0."""
 
@@ -50,12 +54,14 @@ def report_speed(speed: Speed, compare: Path | None, as_json: bool) -> None:
 
 
 def _print(now: dict[str, Any], ratios: list[dict[str, Any]] | None, path: Path) -> None:
+    from ganzoo.cli.tables import print_rows
+
     known = {(row["variant"], row["objective"]): row for row in ratios or []}
-    lines: list[tuple[str, ...]] = [("variant", "objective", "batch", "train img/s", "sample img/s", "spread")]
-    if ratios is not None:
-        lines[0] += ("train", "sample")
+    heads: tuple[str, ...] = ("variant", "objective", "batch", "train img/s", "sample img/s", "spread")
+    rows = []
     for row in now["rows"]:
-        line: tuple[str, ...] = (
+        ratio = known.get((row["variant"], row["objective"]))
+        cells = (
             row["variant"],
             row["objective"],
             str(row["batch_size"]),
@@ -63,15 +69,8 @@ def _print(now: dict[str, Any], ratios: list[dict[str, Any]] | None, path: Path)
             f"{row['sample_img_per_s']:,.0f}",
             f"{100 * row['spread']:.0f}%",
         )
-        ratio = known.get((row["variant"], row["objective"]))
-        if ratio is not None:
-            line += (f"{ratio['train_ratio']:.2f}x", f"{ratio['sample_ratio']:.2f}x")
-        lines.append(line)
-    widths = [max(len(line[at]) for line in lines if at < len(line)) for at in range(len(lines[0]))]
-    for line in lines:
-        sized = enumerate(zip(line, widths, strict=False))
-        cells = [text.ljust(width) if at < 2 else text.rjust(width) for at, (text, width) in sized]
-        click.echo("  ".join(cells).rstrip())
+        rows.append(cells if ratio is None else (*cells, *(f"{ratio[f'{one}_ratio']:.2f}x" for one in _RATIOS)))
+    print_rows(heads if ratios is None else (*heads, *_RATIOS), rows, left=2)
     environment = now["environment"]
     where = f"{environment['device_name']}, {environment['precision']}, torch {environment['packages']['torch']}"
     click.echo(f"{where}; lower quartile of {now['rounds']} rounds of {now['seconds']:g} s\n{path}")

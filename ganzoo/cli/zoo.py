@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ganzoo.zoo.registry import Registry
 
 
-@click.command("list")
+@click.command("list", short_help="Variants, objectives, datasets, metrics, models, ... by name.")
 @click.argument("kind", required=False)
 @with_options(plugin_option, json_option)
 def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:
@@ -36,19 +36,19 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
             one["in_default_bench"] = compared[one["name"]]
         print_json(found)
         return
+    from ganzoo.cli.tables import print_rows
+
     width = max((len(spec.name) for k in kinds for spec in registry.all(k)), default=0)
     for index, k in enumerate(kinds):
         click.echo(f"{chr(10) if index else ''}{k}")
-        for spec in registry.all(k):
-            click.echo(f"  {spec.name:<{width}}  {spec.summary}")
+        print_rows((), [(f"{spec.name:<{width}}", spec.summary) for spec in registry.all(k)], left=2, indent=2)
         if k == "variants":
             click.echo("\ncompared by `ganzoo bench` where no variant is named (--variants all: every one)")
-            for name, why in compared.items():
-                if why is not None:
-                    click.echo(f"  {name:<{width}}  {why}")
+            chosen = [(f"{name:<{width}}", why) for name, why in compared.items() if why is not None]
+            print_rows((), chosen, left=2, indent=2)
 
 
-@click.command()
+@click.command(short_help="Everything about one of them, its settings, or a column.")
 @click.argument("name", metavar="NAME|PROTOCOL")
 @click.option(
     "--runs",
@@ -63,8 +63,8 @@ def list_command(kind: str | None, plugin_files: tuple[Path, ...], as_json: bool
 )
 @with_options(plugin_option, json_option)
 def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as_json: bool) -> None:
-    """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; or what
-    the id of a PROTOCOL, as leaderboards print it, stands for.
+    """Everything about NAME: a variant, objective, dataset, ... or `train`, `eval`, and each of its settings; the
+    `columns` of leaderboards; or what the id of a PROTOCOL, as leaderboards print it, stands for.
     """
     from ganzoo.bench.chosen import why_chosen
     from ganzoo.config.families import FAMILIES, recipe_names
@@ -89,6 +89,9 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
         else:
             click.echo(f"{name}: settings of every run")
             table(name, settings)
+        return
+    if name == "columns":
+        _show_columns(as_json)
         return
     if name in PRESETS:
         click.echo(f"{name}: preset; {PRESETS[name].summary}")
@@ -139,6 +142,24 @@ def show(name: str, runs: Path, dataset: str, plugin_files: tuple[Path, ...], as
             _show_recipe(registry, spec.name, dataset)
 
 
+def _show_columns(as_json: bool) -> None:
+    """Those of every leaderboard; plugins' metrics have their own beside them."""
+    from ganzoo.cli.tables import print_rows
+    from ganzoo.leaderboard.columns import COLUMNS
+    from ganzoo.leaderboard.layout import WORDS
+
+    if as_json:
+        words = [{"key": key, "title": key, "unit": "", "better": "", "about": about} for key, about in WORDS.items()]
+        fields = ("key", "title", "unit", "better", "about")
+        print_json([*words, *({field: getattr(column, field) for field in fields} for column in COLUMNS)])
+        return
+    rows = [(key, key, about) for key, about in WORDS.items()]
+    for column in COLUMNS:
+        more = [*([column.unit] if column.unit else []), *([f"{column.better} is better"] if column.better else [])]
+        rows.append((column.key, column.title, column.about + (f" ({', '.join(more)})" if more else "")))
+    print_rows(("--columns", "title", "what it is"), rows, left=3)
+
+
 def _show_recipe(registry: Registry, variant: str, dataset: str) -> None:
     """What a run on a dataset would be trained with, all layers counted."""
     from ganzoo.config.layers import build_config
@@ -185,7 +206,7 @@ def _show_protocol(name: str, runs: Path, as_json: bool) -> None:
             click.echo(f"      {meaning}")
 
 
-@click.command()
+@click.command(short_help="Plugins, what they register, and why one is left out.")
 @click.argument("name", required=False)
 @with_options(plugin_option, json_option)
 def plugins(name: str | None, plugin_files: tuple[Path, ...], as_json: bool) -> None:

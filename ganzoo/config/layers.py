@@ -20,7 +20,7 @@ from ganzoo.config.run_config import ENGINES, PRECISIONS, Choice, Eval, RunConfi
 from ganzoo.config.settings import check, resolve, settings_of
 from ganzoo.config.target import parse_target
 from ganzoo.errors import FitError, SettingError, UnknownName, UserError
-from ganzoo.files.text import clean
+from ganzoo.files.text import clean, holds_controls
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Dataset, Setting, Spec, Value
 
@@ -44,7 +44,11 @@ _SECTIONS = (
     "regularizer",
     "augmentation",
 )
-_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init", "regularizers", "augmentations")
+_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init", "name", "regularizers", "augmentations")
+
+
+LONGEST_NAME = 60
+"""Characters of whose run it is."""
 
 
 def build_config(
@@ -318,7 +322,14 @@ def _top_values(top: Mapping[str, Any]) -> dict[str, Any]:
         top.get("init"),
         "init",
     )
+    name = check(Setting(name="name", default=None, type=str, doc="whose run it is"), top.get("name"), "name")
+    name = name if name is None else str(name).strip()
+    if name is not None and (not 0 < len(name) <= LONGEST_NAME or holds_controls(name)):
+        raise SettingError(
+            f"name={clean(name, 80)!r} is no name", f"write 1 to {LONGEST_NAME} characters, such as --name anna"
+        )
     return {
+        "name": name,
         "seed": seed,
         "precision": precision,
         "engine": engine,

@@ -42,6 +42,7 @@ class RunOptions(TypedDict, total=False):
     minutes: Annotated[float | None, "of training; None: no limit"]
     until: Annotated[str | None, "METRIC=VALUE, such as fid=10: stop at the first snapshot this good"]
     num_images: Annotated[int | None, "generated images per score; None: the preset's"]
+    name: Annotated[str | None, "whose run it is: two people's runs of one seed are rows of their own; None: nobody's"]
     seed: Annotated[int | None, "of the (first) run, 0 to 2^31 - 1; None: 0"]
     device: Annotated[str | None, "auto, cpu, cuda, cuda:1 or mps; None: auto"]
     precision: Annotated[str | None, "auto, fp32 or bf16; None: auto"]
@@ -60,6 +61,7 @@ _KEYS = {
     "size": "dataset.size",
     "num_images": "eval.num_images",
     "seed": "seed",
+    "name": "name",
     "device": "device",
     "precision": "precision",
     "log": "callbacks",

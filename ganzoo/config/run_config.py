@@ -126,6 +126,7 @@ class RunConfig:
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
     callbacks: tuple[str, ...] = ()
     init: str | None = None  # run directory or snapshot whose weights training starts from; None: fresh ones
+    name: str | None = None  # whose run it is: two people's runs of one seed are two runs; None: nobody's
     # Whether something goes by how far the run has come: then its length is part of what it is. Known from the rest.
     fixed_length: bool = False
 
@@ -153,6 +154,7 @@ class RunConfig:
             "device": self.device,
             "callbacks": list(self.callbacks),
             **({} if self.init is None else {"init": self.init}),
+            **({} if self.name is None else {"name": self.name}),
         }
 
     def identity(self) -> dict[str, Any]:
@@ -171,7 +173,7 @@ class RunConfig:
         """
         other = ("schema", "eval.", "features.", "metrics.")
         flat = flatten(self.to_dict())
-        free = (*PLACES, *self.budget())
+        free = (*PLACES, "name", *self.budget())
         return {k: v for k, v in flat.items() if k not in free and not k.startswith(other)}
 
     def budget(self) -> dict[str, Any]:

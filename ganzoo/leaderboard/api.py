@@ -11,13 +11,16 @@ from typing import Any
 from ganzoo.config.options import known_arguments
 from ganzoo.config.places import as_path
 from ganzoo.files.frames import Frame, to_frame
-from ganzoo.leaderboard.render import documents, to_csv, to_json, to_markdown
+from ganzoo.leaderboard.latex import to_latex
+from ganzoo.leaderboard.layout import asked_columns, chosen_columns, known_columns
+from ganzoo.leaderboard.render import Choose, documents, to_csv, to_json, to_markdown
 from ganzoo.leaderboard.rows import Table
 from ganzoo.leaderboard.table import read_tables
+from ganzoo.leaderboard.tidy import to_tidy
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.run import Run
 
-_ABOUT = ("rank", "kind", "variant", "objective", "settings", "seeds", "status")
+_ABOUT = ("rank", "kind", "variant", "objective", "name", "settings", "seeds", "status")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,8 @@ class Leaderboard:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """Flat, of all tables: "protocol", "dataset", "rank", "kind" ("generated"; "real": a floor), "variant",
-        "objective", "settings", "seeds", "status", and for each number its mean by the key of its column ("fid", "is",
-        ...) and, over several seeds, half its 95 % interval ("fid_interval95").
+        "objective", "name", "settings", "seeds", "status", and for each number its mean by the key of its column
+        ("fid", "is", ...) and, over several seeds, half its 95 % interval ("fid_interval95").
         """
         rows = []
         for table in self.tables:
@@ -71,11 +74,29 @@ class Leaderboard:
         """One line for each row."""
         return to_csv(self.compared)
 
-    def to_markdown(self) -> str:
-        """A table for each protocol, with its conditions below."""
-        return to_markdown(self.compared)
+    def to_tidy(self) -> str:
+        """CSV of one line for each run, scored snapshot and metric, for plots and statistics of one's own: "protocol",
+        "dataset", "variant", "objective", "name", "settings", "seed", "kimg", "seconds", "metric", "value", "run".
+        """
+        return to_tidy(self.compared)
 
-    _repr_markdown_ = to_markdown
+    def to_markdown(self, columns: Sequence[str] | None = None) -> str:
+        """A table for each protocol, with its conditions below. `columns`: their keys, or ["all"]; None: those that
+        have numbers. UnknownName: there is no such column.
+        """
+        return to_markdown(self.compared, self._choose(columns))
+
+    def to_latex(self, columns: Sequence[str] | None = None) -> str:
+        """A table of booktabs for each protocol; `columns` and errors as in `to_markdown`."""
+        return to_latex(self.compared, self._choose(columns))
+
+    def _choose(self, columns: Sequence[str] | None) -> Choose:
+        known = [column for table in self.compared for column in table.columns]
+        asked = None if columns is None else asked_columns(",".join(columns), known_columns(known))
+        return lambda table: chosen_columns(table, asked)
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
 
     def __repr__(self) -> str:
         rows = [

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ganzoo.leaderboard.formats import Format, bytes_text, clock, count, digits, energy, short_time, significant
 from ganzoo.leaderboard.significance import student_t_half_width
 
 
@@ -26,11 +27,20 @@ class Column:
     key: str
     title: str
     value: Callable[[dict[str, Any]], float | None]  # from a result
-    show: Callable[[float], str]
+    show: Format
     higher_is_better: bool
+    about: str = ""  # what it is, in a line
+    unit: str = ""  # of the number in JSON and CSV; "": it has none, or the title says it
     group: str = "quality"  # "cost"; "speed": a cost that depends on the machine
     interval: bool = True  # False where an interval over seeds means nothing: shares of a few seeds, standard errors
-    shown: bool = True  # False for what only JSON and CSV hold
+    shown: bool = True  # False for what only JSON and CSV hold, unless it is asked for
+
+    @property
+    def better(self) -> str:
+        """ "higher", "lower", or "" where neither is: of what a row is, rather than how good it is."""
+        if self.group == "cost":
+            return ""
+        return "higher" if self.higher_is_better else "lower"
 
     def values(self, results: Iterable[dict[str, Any]]) -> list[float]:
         """The numbers that are there, one for each result that has a finite one."""
@@ -80,113 +90,186 @@ def _wall_per_image(result: dict[str, Any]) -> float | None:
     return wall / (kimg * 1000) if wall is not None and kimg else None
 
 
-def _short_time(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:,.2f} s"
-    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-4 else f"{seconds * 1e6:.2f} µs"
-
-
-def _count(value: float) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= limit:
-            return f"{value / limit:.2f}{unit}"
-    return f"{value:.0f}"
-
-
-def _digits(places: int) -> Callable[[float], str]:
-    return lambda value: f"{value:,.{places}f}"
-
-
-def _significant(places: int) -> Callable[[float], str]:
-    return lambda value: f"{value:,.{places}g}"
-
-
-def bytes_text(value: float) -> str:
-    """ "963 MiB", "3.24 GiB"."""
-    return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+def _kimg(result: dict[str, Any]) -> float | None:
+    """The budget where training came to its end: a step more than that is what whole batches give."""
+    kimg: float | None = result.get("kimg")
+    train = (result.get("config") or {}).get("train") or {}
+    asked, batch = train.get("kimg"), train.get("batch_size")
+    if kimg is None or not isinstance(asked, (int, float)) or not isinstance(batch, int) or result.get("diverged"):
+        return kimg
+    return asked if asked <= kimg < asked + batch / 1000 else kimg
 
 
 def _quality(
-    key: str, title: str, show: Callable[[float], str], *, better: str, interval: bool = True, shown: bool = True
+    key: str,
+    title: str,
+    show: Format,
+    better: str,
+    about: str,
+    *,
+    unit: str = "",
+    interval: bool = True,
+    shown: bool = True,
 ) -> Column:
     """A column of the last snapshot's values. `better`: "higher" or "lower"."""
-    higher = better == "higher"
     return Column(
-        key=key, title=title, value=_metric(key), show=show, higher_is_better=higher, interval=interval, shown=shown
+        key=key,
+        title=title,
+        about=about,
+        unit=unit,
+        value=_metric(key),
+        show=show,
+        higher_is_better=better == "higher",
+        interval=interval,
+        shown=shown,
     )
 
 
 COLUMNS: tuple[Column, ...] = (
-    _quality("fid", "FID", _digits(2), better="lower"),
-    _quality("fid_inf", "FID∞", _digits(2), better="lower"),
-    Column(key="best_fid", title="best FID", value=_metric("fid", "best"), show=_digits(2), higher_is_better=False),
-    _quality("is", "IS", _digits(2), better="higher"),
-    _quality("kid", "KID", _significant(3), better="lower"),
-    _quality("kid_se", "KID s.e.", _significant(2), better="lower", interval=False),
-    _quality("precision", "prec.", _digits(2), better="higher"),
-    _quality("recall", "recall", _digits(2), better="higher"),
-    _quality("density", "dens.", _digits(2), better="higher"),
-    _quality("coverage", "cover.", _digits(2), better="higher"),
-    _quality("class_fid", "class FID", _digits(2), better="lower"),
-    _quality("class_recall", "class recall", _digits(2), better="higher"),
-    _quality("cond_acc", "cond. acc. %", _digits(1), better="higher"),
-    _quality("cas", "CAS %", _digits(1), better="higher"),
-    _quality("modes", "modes", _digits(0), better="higher"),
-    _quality("class_kl", "class KL", _significant(2), better="lower"),
-    _quality("memorised", "memor. %", _digits(1), better="lower"),
-    _quality("nn_closer", "nearer %", _digits(1), better="lower", shown=False),
+    _quality("fid", "FID", digits(2), "lower", "Frechet distance between the features of generated and real images"),
+    _quality("fid_inf", "FID∞", digits(2), "lower", "FID extrapolated to infinitely many images; may be below 0"),
+    Column(
+        key="best_fid",
+        title="best FID",
+        about="of the best snapshot scored; FID is the last's. Best of several, so flattered by luck",
+        value=_metric("fid", "best"),
+        show=digits(2),
+        higher_is_better=False,
+    ),
+    _quality("is", "IS", digits(2), "higher", "Inception score, by the feature network's own classes"),
+    _quality("kid", "KID", significant(3), "lower", "kernel distance, unbiased, so it may be below 0 for real data"),
+    _quality(
+        "kid_se",
+        "KID s.e.",
+        significant(2),
+        "lower",
+        "standard error of the KID of one generator (mean over seeds)",
+        interval=False,
+    ),
+    _quality("precision", "prec.", digits(2), "higher", "share of generated images near real ones"),
+    _quality("recall", "recall", digits(2), "higher", "share of real images near generated ones"),
+    _quality("density", "dens.", digits(2), "higher", "density: precision with less weight on outliers"),
+    _quality("coverage", "cover.", digits(2), "higher", "coverage: recall with less weight on outliers"),
+    _quality("class_fid", "class FID", digits(2), "lower", "mean over classes of the FID of the images of one class"),
+    _quality("class_recall", "class recall", digits(2), "higher", "mean over classes of the recall of one class"),
+    _quality(
+        "cond_acc",
+        "acc. %",
+        digits(1),
+        "higher",
+        "share of images in which the frozen classifier finds the class that was asked for",
+        unit="%",
+    ),
+    _quality(
+        "cas",
+        "CAS %",
+        digits(1),
+        "higher",
+        "accuracy on real test images of a classifier trained on generated ones",
+        unit="%",
+    ),
+    _quality("modes", "modes", digits(0), "higher", "classes that the classifier finds in the generated images"),
+    _quality(
+        "class_kl",
+        "class KL",
+        significant(2),
+        "lower",
+        "KL divergence of the histogram of classes found from the real one",
+        unit="nats",
+    ),
+    _quality(
+        "memorised",
+        "memor. %",
+        digits(1),
+        "lower",
+        "share of generated images as near to a training image as the nearest 1 % of real test images; about 1 where "
+        "nothing is copied",
+        unit="%",
+    ),
+    _quality(
+        "nn_closer",
+        "nearer %",
+        digits(1),
+        "lower",
+        "pairs of a generated and a real test image in which the generated one is nearer to a training image",
+        unit="%",
+        shown=False,
+    ),
     Column(
         key="diverged",
         title="diverged %",
+        about="share of the seeds with a result that diverged",
+        unit="%",
         value=_diverged,
-        show=_digits(0),
+        show=digits(0),
         higher_is_better=False,
         interval=False,
     ),
     Column(
         key="time_to",
         title="s to target",
+        about="seconds of training until `--until` was reached",
+        unit="s",
         value=_time_to,
-        show=_digits(1),
+        show=digits(1),
         higher_is_better=False,
         group="speed",
     ),
     Column(
         key="kimg",
         title="kimg",
-        value=lambda result: result.get("kimg"),
-        show=_significant(4),
+        about="thousands of real images shown to D in training: the budget, or where training stopped before it",
+        value=_kimg,
+        show=significant(4),
         higher_is_better=False,
         group="cost",
     ),
     Column(
         key="train_img_per_s",
         title="train img/s",
+        about="real images per second in steps; start, ticks (statistics, rows, observers, saving), snapshots and "
+        "scoring are not counted",
+        unit="images/s",
         value=lambda result: result.get("train_img_per_s"),
-        show=_digits(0),
+        show=digits(0),
         higher_is_better=True,
         group="speed",
     ),
     Column(
         key="wall_seconds_per_image",
         title="wall/img",
+        about="time of the whole job, those included, per real image shown in training",
+        unit="s",
         value=_wall_per_image,
-        show=_short_time,
+        show=short_time,
         higher_is_better=False,
         group="speed",
     ),
     Column(
         key="sample_img_per_s",
         title="sample img/s",
+        about="generated images per second, left on the device",
+        unit="images/s",
         value=lambda result: result.get("sample_img_per_s"),
-        show=_digits(0),
+        show=digits(0),
         higher_is_better=True,
         group="speed",
     ),
-    Column(key="parameters", title="params", value=_parameters, show=_count, higher_is_better=False, group="cost"),
+    Column(
+        key="parameters",
+        title="params",
+        about="parameters of G and D together",
+        value=_parameters,
+        show=count,
+        higher_is_better=False,
+        group="cost",
+    ),
     Column(
         key="peak_memory",
         title="peak mem.",
+        about="while training: of tensors on a CUDA device, else of the job's process, libraries included; what "
+        "scoring takes, and leaves in memory for the next score, is not counted",
+        unit="bytes",
         value=_memory("peak_memory"),
         show=bytes_text,
         higher_is_better=False,
@@ -195,6 +278,8 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         key="score_peak_memory",
         title="score mem.",
+        about="the most memory while scoring, with everything that is there meanwhile, the networks that train too",
+        unit="bytes",
         value=_memory("score_peak_memory"),
         show=bytes_text,
         higher_is_better=False,
@@ -204,16 +289,20 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         key="joules",
         title="energy",
+        about="of training, where the device counts it: the whole GPU board or processor package",
+        unit="J",
         value=lambda result: result.get("joules"),
-        show=lambda value: f"{value / 1000:,.3g} kJ",
+        show=energy,
         higher_is_better=False,
         group="speed",
     ),
     Column(
         key="seconds",
-        title="seconds",
+        title="time",
+        about="the whole job, from the start of its process: imports, loading, training, scoring",
+        unit="s",
         value=lambda result: (result.get("seconds") or {}).get("wall"),
-        show=_digits(0),
+        show=clock,
         higher_is_better=False,
         group="speed",
     ),
@@ -235,6 +324,13 @@ def extra_columns(results: Iterable[dict[str, Any]]) -> list[Column]:
         found.update(extra.keys())
     chosen = sorted(better, key=lambda key: (-found[key], key))[:MOST_EXTRA]
     return [
-        Column(key=key, title=key, value=_metric(key), show=_significant(3), higher_is_better=better[key])
+        Column(
+            key=key,
+            title=key,
+            value=_metric(key),
+            show=significant(3),
+            higher_is_better=better[key],
+            about="of a plugin's metric",
+        )
         for key in sorted(chosen)
     ]

@@ -8,6 +8,9 @@ from typing import Any
 from ganzoo.leaderboard.columns import Column, Number
 from ganzoo.leaderboard.significance import INTERVAL_METHOD, RANK_METHOD
 
+RANKED_SEEDS = 3
+"""Training seeds a row needs to get a rank."""
+
 
 @dataclass(kw_only=True)
 class Row:
@@ -18,6 +21,7 @@ class Row:
     kind: str = "generated"  # or "real": a floor
     results: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)  # one line for each seed that gave no result
+    name: str = ""  # whose runs they are, where they say so
     settings: str = ""  # what tells it from other rows of the same variant and objective
     runs: list[str] = field(default_factory=list)  # run directories
     repeats: int = 0  # runs left out because their seed is counted already: a copy is no further evidence
@@ -35,7 +39,9 @@ class Row:
         total = len(self.results) + len(self.failures)
         notes = [f"{len(diverged)}/{len(self.results)} diverged: {diverged[0]}"] if diverged else []
         notes += [f"{len(self.failures)}/{total} without a result: {self.failures[0]}"] if self.failures else []
-        notes += [f"{self.repeats} left out: their seeds are counted already"] if self.repeats else []
+        if self.repeats:
+            runs = f"{self.repeats} run{'s' if self.repeats > 1 else ''}"
+            notes.append(f"{runs} left out: copies, or runs of the same seeds (--seed or --name tells them apart)")
         return "; ".join(notes)
 
     @property

@@ -12,14 +12,11 @@ from typing import Any
 from ganzoo.config.run_config import LATER, PLACES, dataset_label, flatten
 from ganzoo.errors import RunError, UnknownName
 from ganzoo.leaderboard.columns import COLUMNS, Column, extra_columns, summarize
-from ganzoo.leaderboard.rows import Row, Table, _started_from
+from ganzoo.leaderboard.rows import RANKED_SEEDS, Row, Table, _started_from
 from ganzoo.leaderboard.significance import shared_ranks
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.find import find_runs
 from ganzoo.scoring.protocol import is_unscored
-
-RANKED_SEEDS = 3
-"""Training seeds a row needs to get a rank."""
 
 OTHER_MACHINES = "speed and memory of other machines or versions"
 """Why a row that ran on several has no speed, and why rows that ran on different ones are not ranked by it."""
@@ -111,7 +108,11 @@ def _elsewhere(key: str) -> bool:
 
 def _row(config: dict[str, Any]) -> Row:
     extras = [name for kind in ("regularizers", "augmentations") for name in config.get(kind) or {}]
-    return Row(variant=config["variant"]["name"], objective=" + ".join([config["objective"]["name"], *extras]))
+    return Row(
+        variant=config["variant"]["name"],
+        objective=" + ".join([config["objective"]["name"], *extras]),
+        name=config.get("name") or "",
+    )
 
 
 def _conditions(config: dict[str, Any]) -> str:
@@ -232,10 +233,10 @@ def _order(row: Row, column: Column) -> tuple[bool, float]:
 
 def _tell_apart(rows: list[Row]) -> None:
     """Rows of the same variant and objective get the settings in which they differ."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if row.results:
-            groups.setdefault((row.variant, row.objective), []).append(row)
+            groups.setdefault((row.variant, row.objective, row.name), []).append(row)
     for same in groups.values():
         if len(same) < 2:
             continue

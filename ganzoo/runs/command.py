@@ -15,13 +15,13 @@ _ABSENT = object()
 _OPTIONS = {"train.kimg": "--kimg", "seed": "--seed", "dataset.size": "--size"}
 _ALWAYS = ("train.kimg", "seed")  # said even where they are the default
 _NAMED = ("schema", "variant.name", "objective.name", "dataset.name", "features.name")
-_PLACES = ("dataset.path", "device", "callbacks", "init")
+_PLACES = ("dataset.path", "device", "callbacks", "init", "name")
 _SECTIONS = {"regularizers": "regularizer", "augmentations": "augmentation"}  # of a document -> as `--set` names them
 
 
 def command_of(registry: Registry, config: RunConfig) -> str:
     """A short `ganzoo train ...` that asks for the config, but for where its images lie, on which device, with
-    which callbacks and from which weights. "": none is found.
+    which callbacks, from which weights and by whom. "": none is found.
     """
     found = [words for preset in PRESETS if (words := _words(registry, config, preset))]
     return shlex.join(sorted(found, key=len)[0]) if found else ""

@@ -154,7 +154,11 @@ def _stored(name: str, tensor: Tensor, dtype: str) -> Tensor:
 
 def _without_places(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config less what is only of the machine that it was trained on: of paths their last name stays."""
-    kept = {key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items() if key != "init"}
+    kept = {
+        key: dict(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in ("init", "name")
+    }
     for section, key in (("dataset", "path"), ("features", "weights")):
         if kept[section].get(key):
             kept[section][key] = Path(str(kept[section][key])).name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from ganzoo.config.layers import specs_of
@@ -22,6 +23,11 @@ def beside_the_variant(registry: Registry, config: RunConfig) -> str:
     return "".join(f"+{name}" for name in names)
 
 
+def _in_a_path(name: str) -> str:
+    """What of a person's name every file system takes; the digest tells apart those of which that is the same."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:20] or "someone"
+
+
 def folder_of(registry: Registry, config: RunConfig, under: Path, data: str) -> Path:
     """The folder of a run of `config` under `under`.
 
@@ -31,5 +37,6 @@ def folder_of(registry: Registry, config: RunConfig, under: Path, data: str) -> 
     """
     text = json.dumps(config.identity(), sort_keys=True) + source_sha256(*specs_of(registry, config)) + data
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    name = f"{config.variant.name}{beside_the_variant(registry, config)}-s{config.seed}-{digest}"
+    whose = "" if config.name is None else f"-{_in_a_path(config.name)}"
+    name = f"{config.variant.name}{beside_the_variant(registry, config)}{whose}-s{config.seed}-{digest}"
     return under / config.dataset.name / name

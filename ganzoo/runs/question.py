@@ -68,7 +68,7 @@ class Question:
 
 _OPTIONS = {"device": "--device NAME", "eval.num_images": "--num-images N"}
 _SECTIONS = ("variant", "objective", "dataset", "features", "train", "eval", "metrics", "regularizer", "augmentation")
-_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init", "regularizers", "augmentations")
+_TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init", "name", "regularizers", "augmentations")
 
 
 def check_sets(sets: Sequence[str], some: Sequence[str]) -> None:

@@ -1,0 +1,46 @@
+"""What stands in a cell of a leaderboard, however it is written down."""
+
+from __future__ import annotations
+
+from ganzoo.leaderboard.columns import Column, Number
+from ganzoo.leaderboard.formats import with_interval
+from ganzoo.leaderboard.rows import Row, Table
+
+NOTHING = "-"
+
+
+def show(column: Column, number: Number | None, interval: bool = True) -> str:
+    """ "12.34"; "12.34 ± 0.56" over seeds, where `interval`; "-" where there is nothing."""
+    if number is None:
+        return NOTHING
+    if number.half is None or column.group != "quality" or not interval:
+        return column.show(number.mean)
+    if number.half == 0:
+        return f"{column.show(number.mean)} ± 0"
+    return " ± ".join(with_interval(number.mean, number.half))
+
+
+def label(row: Row) -> str:
+    """The variant, whose run it is, and what tells its row from others of the same names."""
+    named = f"{row.variant} ({row.name})" if row.name else row.variant
+    return f"{named} [{row.settings}]" if row.settings else named
+
+
+def rank(row: Row) -> str:
+    """ "1", "1=" where another row has it, too, "-" where there is none."""
+    return NOTHING if row.rank is None else f"{row.rank}{'=' if row.shared else ''}"
+
+
+def used_columns(table: Table, every: bool = False) -> list[Column]:
+    """Columns to show: those in which some row has a number; `every`: also those that only JSON and CSV hold."""
+    return [
+        column
+        for column in table.columns
+        if (every or column.shown or column.key == table.sort.key)
+        and any(row.numbers.get(column.key) for row in table.rows)
+    ]
+
+
+def in_order(table: Table) -> list[Row]:
+    """For people: real images, which nothing competes with, stand below what was generated."""
+    return sorted(table.rows, key=lambda row: row.kind == "real")
