@@ -23,8 +23,8 @@ function draw(box, spec, description) {
     autosize: { type: "fit-x", contains: "padding" }, description, ...spec(),
     config: {
       font: "system-ui, sans-serif", view: { stroke: null }, text: { color: fg, fontSize: 12 },
-      axis: { labelColor: dim, titleColor: fg, gridColor: line, domainColor: dim, tickColor: dim, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500, titlePadding: 8 },
-      legend: { labelColor: fg, titleColor: fg, labelFontSize: 13, symbolSize: 90, orient: "bottom", direction: "horizontal", columns: Math.max(1, Math.floor(box.clientWidth / 190)), labelLimit: 220, title: null },
+      axis: { labelColor: dim, titleColor: fg, gridColor: line, domainColor: dim, tickColor: dim, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500, titlePadding: 8, tickCount: 8, labelOverlap: true },
+      legend: { labelColor: fg, labelFontSize: 13, symbolSize: 90, symbolOpacity: 1, orient: "bottom", columns: Math.max(1, Math.floor(box.clientWidth / 190)), labelLimit: 220 },
     },
   };
   const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
@@ -54,9 +54,9 @@ function redraw() {
 function looks(table, places) {
   const domain = places.map((place) => rowAt(table, place).name);
   return {
-    colour: { field: "name", type: "nominal", scale: { domain, range: places.map(colourOf) } },
-    dash: { field: "name", type: "nominal", scale: { domain, range: places.map((place) => DASHES[Math.floor(place / LIGHT.length) % DASHES.length]) }, legend: null },
-    shape: { field: "name", type: "nominal", scale: { domain, range: places.map((place) => SHAPES[place % SHAPES.length]) } },
+    colour: { field: "name", type: "nominal", title: null, scale: { domain, range: places.map(colourOf) } },
+    dash: { field: "name", type: "nominal", title: null, scale: { domain, range: places.map((place) => DASHES[Math.floor(place / LIGHT.length) % DASHES.length]) } },
+    shape: { field: "name", type: "nominal", title: null, scale: { domain, range: places.map((place) => SHAPES[place % SHAPES.length]) } },
   };
 }
 
@@ -89,12 +89,13 @@ function curvesSpec(found, table, how) {
   const floors = found.floors.map(([name, y]) => ({ name, y })).filter((floor) => !log || floor.y > 0)
     .filter((floor) => ys.length && floor.y > least / 4 - (log ? 0 : Math.abs(least) * 10));
   const look = looks(table, chosen.map((curve) => curve.place));
-  const x = { field: "x", type: "quantitative", title: how.time === "kimg" ? "real images shown to D (kimg)" : "seconds of training", scale: scaleOf(how.logX, values.map((point) => Number(point.x))) };
+  const x = { field: "x", type: "quantitative", axis: { tickCount: 6 }, title: how.time === "kimg" ? "real images shown to D (kimg)" : "seconds of training", scale: scaleOf(how.logX, values.map((point) => Number(point.x))) };
   const better = found.better ? `, ${found.better} is better` : "";
   const y = { field: "y", type: "quantitative", title: found.title + better, scale: scaleOf(log, ys) };
   const tooltip = [{ field: "name", title: "variant" }, { field: "x", title: how.time, format: ",.4~g" }, { field: "told", title: found.title }, { field: "seeds", title: "seeds" }];
   const few = Math.max(0, ...chosen.map((curve) => curve.moments.length)) <= 24;
   const opacity = (/** @type {number} */ full, /** @type {number} */ faint) => ({ condition: { param: "pick", value: full }, value: faint });
+  /** @type {any[]} */
   const layers = [
     { data: { values: bands }, mark: { type: "area" }, encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" }, color: look.colour, opacity: opacity(0.16, 0.03) } },
     { params: [{ name: "pick", select: { type: "point", fields: ["name"] }, bind: "legend" }],
@@ -102,8 +103,8 @@ function curvesSpec(found, table, how) {
     { mark: { type: "point", filled: true, size: few ? 45 : 60 }, encoding: { x, y, color: look.colour, shape: look.shape, tooltip, opacity: few ? opacity(1, 0.15) : { value: 0 } } },
   ];
   if (floors.length) {
-    layers.push({ data: { values: floors }, mark: /** @type {any} */ ({ type: "rule", strokeDash: [4, 4], color: resolved(getComputedStyle(document.documentElement).getPropertyValue("--dim")) }), encoding: /** @type {any} */ ({ y }) });
-    layers.push({ data: { values: floors }, mark: /** @type {any} */ ({ type: "text", align: "left", baseline: "bottom", dx: 4, dy: -2 }), encoding: /** @type {any} */ ({ x: { value: 0 }, y, text: { field: "name" } }) });
+    layers.push({ data: { values: floors }, mark: { type: "rule", strokeDash: [4, 4], color: resolved(getComputedStyle(document.documentElement).getPropertyValue("--dim")) }, encoding: { y } });
+    layers.push({ data: { values: floors }, mark: { type: "text", align: "left", baseline: "bottom", dx: 4, dy: -2 }, encoding: { x: { value: 0 }, y, text: { field: "name" } } });
   }
   return { data: { values }, layer: layers, resolve: { scale: { color: "shared" } } };
 }

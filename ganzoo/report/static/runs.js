@@ -22,7 +22,7 @@ function makeRuns(table) {
       draw(chart, () => ({ height: 180, data: { values }, layer: [{
         mark: { type: "line", strokeWidth: 2, point: values.length < 60 }, encoding: {
           x: { field: "x", type: "quantitative", title: "kimg" }, y: { field: "y", type: "quantitative", title: null, scale: { zero: false } },
-          color: { field: "name", type: "nominal", scale: { range: range() }, legend: some.length > 1 ? {} : null }, strokeDash: { field: "name", type: "nominal", legend: null },
+          color: { field: "name", type: "nominal", title: null, scale: { range: range() }, legend: some.length > 1 ? {} : null }, strokeDash: { field: "name", type: "nominal", title: null, legend: some.length > 1 ? {} : null },
           tooltip: [{ field: "name" }, { field: "x", title: "kimg", format: ",.4~g" }, { field: "y", title: "value", format: ",.4~g" }] } }] }),
         `${title} of ${runName(table, run)} over kimg. At the end: ${ends.join(", ")}.`);
     }

@@ -76,7 +76,7 @@ function makeBoard(table, section, shown, open) {
       const row = rowOf(line);
       const people = table.runs.filter((run) => run.place === row.place).map((run) => run.who);
       const text = [row.name, row.about, row.who, ...people].join(" ").toLowerCase();
-      line.hidden = row.kind !== "real" && !words.every((word) => text.includes(word));
+      line.hidden = row.kind !== "real" && !words.every((/** @type {string} */ word) => text.includes(word));
       if (!line.hidden && row.kind !== "real") left.push(row);
     }
     const all = table.rows.filter((row) => row.kind !== "real").length;
@@ -125,7 +125,7 @@ function makeBoard(table, section, shown, open) {
 function makeCards(table, box) {
   const competing = table.rows.filter((row) => row.kind !== "real");
   if (competing.length < 2) return;
-  const cards = [["fid", "closest to real"], ["recall", "most varied"], ["precision", "most realistic"], ["train_img_per_s", "fastest to train"], ["parameters", "smallest"]];
+  const cards = [["fid", "closest to real"], ["recall", "most varied"], ["train_img_per_s", "fastest to train"], ["parameters", "smallest"]];
   for (const [key, what] of cards) {
     const column = columnOf(table, key);
     const rows = competing.filter((row) => row.cells[key]);
