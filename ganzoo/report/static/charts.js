@@ -22,7 +22,7 @@ function draw(box, spec, description) {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container", height: 320, background: null,
     autosize: { type: "fit-x", contains: "padding" }, description, ...spec(),
     config: {
-      font: "system-ui, sans-serif", view: { stroke: null }, text: { color: fg, fontSize: 12 },
+      font: "system-ui, sans-serif", mark: { aria: false }, view: { stroke: null }, text: { color: fg, fontSize: 12 },
       axis: { labelColor: dim, titleColor: fg, gridColor: line, domainColor: dim, tickColor: dim, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500, titlePadding: 8, tickCount: 8, labelOverlap: true },
       legend: { labelColor: fg, labelFontSize: 13, symbolSize: 90, symbolOpacity: 1, orient: "bottom", columns: Math.max(1, Math.floor(box.clientWidth / 190)), labelLimit: 220 },
     },
@@ -106,7 +106,7 @@ function curvesSpec(found, table, how) {
     layers.push({ data: { values: floors }, mark: { type: "rule", strokeDash: [4, 4], color: resolved(getComputedStyle(document.documentElement).getPropertyValue("--dim")) }, encoding: { y } });
     layers.push({ data: { values: floors }, mark: { type: "text", align: "left", baseline: "bottom", dx: 4, dy: -2 }, encoding: { x: { value: 0 }, y, text: { field: "name" } } });
   }
-  return { data: { values }, layer: layers, resolve: { scale: { color: "shared" } } };
+  return { data: { values }, layer: layers.filter((layer) => layer.data?.values.length !== 0), resolve: { scale: { color: "shared" } } };
 }
 
 /**
@@ -182,15 +182,15 @@ function paretoSpec(found, table, how) {
   const tooltip = [{ field: "name", title: "variant" }, { field: "toldX", title: titleOf(table, how.x) }, { field: "toldY", title: titleOf(table, how.y) }];
   const front = values.filter((value) => value.front).sort((a, b) => a.x - b.x || a.y - b.y);
   const dim = resolved(getComputedStyle(document.documentElement).getPropertyValue("--dim"));
-  return {
-    data: { values }, layer: [
+  /** @type {any[]} */
+  const layers = [
       { data: { values: found.no_front ? [] : front }, mark: { type: "line", strokeDash: [5, 4], strokeWidth: 1.5, color: dim }, encoding: { x, y, order: { field: "x" } } },
       { data: { values: bars.filter((bar) => bar.x1 !== null) }, mark: { type: "rule", strokeWidth: 1.5 }, encoding: { x: { ...x, field: "x1" }, x2: { field: "x2" }, y, color: { ...look.colour, legend: null } } },
       { data: { values: bars.filter((bar) => bar.y1 !== null) }, mark: { type: "rule", strokeWidth: 1.5 }, encoding: { x, y: { ...y, field: "y1" }, y2: { field: "y2" }, color: { ...look.colour, legend: null } } },
       { mark: { type: "point", filled: true, size: 130, opacity: 1 }, encoding: { x, y, color: { ...look.colour, legend: null }, shape: { ...look.shape, legend: null }, tooltip } },
       { mark: { type: "text", align: "left", dx: 10, dy: -9, fontSize: 13 }, encoding: { x, y, text: { field: "name" } } },
-    ],
-  };
+  ];
+  return { data: { values }, layer: layers.filter((layer) => layer.data?.values.length !== 0) };
 }
 
 /**

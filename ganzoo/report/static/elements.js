@@ -50,7 +50,7 @@ function make(tag, properties = {}, ...children) {
  * @param {(value: string) => void} changed
  */
 function choice(label, options, value, changed) {
-  const select = make("select", { onchange: () => changed(select.value) });
+  const select = make("select", { aria: { label }, onchange: () => changed(select.value) });
   for (const [key, text] of options) select.append(make("option", { value: key, textContent: text }));
   select.value = value;
   return make("label", {}, label, select);
