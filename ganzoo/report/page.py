@@ -15,7 +15,6 @@ from typing import Any
 
 from ganzoo import __version__
 from ganzoo.files.writing import write_text
-from ganzoo.leaderboard.rows import Table
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.report.data import table_document
 from ganzoo.report.pictures import PAGE_BYTES, SITE_BYTES, Gallery
@@ -113,8 +112,3 @@ def in_script(document: Any) -> str:
 
 def digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-
-
-def titles(tables: Sequence[Table]) -> str:
-    """Of the page: the datasets that its tables are of."""
-    return ", ".join(dict.fromkeys(table.dataset for table in tables if table.dataset)) or "runs"

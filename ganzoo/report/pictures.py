@@ -37,10 +37,14 @@ class Gallery:
     sources: dict[str, str] = field(default_factory=dict)  # name -> what an <img> has as its src
     taken: int = 0  # bytes
     left_out: int = 0  # pictures
+    full: bool = False  # what comes now is not even read
     _known: dict[str, str] = field(default_factory=dict)  # digest of a PNG -> name of what became of it
 
     def add_file(self, folder: Path, name: str) -> str:
         """The name of a run's picture; "" where it is not there, is damaged, or no longer fits."""
+        if self.full:
+            self.left_out += 1
+            return ""
         try:
             data = read_picture(folder, name)
         except (FileNotFoundError, Unreadable):
@@ -55,20 +59,18 @@ class Gallery:
         return self._add(lambda: image)
 
     def _add(self, opened: Callable[[], Image.Image]) -> str:
-        if self.taken >= self.limit:
-            self.left_out += 1
-            return ""
         try:
             data, ending = encoded(opened())
         except (Unreadable, OSError, ValueError):
             return ""
         size = len(data) if self.folder else len(data) * 4 // 3
-        if self.taken + size > self.limit:
-            self.left_out += 1
-            return ""
         name = hashlib.sha256(data).hexdigest()[:16]
         if name in self.sources:
             return name
+        if self.taken + size > self.limit:
+            self.left_out += 1
+            self.full = True
+            return ""
         self.taken += size
         if self.folder is None:
             self.sources[name] = f"data:image/{ending};base64,{base64.b64encode(data).decode('ascii')}"

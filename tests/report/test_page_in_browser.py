@@ -66,7 +66,9 @@ def until(page: Page, expression: str, argument: Any = None) -> None:
 
 
 def names(page: Page) -> list[str]:
-    return page.locator("table.board tbody tr:visible th.name").evaluate_all("heads => heads.map(h => h.firstChild.textContent)")
+    return page.locator("table.board tbody tr:visible th.name").evaluate_all(
+        "heads => heads.map(h => h.firstChild.textContent)"
+    )
 
 
 def described(page: Page, part: str) -> str:
@@ -109,7 +111,7 @@ def test_rows_are_sorted_and_real_images_stay_below(file: Path, open_page: Calla
     page.locator('table.board thead th[data-key="name"] button').click()
     assert names(page) == [SECOND, BEST, WORST, real]
     assert page.locator("table.board thead th[aria-sort]").count() == 1
-    assert page.locator("table.board tbody tr").first.locator(".rank").text_content() == "1–2"
+    assert page.locator("table.board tbody tr").first.locator(".rank").text_content() == "1\N{EN DASH}2"
 
 
 def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callable[..., Page]) -> None:
