@@ -17,7 +17,7 @@ from ganzoo import __version__
 from ganzoo.files.writing import write_text
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.report.data import table_document
-from ganzoo.report.pictures import PAGE_BYTES, SITE_BYTES, Gallery
+from ganzoo.report.pictures import NEEDED_BYTES, PAGE_BYTES, SITE_BYTES, Gallery
 from ganzoo.report.runs import RunView, add_pictures, inside, views_of
 
 SCRIPTS = ("elements", "table", "charts", "films", "runs", "compare", "people", "main")
@@ -49,7 +49,7 @@ def make_report(paths: Sequence[Path], sort: str = "fid", sample: Sampler | None
         RunError: no run is found, a path is no folder, or a record is damaged.
         UnknownName: `sort` is no column.
     """
-    return _made(paths, sort, Gallery(limit=PAGE_BYTES), sample)
+    return _made(paths, sort, Gallery(limit=PAGE_BYTES, most=NEEDED_BYTES), sample)
 
 
 def make_site(paths: Sequence[Path], folder: Path, sort: str = "fid", sample: Sampler | None = None) -> Report:
@@ -74,7 +74,7 @@ def _made(paths: Sequence[Path], sort: str, gallery: Gallery, sample: Sampler | 
     notes = sample(everything, gallery) if sample else []
     add_pictures(everything, gallery)
     if gallery.left_out:
-        notes.append(f"{gallery.left_out} pictures {LEFT_OUT}")
+        notes.append(f"{len(gallery.left_out)} pictures {LEFT_OUT}")
     documents = [table_document(table, some) for table, some in zip(tables, views, strict=True)]
     return Report(html=render(documents, gallery, notes), notes=notes)
 

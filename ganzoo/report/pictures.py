@@ -18,6 +18,9 @@ from ganzoo.files.writing import write_bytes
 PAGE_BYTES = 6 * MIB
 """Of the pictures of a page, as text: with charts, scripts and numbers the page stays below 8 MB."""
 
+NEEDED_BYTES = 15 * MIB
+"""Where pictures that nobody wants to miss do not fit: a page of very many runs is larger, but stays below 20 MB."""
+
 SITE_BYTES = 1024 * MIB
 """Of the pictures of a site."""
 
@@ -33,17 +36,19 @@ class Gallery:
     """The pictures of a page or a site, by a name that goes by their content."""
 
     limit: int
+    most: int = 0  # of pictures that are needed, where that is more
     folder: Path | None = None  # of a site: pictures become files there; None: addresses that hold them
     sources: dict[str, str] = field(default_factory=dict)  # name -> what an <img> has as its src
     taken: int = 0  # bytes
-    left_out: int = 0  # pictures
-    full: bool = False  # what comes now is not even read
+    left_out: set[tuple[str, str]] = field(default_factory=set)  # folder and name of a picture
+    _full: set[bool] = field(default_factory=set)  # whether needed: what comes now is not even read
     _known: dict[str, str] = field(default_factory=dict)  # digest of a PNG -> name of what became of it
 
-    def add_file(self, folder: Path, name: str) -> str:
+    def add_file(self, folder: Path, name: str, needed: bool = False) -> str:
         """The name of a run's picture; "" where it is not there, is damaged, or no longer fits."""
-        if self.full:
-            self.left_out += 1
+        self.left_out.discard((str(folder), name))
+        if needed in self._full:
+            self.left_out.add((str(folder), name))
             return ""
         try:
             data = read_picture(folder, name)
@@ -51,14 +56,19 @@ class Gallery:
             return ""
         digest = hashlib.sha256(data).hexdigest()
         if digest not in self._known:
-            self._known[digest] = self._add(lambda: decode_png(data))
+            added = self._add(lambda: decode_png(data), needed)
+            if added is None:
+                self.left_out.add((str(folder), name))
+                return ""
+            self._known[digest] = added
         return self._known[digest]
 
     def add_image(self, image: Image.Image) -> str:
         """As `add_file`, of an image that is no file."""
-        return self._add(lambda: image)
+        return self._add(lambda: image, False) or ""
 
-    def _add(self, opened: Callable[[], Image.Image]) -> str:
+    def _add(self, opened: Callable[[], Image.Image], needed: bool) -> str | None:
+        """None where it no longer fits."""
         try:
             data, ending = encoded(opened())
         except (Unreadable, OSError, ValueError):
@@ -67,10 +77,9 @@ class Gallery:
         name = hashlib.sha256(data).hexdigest()[:16]
         if name in self.sources:
             return name
-        if self.taken + size > self.limit:
-            self.left_out += 1
-            self.full = True
-            return ""
+        if self.taken + size > (max(self.limit, self.most) if needed else self.limit):
+            self._full.add(needed)
+            return None
         self.taken += size
         if self.folder is None:
             self.sources[name] = f"data:image/{ending};base64,{base64.b64encode(data).decode('ascii')}"

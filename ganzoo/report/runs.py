@@ -155,8 +155,8 @@ def add_pictures(views: Sequence[RunView], gallery: Gallery) -> None:
     # a film for each row, before one for each person
     rows = {id(next(view for view in views if view.place == place)) for place in dict.fromkeys(v.place for v in views)}
     for view in views:
-        view.real = gallery.add_file(view.directory.path, "real.png")
-        add_frames(view, films[id(view)][-1:], gallery)
+        view.real = gallery.add_file(view.directory.path, "real.png", needed=True)
+        add_frames(view, films[id(view)][-1:], gallery, needed=True)
     for some in (rows, firsts - rows, {id(view) for view in views} - firsts - rows):
         chosen = [view for view in views if id(view) in some]
         for view in chosen:
@@ -168,14 +168,14 @@ def add_pictures(views: Sequence[RunView], gallery: Gallery) -> None:
                 add_frames(view, films[id(view)][::step], gallery)
 
 
-def add_frames(view: RunView, paths: Iterable[Path], gallery: Gallery) -> None:
+def add_frames(view: RunView, paths: Iterable[Path], gallery: Gallery, needed: bool = False) -> None:
     """Those that the film does not have yet."""
     known = {kimg for kimg, _ in view.film}
     for path in paths:
         kimg = kimg_of(path)
         if kimg in known:
             continue
-        if name := gallery.add_file(view.directory.path, f"samples/{path.name}"):
+        if name := gallery.add_file(view.directory.path, f"samples/{path.name}", needed):
             view.film.append([kimg, name])
     view.film.sort()
 

@@ -170,7 +170,7 @@ function paretoSpec(found, table, how) {
     y1: yHalf ? y - yHalf : null, y2: yHalf ? y + yHalf : null,
     toldX: rowAt(table, place).cells[how.x][1], toldY: rowAt(table, place).cells[how.y][1],
   }));
-  const positive = (/** @type {number} */ low, /** @type {number} */ at, /** @type {boolean} */ log) => (log && low <= 0 ? at / 2 : low);
+  const positive = (/** @type {number} */ low, /** @type {number} */ at, /** @type {boolean} */ log) => (low > 0 || at <= 0 ? low : log ? at / 2 : 0);
   const look = looks(table, found.points.filter((point) => how.places.includes(point[0])).map((point) => point[0]));
   const better = (/** @type {string} */ key) => (columnOf(table, key)?.better ? `, ${columnOf(table, key)?.better} is better` : "");
   const axis = (/** @type {"x"|"y"} */ field, /** @type {boolean} */ log) => ({

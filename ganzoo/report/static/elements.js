@@ -131,7 +131,8 @@ const colourOf = (place) => (isDark() ? DARK : LIGHT)[place % LIGHT.length];
  * @param {string[]} [classes]
  */
 function figure(name, alt, caption, classes = []) {
-  const image = make("img", { alt, decoding: "async", loading: "lazy" });
+  const image = make("img", { alt, decoding: "async" });
+  if (DATA.pictures[name]?.startsWith("pictures/")) image.loading = "lazy";
   if (DATA.pictures[name]) image.src = DATA.pictures[name];
   const labels = make("div", { className: "classes", aria: { hidden: true } },
     ...classes.map((label) => make("span", { textContent: label, title: label })));

@@ -110,7 +110,7 @@ function makeBoard(table, section, shown, open) {
     const place = row.place;
     head.replaceChildren(
       make("button", { type: "button", textContent: row.name, title: `pictures, curves and settings of ${row.name}`, onclick: () => open(place) }),
-      make("span", { className: "dim", textContent: row.status ? `${row.about}; ${row.status}` : row.about }),
+      make("span", { className: "dim", textContent: row.about + (row.status ? " ⚠ see above" : ""), title: row.status }),
     );
   }
   order();
