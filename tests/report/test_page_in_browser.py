@@ -191,6 +191,11 @@ def test_the_charts_have_choices(file: Path, open_page: Callable[..., Page]) -> 
     assert told.endswith("On the front, beaten by none in both: cgan, gan.")
     assert "Upper right is better." in pareto.inner_text()
     redrawn(page, "pareto", pareto.get_by_role("button", name="log horizontal").click)
+    assert pareto.locator("svg .mark-rule.role-mark line").count() == 0  # recall is the same for all seeds
+    redrawn(page, "pareto", lambda: pareto.get_by_label("quality", exact=True).select_option("fid"))
+    assert pareto.locator("svg .mark-rule.role-mark line").count() == 3
+    redrawn(page, "pareto", pareto.get_by_role("button", name="intervals").click)
+    assert pareto.locator("svg .mark-rule.role-mark line").count() == 0
 
 
 def test_a_row_opens_its_run_by_keyboard(file: Path, open_page: Callable[..., Page]) -> None:

@@ -86,7 +86,7 @@ function curvesSpec(found, table, how) {
   const bands = values.filter((point) => point.half).map((point) => ({
     ...point, low: log ? Math.max(point.y - Number(point.half), least / 2) : point.y - Number(point.half), high: point.y + Number(point.half),
   }));
-  const floors = found.floors.map(([name, y]) => ({ name, y })).filter((floor) => !log || floor.y > 0)
+  const floors = found.floors.slice(0, 1).map(([name, y]) => ({ name, y })).filter((floor) => !log || floor.y > 0)
     .filter((floor) => ys.length && floor.y > least / 4 - (log ? 0 : Math.abs(least) * 10));
   const look = looks(table, chosen.map((curve) => curve.place));
   const x = { field: "x", type: "quantitative", axis: { tickCount: 6 }, title: how.time === "kimg" ? "real images shown to D (kimg)" : "seconds of training", scale: scaleOf(how.logX, values.map((point) => Number(point.x))) };
@@ -162,7 +162,7 @@ function makeCurves(table, part) {
  * Quality against cost, with the front that nothing beats in both.
  * @param {Pareto} found
  * @param {Table} table
- * @param {{places: number[], x: string, y: string, logX: boolean, logY: boolean}} how
+ * @param {{places: number[], x: string, y: string, logX: boolean, logY: boolean, bars: boolean}} how
  */
 function paretoSpec(found, table, how) {
   const values = found.points.filter((point) => how.places.includes(point[0])).map(([place, x, xHalf, y, yHalf, front]) => ({
@@ -178,7 +178,7 @@ function paretoSpec(found, table, how) {
     axis: how[field].includes("memory") ? { format: ".3s" } : how[field] === "parameters" ? { format: "~s" } : {},
   });
   const [x, y] = [axis("x", how.logX), axis("y", how.logY)];
-  const bars = values.map((value) => ({ ...value, x1: value.x1 === null ? null : positive(value.x1, value.x, how.logX), y1: value.y1 === null ? null : positive(value.y1, value.y, how.logY) }));
+  const bars = (how.bars ? values : []).map((value) => ({ ...value, x1: value.x1 === null ? null : positive(value.x1, value.x, how.logX), y1: value.y1 === null ? null : positive(value.y1, value.y, how.logY) }));
   const tooltip = [{ field: "name", title: "variant" }, { field: "toldX", title: titleOf(table, how.x) }, { field: "toldY", title: titleOf(table, how.y) }];
   const front = values.filter((value) => value.front).sort((a, b) => a.x - b.x || a.y - b.y);
   const dim = resolved(getComputedStyle(document.documentElement).getPropertyValue("--dim"));
@@ -201,7 +201,7 @@ function makePareto(table, part) {
   const usable = (/** @type {string} */ key) => table.rows.filter((row) => row.kind !== "real" && row.cells[key]).length > 1;
   const costs = table.costs.filter(usable), qualities = table.qualities.filter(usable);
   if (!costs.length || !qualities.length) return { show: () => {} };
-  const state = { x: costs.includes("seconds") ? "seconds" : costs[0], y: qualities[0], logX: false, logY: false, places: /** @type {number[]} */ ([]) };
+  const state = { x: costs.includes("seconds") ? "seconds" : costs[0], y: qualities[0], logX: false, logY: false, bars: true, places: /** @type {number[]} */ ([]) };
   const box = make("div", { className: "chart" });
   const below = make("p", { className: "dim" });
   const logX = toggle("log horizontal", false, (on) => { state.logX = on; show(); });
@@ -214,7 +214,7 @@ function makePareto(table, part) {
     const side = (/** @type {string} */ key) => columnOf(table, key)?.better;
     const corner = `${side(state.y) === "higher" ? "Upper" : "Lower"} ${side(state.x) === "higher" ? "right" : "left"} is better.`;
     const left = found.left_out.map(([name, why]) => `${name} (${why})`);
-    below.textContent = `${corner} ${told} Bars are 95 % intervals over seeds.${left.length ? ` Without a point: ${left.join(", ")}.` : ""}`;
+    below.textContent = `${corner} ${told}${state.bars ? " Bars are 95 % intervals over seeds." : ""}${left.length ? ` Without a point: ${left.join(", ")}.` : ""}`;
   }
   function scales() {
     const points = table.pareto[`${state.x} ${state.y}`].points;
@@ -227,6 +227,7 @@ function makePareto(table, part) {
   const named = (/** @type {string[]} */ keys) => keys.map((key) => /** @type {[string, string]} */ ([key, titleOf(table, key)]));
   part.append(make("h3", { textContent: "Quality against cost" }), make("div", { className: "controls no-print" },
     choice("quality", named(qualities), state.y, (key) => { state.y = key; scales(); }),
-    choice("against", named(costs), state.x, (key) => { state.x = key; scales(); }), logX, logY), box, below);
+    choice("against", named(costs), state.x, (key) => { state.x = key; scales(); }), logX, logY,
+    toggle("intervals", true, (on) => { state.bars = on; show(); })), box, below);
   return { show: (/** @type {Row[]} */ rows) => { state.places = rows.map((row) => Number(row.place)); scales(); } };
 }

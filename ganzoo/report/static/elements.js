@@ -134,7 +134,7 @@ function figure(name, alt, caption, classes = []) {
   const image = make("img", { alt, decoding: "async" });
   if (DATA.pictures[name]?.startsWith("pictures/")) image.loading = "lazy";
   if (DATA.pictures[name]) image.src = DATA.pictures[name];
-  const labels = make("div", { className: "classes", aria: { hidden: true } },
+  const labels = make("div", { className: classes.some((label) => label.length > 3) ? "classes long" : "classes", aria: { hidden: true } },
     ...classes.map((label) => make("span", { textContent: label, title: label })));
   const whole = make("figure", {}, labels, image, make("figcaption", {}, ...caption));
   whole.hidden = !DATA.pictures[name];
