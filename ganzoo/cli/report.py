@@ -6,15 +6,44 @@ from pathlib import Path
 
 import click
 
+from ganzoo.cli.options import load_registry, plugin_option
+from ganzoo.errors import SettingError
+
 
 @click.command(short_help="Leaderboards, images and curves as a page to look at.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
 @click.option("--sort", default="fid", show_default=True, metavar="COLUMN", help="Rank by this column.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True, metavar="HTML")
-def report(paths: tuple[Path, ...], sort: str, out: Path) -> None:
-    """Write the runs under DIR (default: runs) as one HTML page: leaderboards, and each run's images and curves."""
+@click.option("--out", type=click.Path(path_type=Path), metavar="HTML", help="The page.  [default: report.html]")
+@click.option("--site", type=click.Path(path_type=Path), metavar="DIR", help="Write a folder for a web host instead.")
+@click.option("--no-sampling", is_flag=True, help="Make no new pictures from snapshots: quicker, and without torch.")
+@plugin_option
+def report(
+    paths: tuple[Path, ...],
+    sort: str,
+    out: Path | None,
+    site: Path | None,
+    no_sampling: bool,
+    plugin_files: tuple[Path, ...],
+) -> None:
+    """Write the runs under DIR (default: runs) as one HTML page: leaderboards, charts, and each run's images."""
     from ganzoo.files.writing import write_text
-    from ganzoo.report import make_report
+    from ganzoo.report.page import Sampler, make_report, make_site
 
-    write_text(out, make_report(list(paths) or [Path("runs")], sort))
-    click.echo(out)
+    if site is not None and out is not None:
+        raise SettingError("--out is one file and --site a folder", "choose one of them")
+    folders = list(paths) or [Path("runs")]
+    sample: Sampler | None = None
+    if not no_sampling:
+        from ganzoo.report.sampling import interpolations
+
+        sample = interpolations(load_registry(plugin_files), lambda line: click.echo(line, err=True))
+    if site is not None:
+        made = make_site(folders, site, sort, sample)
+        written = site / "index.html"
+    else:
+        made = make_report(folders, sort, sample)
+        written = out or Path("report.html")
+        write_text(written, made.html)
+    for line in made.notes:
+        click.echo(line, err=True)
+    click.echo(written)

@@ -1,8 +1,10 @@
-"""The report: one page, complete, escaped, and needing nothing else."""
+"""The report as a file: complete, escaped, small, and needing nothing else."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import html as entities
 import io
 import json
 import re
@@ -19,146 +21,158 @@ import pytest
 from PIL import Image
 
 from ganzoo.cli.main import cli
-from ganzoo.errors import RunError, UnknownName
-from ganzoo.report import make_report
-from ganzoo.report.chart import line_chart, log_ticks, ticks
+from ganzoo.errors import RunError, SettingError, UnknownName
+from ganzoo.report import make_report, make_site
+from ganzoo.report.page import SCRIPTS
+from ganzoo.report.pictures import Gallery, encoded, native
 
-VOID = {"meta", "img", "path", "circle", "br"}
+VOID = {"meta", "img", "br"}
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, and the text between them; refuses tags that are not closed in order."""
+    """Tags with their attributes, the text between them, and the data; refuses tags that are not closed in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.text = ""
+        self.scripts: list[str] = []
         self.feed(html)
         self.close()
         assert not self.open, self.open
+        self.data = json.loads(next(script for script in self.scripts if script.startswith('{"tables"')))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] == "script":
+            self.scripts[-1] += data
+        elif self.open and self.open[-1] != "style":
             self.text += data
 
     def of(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-def png(colour: str) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (4, 3), colour).save(buffer, format="PNG")
-    return buffer.getvalue()
+def page_of(folder: Path) -> Page:
+    return Page(make_report([folder]).html)
 
 
-@pytest.fixture
-def runs(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> Path:
-    """Two runs of one protocol, the first with all its files, and one of another protocol."""
-    folder = tmp_path / "runs"
-    write_run(folder / "a", "gan", fid=12.5)
-    write_run(folder / "b", "dcgan", fid=8.25)
-    write_run(folder / "c", "gan", fid=40.0, protocol="digits-b")
-    a = folder / "a"
-    for name, colour in (
-        ("real.png", "green"), ("samples/000000.000.png", "black"), ("samples/000001.000.png", "red"),
-        ("neighbours/000001.000.png", "blue"),
-    ):  # fmt: skip
-        (a / name).parent.mkdir(exist_ok=True)
-        (a / name).write_bytes(png(colour))
-    stats = [{"images": 500 * i, "kimg": i / 2, "d_loss": 1.0 / i, "g_loss": 2.0 * i, "seconds": 1} for i in (1, 2)]
-    stats.append({"images": 1500, "kimg": 1.5, "d_loss": None, "g_loss": 1.0})
-    (a / "stats.jsonl").write_text("".join(json.dumps(line) + "\n" for line in stats))
-    scored = {"protocol": "digits-a", "seconds": 1.0, "sample_img_per_s": 500.0, "left_out": {}}
-    metrics = [
-        {"images": 0, "kimg": 0.0, "values": {"fid": 300.0}, **scored},
-        {"images": 1000, "kimg": 1.0, "values": {"fid": 12.5}, **scored},
-    ]
-    (a / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
-    (a / "env.json").write_text(
-        json.dumps({"python": "3.11.99", "doctor": {"ok": True}, "packages": {"torch": "2.99"}})
-    )
-    return folder
+def pixel(source: str) -> tuple[int, ...]:
+    head, _, data = source.partition(",")
+    assert head == "data:image/webp;base64"
+    found = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB").getpixel((0, 0))
+    assert isinstance(found, tuple)
+    return found
 
 
 def test_everything_is_on_the_page(runs: Path) -> None:
-    page = Page(make_report([runs]))
-    for part in (
-        "protocol: digits-a", "protocol: digits-b", "12.50", "8.25", "40.00", "no rank", "real", "train.kimg",
-        "gan, non-saturating, seed 0", "3.11.99", "2.99", "doctor.ok", "some CPU",
-    ):  # fmt: skip
+    page = page_of(runs)
+    for part in ("protocol: digits-a", "protocol: digits-b", "12.50", "8.25", "40.00", "no rank"):
         assert part in page.text, part
-    pictures = {image["alt"]: image["src"] for image in page.of("img")}
-    expected = {"generated, after 1 kimg": "red", "real": "green"}
-    nearest = next(alt for alt in pictures if alt and alt.startswith("rows of generated"))
-    for alt, colour in (expected | {nearest: "blue"}).items():
-        head, _, data = (pictures[alt] or "").partition(",")
-        assert head == "data:image/png;base64"
-        assert base64.b64decode(data) == png(colour)
-    assert len(pictures) == 3  # the other runs have none
-    assert len(page.of("svg")) == 2
-    for part in ("kimg", "FID, lower is better", "loss, mean of a tick", "d loss", "g loss"):
-        assert part in page.text
-    links = [link["href"] for link in page.of("a")]
-    anchors = [section["id"] for section in page.of("section")]
-    assert len(links) == len(set(links)) == 3
-    assert {f"#{anchor}" for anchor in anchors} == set(links)
+    first, second = page.data["tables"]
+    assert [row["name"] for row in first["rows"]] == ["dcgan", "gan"]
+    assert [row["name"] for row in second["rows"]] == ["gan"]
+    run = next(run for run in first["runs"] if run["path"].endswith("a"))
+    colours = [pixel(page.data["pictures"][name]) for _, name in run["film"]]
+    assert [kimg for kimg, _ in run["film"]] == [0, 0.5, 1]
+    assert colours[0][0] < 20 < colours[1][0] < 200 < colours[2][0]
+    assert pixel(page.data["pictures"][run["real"]])[1] > 100
+    assert run["neighbours"][0] == 1.0
+    index = first["runs"].index(run)
+    assert first["environment"]["own"][index]["python"] == "3.11.99"
+    assert "train.kimg" in first["settings"]["same"]
+    assert first["settings"]["own"][index]["variant.name"] == "gan"
+    curve = first["scores"]["fid"]["curves"][0]
+    assert [moment[::2] for moment in curve["moments"]] == [[0.5, 50.0], [1.0, 12.5]]
+    assert curve["untrained"] == 900.0
+    assert {"d_loss", "g_loss", "d_accuracy", "diversity"} <= set(first["curves"][str(index)])
+
+
+def test_a_bench_has_ranks_bands_and_a_front(bench: Path) -> None:
+    (table,) = page_of(bench).data["tables"]
+    assert [(row["name"], row["ranks"]) for row in table["rows"]] == [
+        ("dcgan", "1\N{EN DASH}2"), ("cgan", "1\N{EN DASH}2"), ("gan", "3"), ("real: test split", ""),
+    ]  # fmt: skip
+    places = {row["name"]: row["place"] for row in table["rows"]}
+    points = {point[0]: point for point in table["pareto"]["train_img_per_s fid"]["points"]}
+    front = {name for name, place in places.items() if place is not None and points[place][5]}
+    assert front == {"dcgan", "cgan", "gan"}  # each is faster than what is better than it
+    assert points[places["gan"]][4] > 0  # the interval of FID, over seeds
+    curve = table["scores"]["fid"]["curves"][0]
+    assert curve["seeds"] == 3
+    assert all(moment[3] > 0 for moment in curve["moments"])
+    assert any("mode collapse: gan (" in line for line in table["warnings"])
+    assert table["scores"]["fid"]["floors"] == [["real: test split", 0.5]]
+    assert table["summary"][:2] == ["fid", "recall"]
 
 
 def test_the_page_needs_nothing_else(runs: Path) -> None:
-    html = make_report([runs])
+    html = make_report([runs]).html
     page = Page(html)
-    assert not page.of("script") + page.of("link")
+    assert not page.of("link")
+    assert all(set(script) <= {"type", "id"} for script in page.of("script"))
     addresses = [
-        value or "" for _, attributes in page.tags for key, value in attributes.items() if key in ("src", "href")
+        value or "" for tag, attributes in page.tags for key, value in attributes.items()
+        if key in ("src", "href") and tag != "a"
+    ]  # fmt: skip
+    assert all(address.startswith("data:") for address in addresses)
+    assert not re.findall(r"@import|url\(", entities.unescape(re.sub(r"<script.*?</script>", "", html, flags=re.S)))
+    policy = next(str(tag["content"]) for tag in page.of("meta") if tag.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in page.scripts[1:]
     ]
-    assert all(address.startswith(("data:", "#")) for address in addresses)
-    assert not re.findall(r"@import|url\(", html)
-    assert any(tag.get("name") == "viewport" for tag in page.of("meta"))
-    assert "@media print" in html
+    assert rules["script-src"].split() == hashes
 
 
 def test_what_a_run_says_is_text(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> None:
     """Names, settings, failures and metrics may come from anywhere, and are never markup."""
-    evil = "<script>alert('x')</script>"
+    evil = "</script><script>alert('x')</script><!--"
     environment = {"device": evil, "precision": "fp32", "python": evil, "packages": {"ganzoo": "1", "torch": evil}}
     write_run(tmp_path / "runs" / "a<b>", changes={"diverged": evil, "environment": environment})
     (tmp_path / "runs" / "a<b>" / "stats.jsonl").write_text(
-        json.dumps({"kimg": 1, "<b>_loss": 1.0, "images": 1}) + "\n"
+        json.dumps({"kimg": 1, "</script><b>_loss": 1.0, "images": 1000}) + "\n"
     )
-    html = make_report([tmp_path / "runs"])
-    page = Page(html)
-    assert not page.of("script")
+    page = page_of(tmp_path / "runs")
+    assert len(page.of("script")) == 3
     assert not page.of("b")
-    assert "<b> loss" in page.text
-    assert page.text.count(evil) >= 3
+    (table,) = page.data["tables"]
+    assert "</script><b>_loss" in table["training"]
+    assert table["environment"]["same"]["device"] == evil
+    assert page.text.count(evil) >= 2
 
 
 def test_where_the_folder_lies_is_not_told(runs: Path) -> None:
-    html = make_report([runs])
+    (runs / "d").mkdir()
+    (runs / "d" / "result.json").write_text("damaged")
+    html = make_report([runs]).html
     assert str(runs.parent) not in html
-    assert "runs/a" in html.replace("\\", "/")
+    assert "runs/d" in html.replace("\\", "/")
 
 
 def test_a_run_without_a_result(runs: Path) -> None:
     (runs / "b" / "result.json").unlink()
     (runs / "b" / "failure.txt").write_text("ValueError: on purpose\n")
     (runs / "a" / "env.json").write_text("damaged")
-    page = Page(make_report([runs]))
-    assert "ValueError: on purpose" in page.text
-    assert "dcgan, non-saturating, seed 0" in page.text
-    assert "some CPU" in page.text
+    table = next(table for table in page_of(runs).data["tables"] if table["protocol"] == "digits-a")
+    failed = next(run for run in table["runs"] if run["path"].endswith("b"))
+    assert failed["status"] == "ValueError: on purpose"
+    assert any("ValueError: on purpose" in line for line in table["warnings"])
+    other = next(index for index, run in enumerate(table["runs"]) if run["path"].endswith("a"))
+    told = table["environment"]["same"] | table["environment"]["own"][other]
+    assert told["device"] == "some CPU"
 
 
 def test_errors(runs: Path, tmp_path: Path) -> None:
@@ -169,28 +183,121 @@ def test_errors(runs: Path, tmp_path: Path) -> None:
         make_report([tmp_path / "empty"])
     with pytest.raises(UnknownName, match="fidd"):
         make_report([runs], sort="fidd")
+    with pytest.raises(SettingError, match="--site"):
+        cli.main(["report", str(runs), "--out", "x.html", "--site", "x"], standalone_mode=False)
 
 
 def test_the_command(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    cli.main(["report", "runs"], standalone_mode=False)
+    cli.main(["report", "runs", "--no-sampling"], standalone_mode=False)
     assert capsys.readouterr().out == "report.html\n"
     assert "digits-a" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    cli.main(["report", "--out", "other/page.html"], standalone_mode=False)
+    cli.main(["report", "--no-sampling", "--out", "other/page.html"], standalone_mode=False)
     assert (tmp_path / "other" / "page.html").is_file()
 
 
-def test_the_command_does_not_import_torch(runs: Path) -> None:
+def test_without_sampling_there_is_no_torch(runs: Path) -> None:
     code = (
-        "import sys; from ganzoo.cli.main import cli; cli.main(['report', 'runs'], standalone_mode=False);"
+        "import sys; from ganzoo.cli.main import cli;"
+        "cli.main(['report', 'runs', '--no-sampling'], standalone_mode=False);"
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=runs.parent, timeout=60)
 
 
-def test_the_wheel_has_the_template(tmp_path: Path) -> None:
+def test_interpolations_are_made_and_what_cannot_be_is_said(
+    tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ganzoo
+
+    sets = ["train.batch_size=32", "train.snapshots=1", "eval.metrics=is", "variant.z_dim=8"]
+    ganzoo.train("gan", kimg=0.032, num_images=100, out=tmp_path / "runs", data_root=data_root, sets=sets)
+
+    def interpolations() -> list[str]:
+        """As names of pictures."""
+        cli.main(["report", str(tmp_path / "runs"), "--out", str(tmp_path / "page.html")], standalone_mode=False)
+        data = Page((tmp_path / "page.html").read_text(encoding="utf-8")).data
+        pictures.update(data["pictures"])
+        return [run["interpolation"] for table in data["tables"] for run in table["runs"]]
+
+    pictures: dict[str, str] = {}
+    (made,) = interpolations()
+    picture = pictures[made].partition(",")[2]
+    size = Image.open(io.BytesIO(base64.b64decode(picture))).size
+    assert size == (10 * 34 + 2, 6 * 34 + 2)  # 6 rows of 10 steps, of 32 pixels and a line of 2
+    assert "no interpolation" not in capsys.readouterr().err
+    next((tmp_path / "runs" / "snapshots").glob("000000.032*")).write_bytes(b"damaged")
+    assert interpolations() == [""]
+    assert "no interpolation of gan" in capsys.readouterr().err
+
+
+# Pictures
+
+
+def test_pictures_are_stored_at_their_native_size_and_once(tmp_path: Path) -> None:
+    noise = Image.effect_noise((7, 5), 100)
+    large = noise.resize((28, 20), Image.Resampling.NEAREST).convert("RGB")
+    assert native(large).size == (7, 5)
+    assert native(large).mode == "L"
+    assert native(large.resize((29, 20))).size == (29, 20)
+    coloured = Image.merge("RGB", [noise, noise, Image.effect_noise((7, 5), 50)])
+    assert native(coloured.resize((21, 15), Image.Resampling.NEAREST)).mode == "RGB"
+    data, ending = encoded(large)
+    assert ending == "webp"
+    assert Image.open(io.BytesIO(data)).size == (7, 5)
+    large.save(tmp_path / "a.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / "b.png")
+    (tmp_path / "c.png").write_bytes(b"damaged")
+    gallery = Gallery(limit=10_000)
+    assert gallery.add_file(tmp_path, "a.png") == gallery.add_file(tmp_path, "b.png") != ""
+    assert gallery.add_file(tmp_path, "c.png") == gallery.add_file(tmp_path, "d.png") == ""
+    assert len(gallery.sources) == 1
+
+
+def test_a_full_page_keeps_what_matters_and_says_so(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = make_report([bench])
+    assert whole.notes == []
+    data = Page(whole.html).data
+    kept = {run[kind] for table in data["tables"] for run in table["runs"] for kind in ("real",)}
+    kept |= {run["film"][-1][1] for table in data["tables"] for run in table["runs"]}
+    monkeypatch.setattr("ganzoo.report.page.PAGE_BYTES", sum(len(data["pictures"][name]) for name in kept))
+    small = make_report([bench])
+    assert "`ganzoo report --site DIR`" in small.notes[0]
+    assert small.notes[0] in entities.unescape(small.html)
+    runs = [run for table in Page(small.html).data["tables"] for run in table["runs"]]
+    assert all(run["real"] and run["film"][-1][0] == 1.0 for run in runs)
+    assert sum(len(run["film"]) for run in runs) < 27
+
+
+def test_a_site_has_its_pictures_beside_it(bench: Path, tmp_path: Path) -> None:
+    make_site([bench], tmp_path / "site")
+    page = Page((tmp_path / "site" / "index.html").read_text(encoding="utf-8"))
+    sources = set(page.data["pictures"].values())
+    files = {f"pictures/{file.name}" for file in (tmp_path / "site" / "pictures").iterdir()}
+    assert sources == files
+    assert len(files) >= 1 + 9 * 3  # the real images, once, and all frames
+
+
+# Whose runs they are
+
+
+def test_whose_a_run_is(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> None:
+    """By the name it was trained under, else by the folder that its owner has handed in."""
+    for who in ("anna", "ben"):
+        write_run(tmp_path / "class" / who / "gan-s0", "gan", fid=10.0 if who == "anna" else 20.0)
+    write_run(tmp_path / "class" / "ben" / "dcgan-s0", "dcgan", sets=("name=Benedikt",))
+    (table,) = page_of(tmp_path / "class").data["tables"]
+    assert sorted(run["who"] for run in table["runs"]) == ["Benedikt", "anna", "ben"]
+    (alone,) = page_of(tmp_path / "class" / "anna").data["tables"]
+    assert [run["who"] for run in alone["runs"]] == [""]
+
+
+# What ships
+
+
+def test_the_wheel_has_what_the_page_is_made_of(tmp_path: Path) -> None:
     """And the golden values; built without isolation from a copy of what the wheel is made of."""
     from hatchling.builders.wheel import WheelBuilder
 
@@ -202,55 +309,21 @@ def test_the_wheel_has_the_template(tmp_path: Path) -> None:
     for name in ("report", "features/weights"):
         shutil.copytree(repository / "ganzoo" / name, copy / "ganzoo" / name)
     (wheel,) = WheelBuilder(str(copy)).build(directory=str(tmp_path / "dist"), versions=["standard"])
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {"ganzoo/report/template.html", "ganzoo/features/weights/golden.json"} <= set(names)
+    names = set(zipfile.ZipFile(wheel).namelist())
+    report = {"static/page.html", "static/page.css", "vendor/vega.js", "vendor/LICENSE.txt"}
+    report |= {f"static/{name}.js" for name in SCRIPTS}
+    assert {f"ganzoo/report/{name}" for name in report} | {"ganzoo/features/weights/golden.json"} <= names
 
 
-def test_a_chart_puts_points_where_they_belong() -> None:
-    svg = line_chart({"a": [(0, 0), (10, 5), (20, 10)]}, title="t", x_label="x (kimg)", y_label="y")
-    circles = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)]
-    (x0, y0), (x1, y1), (x2, y2) = circles
-    assert x0 < x1 < x2
-    assert y0 > y1 > y2  # down is more in SVG
-    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)
-    assert y0 - y1 == pytest.approx(y1 - y2, abs=0.2)
-    labels = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
-    assert {"x (kimg)", "y", "a", "0", "10", "20"} <= set(labels)
+def test_the_charting_library_is_the_one_it_says() -> None:
+    """Byte for byte what the published package makes of Vega, Vega-Lite and Vega-Embed."""
+    import vl_convert
 
+    import ganzoo.report.page
 
-def test_a_logarithmic_chart() -> None:
-    svg = line_chart({"FID": [(0, 1), (1, 10), (2, 100)]}, title="t", x_label="x", y_label="FID")
-    ys = [float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', svg)]
-    assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2], abs=0.2)
-    assert "FID (log)" in svg
-    assert "(log)" not in line_chart({"FID": [(0, -1), (1, 100)]}, title="t", x_label="x", y_label="FID")
-
-
-@pytest.mark.parametrize(
-    "points", [[(0, 0)], [(5, 5)], [(5, 5), (5, 5)], [(0, -3), (0, 7)], [(0, 1e-12), (1e9, 1e12)], [(1, 0), (2, 0)]]
-)
-def test_charts_of_odd_data_stay_inside(points: list[tuple[float, float]]) -> None:
-    svg = line_chart({"a": points}, title="t", x_label="x", y_label="y")
-    assert "nan" not in svg
-    assert "inf" not in svg
-    for x, y in re.findall(r'<circle cx="([-\d.]+)" cy="([-\d.]+)"', svg):
-        assert 0 <= float(x) <= 460
-        assert 0 <= float(y) <= 260
-
-
-def test_a_chart_of_nothing_is_none() -> None:
-    nan = float("nan")
-    assert line_chart({}, title="t", x_label="x", y_label="y") == ""
-    assert line_chart({"a": [(0, nan), (float("inf"), 1)]}, title="t", x_label="x", y_label="y") == ""
-
-
-def test_ticks() -> None:
-    assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
-    assert ticks(0, 1.024) == pytest.approx([0, 0.5, 1])
-    assert ticks(-1, 1) == pytest.approx([-1, -0.5, 0, 0.5, 1])
-    for low, high in ((0, 3), (54, 271), (0.001, 0.0017), (-5e6, 9e7)):
-        marks = ticks(low, high)
-        assert 2 <= len(marks) <= 6
-        assert low <= min(marks) <= max(marks) <= high + 1e-9
-    assert log_ticks(3, 300) == [5, 10, 20, 50, 100, 200]
-    assert log_ticks(1e-3, 1e6) == pytest.approx([10.0**power for power in range(-3, 7)])
+    vendor = Path(ganzoo.report.page.__file__).parent / "vendor"
+    ours = (vendor / "vega.js").read_text(encoding="utf-8")
+    assert ours == vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;")
+    licence = (vendor / "LICENSE.txt").read_text(encoding="utf-8")
+    version = vl_convert.get_vega_version().rpartition(".")[0]
+    assert f"Vega {version}, Vega-Lite {vl_convert.get_vegalite_versions()[-1]}" in licence

@@ -1,0 +1,210 @@
+"""What a page tells of each run: whose it is, its pictures, scores, settings and environment. Torch-free."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganzoo.config.run_config import flatten
+from ganzoo.errors import RunError
+from ganzoo.files.text import clean
+from ganzoo.leaderboard.cells import show, used_columns
+from ganzoo.leaderboard.columns import Number
+from ganzoo.leaderboard.histories import names
+from ganzoo.leaderboard.rows import Row, Table
+from ganzoo.report.pictures import Gallery
+from ganzoo.runs.directory import RunDirectory, kimg_of
+
+GRID_CLASSES = 20
+"""Classes that a grid has columns for."""
+
+FRAMES = 48
+"""Of a film on a page, spread evenly over those that there are."""
+
+
+@dataclass(kw_only=True)
+class RunView:
+    """One run, as the page has it; what its directory does not hold is left out."""
+
+    directory: RunDirectory
+    place: int  # of its row among the rows of generated images
+    name: str  # of its row
+    who: str  # whose it is; "": nobody said, and there is one folder for all
+    path: str  # from the folder that was asked for
+    seed: int | None = None
+    status: str = ""  # "": it is finished, and all is well
+    classes: list[str] = field(default_factory=list)  # of the columns of its grids; []: it has no classes
+    scores: dict[str, list[Any]] = field(default_factory=dict)  # key of a column -> number, text
+    settings: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)  # facts of the images it was trained with
+    film: list[list[Any]] = field(default_factory=list)  # kimg, name of a picture, in order
+    real: str = ""  # names of pictures
+    neighbours: list[Any] = field(default_factory=list)  # kimg, name
+    interpolation: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """JSON-ready."""
+        kept = ("place", "who", "path", "seed", "status", "classes", "scores", "film", "real", "neighbours")
+        return {key: getattr(self, key) for key in kept} | {"interpolation": self.interpolation}
+
+
+def views_of(table: Table, roots: Sequence[Path]) -> list[RunView]:
+    """The runs of a table's rows, in order, without their pictures. `roots`: folders that paths are shown from."""
+    found = []
+    generated = [row for row in table.rows if row.kind == "generated"]
+    for place, (row, name) in enumerate(zip(generated, names(table), strict=True)):
+        for path in row.runs:
+            run = RunDirectory(Path(path))
+            try:
+                found.append(view_of(table, row, run, place, name, roots))
+            except RunError:  # read a moment ago
+                continue
+    owners = {view.who for view in found}
+    if len(owners) == 1 and not any(row.name for row in generated):  # one folder for all says nothing
+        for view in found:
+            view.who = ""
+    return found
+
+
+def view_of(table: Table, row: Row, run: RunDirectory, place: int, name: str, roots: Sequence[Path] = ()) -> RunView:
+    """
+    Raises:
+        RunError: a record of the run is damaged.
+    """
+    result = run.read_result()
+    config = (result or {}).get("config") or run.read_config()
+    status = "not finished" if result is None else str(result.get("diverged") or "")
+    if result is None:
+        status = run.read_failure() or status
+    view = RunView(
+        directory=run,
+        place=place,
+        name=name,
+        who=clean(str(config.get("name") or ""), 100) or folder_of(run.path, roots),
+        path=clean(shown_path(run.path, roots)),
+        seed=config.get("seed"),
+        status=clean(status, 500),
+        classes=classes_of(result),
+        settings=texts(config),
+        environment=texts(environment_of(run, result)),
+        images=texts((result or {}).get("data") or {}),
+    )
+    for column in used_columns(table):
+        value = column.value(result) if result else None
+        if value is not None:
+            view.scores[column.key] = [value, show(column, Number(mean=value, half=None, n=1))]
+    return view
+
+
+def folder_of(path: Path, roots: Sequence[Path]) -> str:
+    """The first folder below the one that was asked for, where a run lies deeper: in a class, whose runs they are. Of
+    several folders that were asked for, which one.
+    """
+    for root in roots:
+        if path.is_relative_to(root):
+            parts = path.relative_to(root).parts
+            if len(roots) > 1:
+                return clean(root.name, 100)
+            return clean(parts[0], 100) if len(parts) > 1 else ""
+    return ""
+
+
+def shown_path(path: Path, roots: Sequence[Path]) -> str:
+    """The path of a run from the folder that was asked for: where that folder lies is nobody's business."""
+    for root in roots:
+        if path.is_relative_to(root):
+            return str(Path(root.name) / path.relative_to(root))
+    return path.name
+
+
+def environment_of(run: RunDirectory, result: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Content of env.json; what result.json keeps of it where the file is missing or damaged."""
+    document = run.read_environment()
+    if not document:
+        return (result or {}).get("environment") or {}
+    document.pop("provenance", None)  # who ran it, where and how is not for a page that is passed on
+    doctor = document.get("doctor")
+    if isinstance(doctor, dict):  # its versions are the run's own, or "stale" says that they are not
+        document["doctor"] = {key: value for key, value in doctor.items() if key not in ("python", "packages")}
+    return document
+
+
+def classes_of(result: Mapping[str, Any] | None) -> list[str]:
+    """The classes that the columns of a conditional variant's grids are of; [] of others."""
+    if result is None or result.get("label_law") in (None, "none"):
+        return []
+    facts = ((result.get("data") or {}).get("train") or {}).get("facts") or {}
+    classes = facts.get("classes")
+    if not isinstance(classes, list) or not all(isinstance(pair, list) and pair for pair in classes):
+        return []
+    return [clean(str(pair[0]), 60) for pair in classes[:GRID_CLASSES]]
+
+
+def add_pictures(views: Sequence[RunView], gallery: Gallery) -> None:
+    """Fill in the pictures, what is asked for first in all runs before what can be missed in any: where the page is
+    full, films get fewer frames, and neighbours are of the first seeds alone.
+    """
+    films = {id(view): evenly(view.directory.samples(), FRAMES) for view in views}
+    first: dict[tuple[int, str], RunView] = {}
+    for view in views:
+        first.setdefault((view.place, view.who), view)
+    firsts = {id(view) for view in first.values()}
+    # a film for each row, before one for each person
+    rows = {id(next(view for view in views if view.place == place)) for place in dict.fromkeys(v.place for v in views)}
+    for view in views:
+        view.real = gallery.add_file(view.directory.path, "real.png", needed=True)
+        add_frames(view, films[id(view)][-1:], gallery, needed=True)
+    for some in (rows, firsts - rows, {id(view) for view in views} - firsts - rows):
+        chosen = [view for view in views if id(view) in some]
+        for view in chosen:
+            for path in view.directory.neighbours()[-1:]:
+                if name := gallery.add_file(view.directory.path, f"neighbours/{path.name}"):
+                    view.neighbours = [kimg_of(path), name]
+        for step in (8, 4, 2, 1):
+            for view in chosen:
+                add_frames(view, films[id(view)][::step], gallery)
+
+
+def add_frames(view: RunView, paths: Iterable[Path], gallery: Gallery, needed: bool = False) -> None:
+    """Those that the film does not have yet."""
+    known = {kimg for kimg, _ in view.film}
+    for path in paths:
+        kimg = kimg_of(path)
+        if kimg in known:
+            continue
+        if name := gallery.add_file(view.directory.path, f"samples/{path.name}", needed):
+            view.film.append([kimg, name])
+    view.film.sort()
+
+
+def evenly(paths: Sequence[Path], most: int) -> list[Path]:
+    """At most so many of them, the first and the last among them."""
+    if len(paths) <= most:
+        return list(paths)
+    return [paths[round(index * (len(paths) - 1) / (most - 1))] for index in range(most)]
+
+
+def texts(document: Mapping[str, Any]) -> dict[str, str]:
+    """A record as dotted key -> text, in its own order; what is empty or null is left out."""
+    return {
+        clean(key, 200): clean(text(value), 500)
+        for key, value in flatten(document).items()
+        if value not in (None, "", [])
+    }
+
+
+def text(value: Any) -> str:
+    """A value as a person writes it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(text, value)) if isinstance(value, list) else str(value)
+
+
+def inside(line: str, roots: Sequence[Path]) -> str:
+    """A line that begins with a path, from the folder that was asked for: where that lies is nobody's business."""
+    above = [f"{clean(os.path.dirname(root))}{os.sep}" for root in roots]
+    return next((line.removeprefix(start) for start in above if line.startswith(start)), line)

@@ -1,0 +1,141 @@
+/**
+ * The leaderboard: sorted, filtered, with the columns that one wants, rows that open.
+ * @param {Table} table
+ * @param {HTMLElement} section
+ * @param {(rows: Row[]) => void} shown is told which rows of generated images are left when the filter changes
+ * @param {(place: number) => void} open
+ */
+function makeBoard(table, section, shown, open) {
+  const board = /** @type {HTMLTableElement} */ (section.querySelector("table.board"));
+  const body = board.tBodies[0];
+  const lines = [...body.rows];
+  const controls = /** @type {HTMLElement} */ (section.querySelector('[data-part="table"]'));
+  const count = /** @type {HTMLElement} */ (section.querySelector('[data-part="count"]'));
+  const rowOf = (/** @type {HTMLElement} */ line) => table.rows[Number(line.dataset.index)];
+  let sort = { key: "rank", way: 1 };
+
+  const value = (/** @type {Row} */ row, /** @type {string} */ key) =>
+    key === "name" ? row.name : key === "seeds" ? row.seeds : key === "rank" ? table.rows.indexOf(row) : row.cells[key]?.[0];
+
+  /** Rows of real images stay below those that compete. */
+  function order() {
+    lines.sort((one, other) => {
+      const [a, b] = [rowOf(one), rowOf(other)];
+      if ((a.kind === "real") !== (b.kind === "real")) return a.kind === "real" ? 1 : -1;
+      const [x, y] = [value(a, sort.key), value(b, sort.key)];
+      if (x === undefined || y === undefined) return x === y ? 0 : x === undefined ? 1 : -1;
+      return sort.way * (typeof x === "string" ? x.localeCompare(String(y)) : x - Number(y));
+    });
+    body.append(...lines);
+    for (const head of board.tHead?.rows[0].cells ?? []) {
+      const mine = head.dataset.key === sort.key;
+      if (mine) head.setAttribute("aria-sort", sort.way > 0 ? "ascending" : "descending");
+      else head.removeAttribute("aria-sort");
+      const mark = head.querySelector(".mark");
+      if (mark) mark.textContent = mine ? (sort.way > 0 ? " ▲" : " ▼") : "";
+    }
+  }
+
+  for (const head of board.tHead?.rows[0].cells ?? []) {
+    const key = head.dataset.key ?? "";
+    const button = make("button", { type: "button", title: head.title || `sort by ${head.textContent}`, onclick: () => {
+      const first = columnOf(table, key)?.better === "higher" ? -1 : 1;
+      sort = { key, way: sort.key === key ? -sort.way : first };
+      order();
+    } }, head.textContent ?? "", make("span", { className: "mark", aria: { hidden: true } }));
+    head.replaceChildren(button);
+    head.removeAttribute("title");
+  }
+
+  /** @type {Object<string, string[]>} */
+  const sets = {
+    summary: table.summary,
+    quality: table.columns.filter((column) => column.group === "quality").map((column) => column.key),
+    cost: ["fid", ...table.columns.filter((column) => column.group === "cost").map((column) => column.key)],
+    all: table.columns.map((column) => column.key),
+  };
+  const boxes = table.columns.map((column) => make("input", { type: "checkbox", value: column.key, onchange: columns }));
+  function columns() {
+    const chosen = new Set(["rank", "name", "seeds", ...boxes.filter((box) => box.checked).map((box) => box.value)]);
+    for (const cell of board.querySelectorAll("[data-key]")) {
+      const element = /** @type {HTMLElement} */ (cell);
+      element.hidden = !chosen.has(element.dataset.key ?? "");
+    }
+  }
+  function choose(/** @type {string} */ set) {
+    for (const box of boxes) box.checked = sets[set].includes(box.value);
+    columns();
+  }
+  choose("summary");
+
+  const search = make("input", { type: "search", placeholder: "dcgan", oninput: filter });
+  function filter() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const left = [];
+    for (const line of lines) {
+      const row = rowOf(line);
+      const people = table.runs.filter((run) => run.place === row.place).map((run) => run.who);
+      const text = [row.name, row.about, row.who, ...people].join(" ").toLowerCase();
+      line.hidden = row.kind !== "real" && !words.every((/** @type {string} */ word) => text.includes(word));
+      if (!line.hidden && row.kind !== "real") left.push(row);
+    }
+    const all = table.rows.filter((row) => row.kind !== "real").length;
+    count.textContent = left.length === all ? "" : `${left.length} of ${all} rows; charts and pictures show these.`;
+    shown(left);
+  }
+  controls.append(
+    make("label", {}, "filter", search),
+    switches("Columns", Object.keys(sets).map((set) => [set, set]), "summary", choose),
+    make("details", { className: "choose" }, make("summary", { textContent: "choose columns" }),
+      make("div", {}, ...boxes.map((box, index) => make("label", {}, box, table.columns[index].title)))),
+  );
+
+  for (const column of table.columns.filter((one) => one.better)) {
+    const competing = table.rows.filter((row) => row.kind !== "real" && row.cells[column.key]);
+    if (competing.length < 2) continue;
+    const numbers = competing.map((row) => row.cells[column.key][0]);
+    const best = column.better === "higher" ? Math.max(...numbers) : Math.min(...numbers);
+    for (const line of lines) {
+      const row = rowOf(line);
+      if (row.kind !== "real" && row.cells[column.key]?.[0] === best) line.querySelector(`[data-key="${CSS.escape(column.key)}"]`)?.classList.add("best");
+    }
+  }
+  let other = false, last = 0;
+  for (const line of lines) {
+    const row = rowOf(line);
+    if (row.rank && row.rank !== last) { other = !other; last = row.rank; }
+    line.classList.toggle("other", !other);
+    if (row.place === null) continue;
+    const head = /** @type {HTMLElement} */ (line.querySelector("th.name"));
+    const place = row.place;
+    head.replaceChildren(
+      make("button", { type: "button", textContent: row.name, title: `pictures, curves and settings of ${row.name}`, onclick: () => open(place) }),
+      make("span", { className: "dim", textContent: row.about + (row.status ? " ⚠ see above" : ""), title: row.status }),
+    );
+  }
+  order();
+  return { filter };
+}
+
+/**
+ * Who is best at what, in a word.
+ * @param {Table} table
+ * @param {HTMLElement} box
+ */
+function makeCards(table, box) {
+  const competing = table.rows.filter((row) => row.kind !== "real");
+  if (competing.length < 2) return;
+  const cards = [["fid", "closest to real"], ["recall", "most varied"], ["train_img_per_s", "fastest to train"], ["parameters", "smallest"]];
+  for (const [key, what] of cards) {
+    const column = columnOf(table, key);
+    const rows = competing.filter((row) => row.cells[key]);
+    if (!column || rows.length < 2) continue;
+    const way = column.better === "higher" ? -1 : 1;
+    const best = rows.reduce((one, row) => (way * (row.cells[key][0] - one.cells[key][0]) < 0 ? row : one));
+    const few = column.group === "quality" && best.rank === null;
+    const seeds = few ? `, ${best.seeds} seed${best.seeds === 1 ? "" : "s"}, not ranked` : "";
+    const shared = key === table.sort && best.ranks.includes("–") ? ", rank shared" : "";
+    box.append(make("div", { className: "card" }, what, make("b", { textContent: best.name }),
+      make("span", { className: "dim", textContent: `${column.title} ${best.cells[key][1]}${seeds}${shared}` })));
+  }
+}

@@ -1,0 +1,318 @@
+"""The page in a browser: everything on it that can be pressed, moved or chosen, without a request or a complaint."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ganzoo.report import make_report, make_site
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+BEST, SECOND, WORST = "dcgan", "cgan", "gan"  # of the bench of conftest.py
+
+
+@pytest.fixture(scope="module")
+def file(bench: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(make_report([bench]).html, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`open_page(file, width=1400, dark=False, ...)`: a page that is drawn. What it complains of, or asks of anybody
+    but its own folder, is an error at the end.
+    """
+    complaints: list[str] = []
+    contexts = []
+
+    def asked(folder: Path, url: str) -> None:
+        if not url.startswith(("data:", "blob:", folder.as_uri())):
+            complaints.append(url)
+
+    def opened(file: Path, width: int = 1400, dark: bool = False, drawn: bool = True, **options: Any) -> Page:
+        scheme: Any = "dark" if dark else "light"
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked(file.parent, request.url))
+        page.goto(file.as_uri())
+        if drawn:
+            until(page, "document.querySelectorAll('.chart[data-drawn]').length >= 2")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def until(page: Page, expression: str, argument: Any = None) -> None:
+    """Wait until it is true. (Playwright's own way compiles text to code in the page, whose policy forbids that.)"""
+    end = time.monotonic() + 20
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(30)
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("table.board tbody tr:visible th.name").evaluate_all(
+        "heads => heads.map(h => h.firstChild.textContent)"
+    )
+
+
+def described(page: Page, part: str) -> str:
+    """What a screen reader says of the chart of a part."""
+    return str(page.locator(f'[data-part="{part}"] [role="graphics-document"]').get_attribute("aria-label"))
+
+
+def redrawn(page: Page, part: str, act: Callable[[], object]) -> str:
+    """What the chart of a part says of itself, after `act` and what it draws."""
+    chart = page.locator(f'[data-part="{part}"] .chart')
+    before = int(chart.get_attribute("data-drawn") or 0)
+    act()
+    changed = """([part, n]) => Number(document.querySelector(`[data-part="${part}"] .chart`).dataset.drawn) > n"""
+    until(page, changed, [part, before])
+    return described(page, part)
+
+
+def texts_of(page: Page, part: str) -> list[str]:
+    return page.locator(f'[data-part="{part}"] .chart svg text').all_text_contents()
+
+
+def violations(page: Page) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+
+
+def test_rows_are_sorted_and_real_images_stay_below(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    real = "real: test split"
+    assert names(page) == [BEST, SECOND, WORST, real]
+    head = page.locator('table.board thead th[data-key="train_img_per_s"]')
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert names(page) == [WORST, SECOND, BEST, real]
+    head.get_by_role("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert names(page) == [BEST, SECOND, WORST, real]
+    page.locator('table.board thead th[data-key="name"] button').click()
+    assert names(page) == [SECOND, BEST, WORST, real]
+    assert page.locator("table.board thead th[aria-sort]").count() == 1
+    assert page.locator("table.board tbody tr").first.locator(".rank").text_content() == "1\N{EN DASH}2"
+
+
+def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    told = redrawn(page, "curves", lambda: page.get_by_label("filter").fill("DCG"))
+    assert names(page) == [BEST, "real: test split"]
+    assert "1 of 3 rows" in page.locator('[data-part="count"]').inner_text()
+    assert f"{BEST} 11" in told
+    assert WORST not in re.findall(r"\w+", told.replace(BEST, ""))
+    assert page.locator('[data-part="films"] figure:visible').count() == 2  # of dcgan, and the real images
+
+
+def test_columns_are_chosen(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    shown = page.locator("table.board thead th:visible")
+    assert page.locator('th[data-key="kid"]').is_hidden()
+    page.get_by_role("button", name="all", exact=True).click()
+    assert page.locator('th[data-key="kid"]').is_visible()
+    everything = shown.count()
+    page.get_by_text("choose columns").click()
+    page.get_by_role("checkbox", name="KID", exact=True).uncheck()
+    assert page.locator('th[data-key="kid"]').is_hidden()
+    assert shown.count() == everything - 1
+    page.get_by_role("button", name="cost", exact=True).click()
+    assert page.locator('th[data-key="recall"]').is_hidden()
+    assert page.locator('th[data-key="peak_memory"]').is_visible()
+
+
+def test_the_slider_and_the_button_move_all_pictures(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    part = page.locator('[data-part="films"]')
+    image = part.locator("figure img").first
+    slider = part.get_by_role("slider")
+    last, alt = image.get_attribute("src"), image.get_attribute("alt")
+    assert alt == f"Images generated by {BEST}, seed 0, after 1 kimg"
+    slider.press("Home")
+    first = image.get_attribute("src")
+    assert part.locator("output").inner_text() == "0 kimg"
+    assert first != last
+    slider.press("ArrowRight")
+    assert part.locator("output").inner_text() == "0.5 kimg"
+    assert image.get_attribute("src") not in (first, last)
+    slider.press("Home")
+    part.get_by_role("button", name="play").click()
+    assert "pause" in part.locator("button").first.inner_text()
+    until(page, "src => document.querySelector('[data-part=films] figure img').src === src", last)
+    part.get_by_role("button", name="play").wait_for()
+    part.get_by_label("of", exact=True).select_option(label="seed 2")
+    assert "seed 2" in str(image.get_attribute("alt"))
+    alts = part.locator("img").evaluate_all("images => images.map(image => image.alt)")
+    assert len(set(alts)) == len(alts) == 4
+
+
+def test_the_charts_have_choices(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    curves = page.locator('[data-part="curves"]')
+    assert described(page, "curves") == "FID over kimg. At the end: dcgan 11, cgan 12, gan 43."
+    assert "Untrained, off the axis: dcgan 900" in curves.inner_text()
+    assert {"dcgan", "cgan", "gan"} <= set(texts_of(page, "curves"))  # the legend
+    assert curves.locator("svg .mark-area path").count() == 3  # a band for each
+    log = curves.get_by_role("button", name="log vertical")
+    assert log.get_attribute("aria-pressed") == "true"  # as FIDs lie far apart
+    ticks = texts_of(page, "curves")
+    redrawn(page, "curves", log.click)
+    assert log.get_attribute("aria-pressed") == "false"
+    assert texts_of(page, "curves") != ticks
+    assert "FID over seconds" in redrawn(page, "curves", curves.get_by_role("button", name="seconds").click)
+    assert "seconds of training" in texts_of(page, "curves")
+    told = redrawn(page, "curves", lambda: curves.get_by_label("show", exact=True).select_option("d_accuracy"))
+    assert told.startswith("d accuracy over")
+
+    pareto = page.locator('[data-part="pareto"]')
+    told = redrawn(page, "pareto", lambda: pareto.get_by_label("against", exact=True).select_option("train_img_per_s"))
+    assert told.endswith("On the front, beaten by none in both: dcgan, cgan, gan.")
+    assert "train img/s, higher is better" in texts_of(page, "pareto")
+    told = redrawn(page, "pareto", lambda: pareto.get_by_label("quality", exact=True).select_option("recall"))
+    assert told.endswith("On the front, beaten by none in both: cgan, gan.")
+    assert "Upper right is better." in pareto.inner_text()
+    redrawn(page, "pareto", pareto.get_by_role("button", name="log horizontal").click)
+    assert pareto.locator("svg .mark-rule.role-mark line").count() == 0  # recall is the same for all seeds
+    redrawn(page, "pareto", lambda: pareto.get_by_label("quality", exact=True).select_option("fid"))
+    assert pareto.locator("svg .mark-rule.role-mark line").count() == 3
+    redrawn(page, "pareto", pareto.get_by_role("button", name="intervals").click)
+    assert pareto.locator("svg .mark-rule.role-mark line").count() == 0
+
+
+def test_a_row_opens_its_run_by_keyboard(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    button = page.locator("table.board").get_by_role("button", name=SECOND, exact=True)
+    button.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    until(page, "document.querySelectorAll('dialog .chart[data-drawn]').length === 3")
+    assert dialog.get_by_role("heading", name=SECOND).is_visible()
+    assert dialog.locator(".classes span").first.text_content() == "zero"
+    image = dialog.locator("figure img").first
+    before = image.get_attribute("src")
+    dialog.get_by_label("run").select_option(label="seed 1")
+    until(page, "document.querySelectorAll('dialog .chart[data-drawn]').length === 3")
+    assert image.get_attribute("src") != before
+    assert "cgan-s1" in dialog.inner_text()
+    assert dialog.get_by_text("train.kimg").is_hidden()
+    dialog.get_by_text("Settings").click()
+    assert dialog.get_by_text("train.kimg").is_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    assert dialog.count() == 0
+    assert button.evaluate("button => document.activeElement === button")
+
+
+def test_two_runs_side_by_side(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    part = page.locator('[data-part="compare"]')
+    part.get_by_label("left").select_option(label=f"{BEST}, seed 1")
+    part.get_by_label("right").select_option(label=f"{WORST}, seed 2")
+    left, right = part.locator("figure img").all()
+    assert "dcgan, seed 1, after 1 kimg" in str(left.get_attribute("alt"))
+    ends = [left.get_attribute("src"), right.get_attribute("src")]
+    part.get_by_role("slider").press("Home")
+    assert left.get_attribute("src") != ends[0]
+    assert right.get_attribute("src") != ends[1]
+    settings = part.get_by_role("region", name="Settings that differ")
+    rows = {row.split("\t")[0]: row.split("\t")[1:] for row in settings.inner_text().splitlines()}
+    assert rows["variant.name"] == [BEST, WORST]
+    assert rows["seed"] == ["1", "2"]
+    assert "train.kimg" not in rows
+    part.get_by_text("Scores side by side").click()
+    assert "11.00" in part.get_by_role("region", name="Scores side by side").inner_text()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_light_and_dark_are_accessible(file: Path, open_page: Callable[..., Page], dark: bool) -> None:
+    page = open_page(file, dark=dark)
+    assert violations(page) == []
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(background) == ("rgb(20, 22, 26)" if dark else "rgb(255, 255, 255)")
+    label = page.locator('[data-part="curves"] .chart svg text').first
+    colour = label.get_attribute("fill")
+    redrawn(page, "curves", lambda: page.get_by_label("colours").select_option("light" if dark else "dark"))
+    assert page.evaluate(background) == ("rgb(255, 255, 255)" if dark else "rgb(20, 22, 26)")
+    assert label.get_attribute("fill") != colour
+
+
+def test_a_phone_shows_name_fid_and_recall_first(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file, width=390)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    heads = page.locator("table.board thead th:visible").all()
+    inside = [head for head in heads if (box := head.bounding_box()) and box["x"] + box["width"] <= 390]
+    assert [head.get_attribute("data-key") for head in inside][:3] == ["name", "fid", "recall"]
+    page.locator("table.board").get_by_role("button", name=BEST, exact=True).click()
+    box = page.get_by_role("dialog").bounding_box()
+    assert box is not None
+    assert box["width"] == 390
+    assert violations(page) == []
+
+
+def test_on_paper_there_are_no_controls(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file, dark=True)
+    page.emulate_media(media="print")
+    assert page.get_by_label("filter").is_hidden()
+    assert page.locator("table.board").is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    table = page.locator("table.board").evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
+    assert table
+    assert page.pdf()[:4] == b"%PDF"
+
+
+def test_without_scripts_there_is_the_table(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file, drawn=False, dark=True, java_script_enabled=False)
+    assert page.locator("table.board tbody tr").count() == 4
+    assert page.locator("table.board").get_by_text("11.0").first.is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 22, 26)"  # before any script
+
+
+def test_a_site_shows_its_pictures(bench: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    make_site([bench], tmp_path)
+    page = open_page(tmp_path / "index.html")
+    page.locator('[data-part="films"]').scroll_into_view_if_needed()
+    until(
+        page,
+        "[...document.querySelectorAll('[data-part=films] img')].every(i => i.complete && i.naturalWidth > 0)",
+    )
+    assert page.locator('[data-part="films"] img').count() == 4
+
+
+def test_a_class_is_grouped_by_whose_runs_they_are(
+    tmp_path: Path, write_run: Callable[..., dict[str, Any]], open_page: Callable[..., Page]
+) -> None:
+    """And what people call themselves is text."""
+    evil = "<img src=x onerror=alert(1)>"
+    for who, fid in (("anna", 10.0), ("ben", 30.0), (evil, 20.0)):
+        write_run(tmp_path / "class" / who / "gan", "gan", fid=fid, sets=(f"name={who}",))
+        write_run(tmp_path / "class" / who / "dcgan", "dcgan", fid=fid / 2, sets=(f"name={who}",))
+    (tmp_path / "page.html").write_text(make_report([tmp_path / "class"]).html, encoding="utf-8")
+    page = open_page(tmp_path / "page.html", drawn=False)
+    part = page.locator('[data-part="people"]')
+    whose = part.locator("tbody th")
+    assert whose.all_text_contents() == [evil, "anna", "ben"]
+    assert part.locator("thead th").all_text_contents() == ["whose", "dcgan", "gan"]
+    part.get_by_label("order by").select_option("gan")
+    assert whose.all_text_contents() == ["anna", evil, "ben"]
+    assert part.locator("td.best").all_text_contents() == ["5.00", "10.00"]
+    part.get_by_role("button", name="ben, dcgan: FID 15.00").click()
+    assert "class/ben/dcgan" in page.get_by_role("dialog").inner_text().replace("\\", "/")
