@@ -11,6 +11,7 @@ from typing import Any
 from ganzoo.config.options import known_arguments
 from ganzoo.config.places import as_path
 from ganzoo.files.frames import Frame, to_frame
+from ganzoo.leaderboard.html import to_html
 from ganzoo.leaderboard.render import documents, to_csv, to_json, to_markdown
 from ganzoo.leaderboard.rows import Table
 from ganzoo.leaderboard.table import read_tables
@@ -76,6 +77,9 @@ class Leaderboard:
         return to_markdown(self.compared)
 
     _repr_markdown_ = to_markdown
+
+    def _repr_html_(self) -> str:
+        return to_html(self.compared)
 
     def __repr__(self) -> str:
         rows = [
