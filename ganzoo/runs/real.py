@@ -62,8 +62,8 @@ def features_of(
     device: str | torch.device = "auto",
     plugins: Files = None,
 ) -> dict[str, Tensor]:
-    """What a frozen feature network says of images, on the CPU: "pool", float32 `[N,D]`, of which FID, KID, precision and
-    recall are computed, and, by a classifier, "logits", float32 `[N,K]`, of which IS is.
+    """What a frozen feature network says of images, on the CPU: "pool", float32 `[N,D]`, of which FID, KID, precision
+    and recall are computed, and, by a classifier, "logits", float32 `[N,K]`, of which IS is.
 
     Example:
         said = ganzoo.features_of(ganzoo.load("cdcgan@digits").sample(100))

@@ -31,8 +31,8 @@ SCORES = {
 
 
 def run_html(run: Run) -> str:
-    """What it is, its scores and those of real images, its latest grid, and where it lies. Of a run that is not finished:
-    how far it has come. Of a damaged one: that.
+    """What it is, its scores and those of real images, its latest grid, and where it lies. Of a run that is not
+    finished: how far it has come. Of a damaged one: that.
     """
     try:
         return f'<div class="ganzoo-run">{_head(run)}{_scores(run)}{_grid(run)}{_place(run)}</div>'
