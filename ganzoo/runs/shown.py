@@ -60,6 +60,8 @@ def _head(run: Run) -> str:
     pieces += [name for kind in ("regularizers", "augmentations") for name in config.get(kind) or {}]
     dataset = dataset_label(str(config["dataset"]["name"]), config["dataset"])
     said = f"{' + '.join(pieces)}, {dataset}, seed {config['seed']}"
+    if config.get("name"):
+        said += f", by {config['name']}"
     return f"<p><b>{text(config['variant']['name'])}</b> ({text(said)}): {text(_state(run, result))}</p>"
 
 
