@@ -1,6 +1,6 @@
 """The published leaderboard: trains what is missing of it, and writes docs/results.md from the result files.
 
-    python benchmarks/publish.py run digits              # hours; stopped, the same command continues
+    python benchmarks/publish.py run digits              # hours, of what docs/results/ lacks; stopped, it continues
     python benchmarks/publish.py speed digits            # throughput, on a machine with nothing else to do
     python benchmarks/publish.py write                   # docs/results.md and its pictures, from docs/results/ alone
     python benchmarks/publish.py check                   # what is missing, and what another recipe or code has made
@@ -38,17 +38,48 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     sheet = sheets.SHEETS[name]
     if name.endswith("-1000"):
         make_few(name, Path(arguments.folders), arguments.data_root)
-    variants: Any = arguments.variants or ",".join(sheet.variants)
-    for seeds in range(1, (arguments.seeds or sheet.seeds) + 1):  # so that results come in as they are made
+    registry = Registry.load()
+    variants = arguments.variants.split(",") if arguments.variants else variants_of(sheet, registry)
+    for seed in range(arguments.seeds or sheet.seeds):  # so that results come in as they are made
         for suffix, more in {"": {}, **sheet.also}.items():
+            missing = [variant for variant in variants if not published(registry, name, variant, suffix, seed)]
+            if not missing:
+                continue
             board = ganzoo.bench(
-                variants, seeds=seeds, concurrent=arguments.at_once, out=Path(arguments.runs) / name,
+                missing, seeds=1, seed=seed, concurrent=arguments.at_once, out=Path(arguments.runs) / name,
                 data_root=arguments.data_root, announce=say, **{**sheets.options_of(sheet, arguments.folders), **more},
             )  # fmt: skip
             for one in board.runs:
                 if one.finished:
                     collect(name, one.path, suffix)
-            say(f"{name} {suffix}: {sum(one.finished for one in board.runs)} of {len(board.runs)}, {seeds} seeds")
+            say(f"{name} {suffix}: seed {seed}, {sum(one.finished for one in board.runs)} of {len(missing)} missing")
+
+
+def variants_of(sheet: sheets.Sheet, registry: Registry) -> list[str]:
+    return [spec.name for spec in registry.variants()] if sheet.variants == ("all",) else list(sheet.variants)
+
+
+def published(registry: Registry, name: str, variant: str, suffix: str, seed: int) -> bool:
+    """Whether docs/results/ has it, made with today's recipe and code."""
+    file = folder_of(name, variant, suffix) / str(seed) / "result.json"
+    return file.exists() and not stale(registry, name, variant, suffix, file)
+
+
+def folder_of(name: str, variant: str, suffix: str) -> Path:
+    return sheets.RESULTS / name / (f"{variant}+{suffix}" if suffix else variant)
+
+
+def stale(registry: Registry, name: str, variant: str, suffix: str, file: Path) -> list[str]:
+    """In what the recipe and the code that made the result are not today's."""
+    sheet = sheets.SHEETS[name]
+    made = json.loads(file.read_text(encoding="utf-8"))["config"]
+    options = sheets.options_of(sheet) | dict(sheet.also.get(suffix, {}))
+    now = config_of(registry, variant, {**options, "seed": made["seed"]}).to_dict()
+    changed = [one for one in difference(flatten(now), flatten(made)) if not one.startswith("dataset.path")]
+    told = [f"seed {made['seed']} of another recipe: {changed}"] if changed else []
+    if read_codes(file.parents[1]).get(file.parent.name) != code_sha256(registry, made):
+        told.append(f"seed {made['seed']} made by other code")
+    return told
 
 
 def make_few(name: str, folders: Path, data_root: str | None) -> None:
@@ -83,7 +114,7 @@ def collect(name: str, path: Path, suffix: str = "") -> None:
     place = result["config"]["dataset"].get("path")
     if place:
         result["config"]["dataset"]["path"] = Path(place).name
-    folder = sheets.RESULTS / name / (f"{result['variant']}+{suffix}" if suffix else result["variant"])
+    folder = folder_of(name, result["variant"], suffix)
     file = folder / str(result["seed"]) / "result.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, separators=(",", ":"))
@@ -157,27 +188,18 @@ def check() -> int:
     """Print what is missing or stale; 1 if anything is."""
     registry, wrong = Registry.load(), 0
     for name, sheet in sheets.SHEETS.items():
-        variants = [spec.name for spec in registry.variants()] if sheet.variants == ("all",) else list(sheet.variants)
-        for variant, suffix in ((variant, suffix) for variant in variants for suffix in ("", *sheet.also)):
-            label = f"{variant}+{suffix}" if suffix else variant
-            folder = sheets.RESULTS / name / label
+        rows = [(variant, suffix) for variant in variants_of(sheet, registry) for suffix in ("", *sheet.also)]
+        for variant, suffix in rows:
+            folder = folder_of(name, variant, suffix)
             files = sorted(folder.glob("*/result.json"))
-            seeds, codes = {int(file.parent.name) for file in files}, read_codes(folder)
+            seeds = {int(file.parent.name) for file in files}
             told = [f"no seed {seed}" for seed in range(sheet.seeds) if seed not in seeds]
             told += [f"seed {seed} is none of the sheet's" for seed in sorted(seeds) if seed >= sheet.seeds]
-            for file in files:
-                made = json.loads(file.read_text(encoding="utf-8"))["config"]
-                options = sheets.options_of(sheet) | dict(sheet.also.get(suffix, {}))
-                now = config_of(registry, variant, {**options, "seed": made["seed"]}).to_dict()
-                changed = difference(flatten(now), flatten(made))
-                if changed := [line for line in changed if not line.startswith("dataset.path")]:
-                    told.append(f"seed {made['seed']} of another recipe: {changed}")
-                if codes.get(file.parent.name) != code_sha256(registry, made):
-                    told.append(f"seed {made['seed']} made by other code")
+            told += [line for file in files for line in stale(registry, name, variant, suffix, file)]
             for line in told:
-                print(f"{name} {label}: {line}")
+                print(f"{name} {folder.name}: {line}")
             wrong += bool(told)
-        known = {f"{variant}+{suffix}" if suffix else variant for variant in variants for suffix in ("", *sheet.also)}
+        known = {folder_of(name, variant, suffix).name for variant, suffix in rows}
         for folder in sorted((sheets.RESULTS / name).glob("*/")):
             if folder.name not in known:
                 print(f"{name} {folder.name}: none of the sheet's")

@@ -2,12 +2,12 @@
 
 `python benchmarks/search.py gan` draws neighbours of what the variant has at present, beside what it has for other
 kinds of images and what you say with `--also`, trains each for a part of the budget with one seed, then the best of
-them, and what it has, for the whole of it with several seeds. Chosen is the finalist of lowest mean FID, if that is
-lower by a tenth; nothing, where no candidate was as much better in the first round. Everything is in
-`benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space, every trial, the conditions. `--adopt` puts
-what is chosen into the recipes.json beside the variant's plugin, and the next search starts from there. Seeds begin at
-1000, so that no published run has been looked at; images are scored against the training split, as in training.
-Stopped, the same command does only what is missing.
+them, and what it has, for the whole of it with several seeds. Chosen is the finalist that misses the fewest classes
+with any seed, and among equals the one of lowest mean FID, if that is lower by a tenth; nothing, where no candidate was
+as much better in the first round. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in turn:
+the space, every trial, the conditions. `--adopt` puts what is chosen into the recipes.json beside the variant's plugin,
+and the next search starts from there. Seeds begin at 1000, so that no published run has been looked at; images are
+scored against the training split, as in training. Stopped, the same command does only what is missing.
 """
 
 from __future__ import annotations
@@ -145,6 +145,23 @@ def mean_fid(trials: Sequence[Mapping[str, Any]]) -> float:
     return math.inf if not scores or None in scores else statistics.fmean(scores)
 
 
+def missed(trials: Sequence[Mapping[str, Any]], there: int) -> int:
+    """How many of the classes the worst of them does not show; 0 where classes are not told."""
+    return max((there - int(one["modes"]) for one in trials if one.get("modes") is not None), default=0)
+
+
+def better(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], there: int) -> bool:
+    """Whether the first of two recipes' trials are the better ones. One that diverged is never."""
+    if not math.isfinite(mean_fid(one)):
+        return False
+    misses = missed(one, there), missed(other, there)
+    return misses[0] < misses[1] or (misses[0] == misses[1] and mean_fid(one) < (1 - MARGIN) * mean_fid(other))
+
+
+def most_modes(trials: Sequence[Mapping[str, Any]]) -> int:
+    return max((int(one["modes"]) for one in trials if one.get("modes") is not None), default=0)
+
+
 def search(options: argparse.Namespace) -> dict[str, Any]:
     space = {**SPACE, **dict(options.tries)}
     images = {name: value for name, value in (("size", options.size), ("color", options.color)) if value is not None}
@@ -186,8 +203,9 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         for one in (*options.also, *elsewhere, *draws(present, space, options.trials, options.draw)):
             candidates += [] if one in candidates else [one]
         first = run(tasks(candidates, options.kimg * options.part, [FIRST_SEED]))
-        ranked = sorted(first[1:], key=lambda one: mean_fid([one]))[: options.finalists]
-        ranked = [one for one in ranked if mean_fid([one]) < (1 - MARGIN) * mean_fid(first[:1])]
+        ranked = sorted(first[1:], key=lambda one: (missed([one], most_modes(first)), mean_fid([one])))
+        ranked = ranked[: options.finalists]
+        ranked = [one for one in ranked if options.finals or better([one], first[:1], most_modes(first))]
         finalists: list[Mapping[str, Any]] = [{}, *(one["settings"] for one in ranked)]
         seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + options.seeds)  # that chose no finalist
         if ranked and options.seeds:
@@ -211,11 +229,12 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def choice(finalists: Sequence[Mapping[str, Any]], last: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The best finalist, if it is better by more than `MARGIN` than the first, which is what there was."""
-    means = [mean_fid([one for one in last if one["settings"] == settings]) for settings in finalists]
-    best = min(range(len(finalists)), key=lambda index: means[index])
-    best = best if means[best] < (1 - MARGIN) * means[0] else 0
-    fids = [mean if math.isfinite(mean) else None for mean in means]
+    """The best finalist, if it is better than the first, which is what there was."""
+    trials = [[one for one in last if one["settings"] == settings] for settings in finalists]
+    there = most_modes(last)
+    best = min(range(len(trials)), key=lambda index: (missed(trials[index], there), mean_fid(trials[index])))
+    best = best if better(trials[best], trials[0], there) else 0
+    fids = [mean if math.isfinite(mean) else None for mean in map(mean_fid, trials)]
     return {"before": {"fid": fids[0]}, "chosen": {"settings": dict(finalists[best]), "fid": fids[best]}}
 
 
@@ -285,6 +304,7 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=6, help="draws")
     parser.add_argument("--finalists", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=2, help="of each finalist; 0: the first round decides")
+    parser.add_argument("--finals", action="store_true", help="finalists need not be better in the first round")
     parser.add_argument("--draw", type=int, default=0, help="seed of the draws")
     parser.add_argument("--try", dest="tries", type=pair, action="append", default=[], metavar="KEY=A,B",
                         help="values of a further setting, or others of one of the space's, as JSON")  # fmt: skip

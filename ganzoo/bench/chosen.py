@@ -14,9 +14,11 @@ CHOSEN: Mapping[str, str] = {
     "cgan": "the same, told the class",
     "dcgan": "convolutions: what others are measured by",
     "cdcgan": "the same, told the class",
+    "lsgan": "least squares in place of the logarithm",
     "wgan-gp": "another distance, and a penalty on gradients",
     "sngan": "spectral norm in place of the penalty",
     "acgan": "a discriminator that names the class",
+    "infogan": "a code that it finds out by itself",
     "stylegan2": "styles, and a penalty on gradients now and then",
 }
 """Variant -> why it is among those of ganzoo that are compared when none is named. One of each idea; together they

@@ -17,19 +17,48 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FOUND = sorted((BENCHMARKS / "search").glob("*/*.json"))
 
 
+if str(BENCHMARKS) not in sys.path:
+    sys.path.append(str(BENCHMARKS))
+search = importlib.import_module("search")
+
+
 def test_there_is_a_search() -> None:
     assert FOUND
 
 
+@pytest.mark.parametrize(
+    ("present", "candidate", "chosen"),
+    [
+        ([(9.0, 10), (9.0, 10)], [(7.0, 10), (9.0, 10)], True),  # a tenth lower
+        ([(9.0, 10), (9.0, 10)], [(8.5, 10), (9.0, 10)], False),
+        ([(9.0, 10), (9.0, 9)], [(10.0, 10), (10.0, 10)], True),  # all classes, whatever the FID
+        ([(9.0, 10), (9.0, 10)], [(4.0, 10), (4.0, 9)], False),
+        ([(9.0, 9), (9.0, 9)], [(None, None), (4.0, 10)], False),  # diverged once
+        ([(None, None), (4.0, 10)], [(9.0, 10), (9.0, 10)], True),
+        ([(9.0, None), (9.0, None)], [(7.0, None), (7.0, None)], True),  # of images without labels
+    ],
+)
+def test_what_is_chosen(
+    present: list[tuple[float | None, int | None]], candidate: list[tuple[float | None, int | None]], chosen: bool
+) -> None:
+    recipes: list[dict[str, float]] = [{}, {"train.g_lr": 0.001}]
+    trials = [
+        {"settings": settings, "seed": seed, "fid": fid, **({} if modes is None else {"modes": float(modes)})}
+        for settings, scores in zip(recipes, (present, candidate), strict=True)
+        for seed, (fid, modes) in enumerate(scores)
+    ]
+    assert search.choice(recipes, trials)["chosen"]["settings"] == recipes[chosen]
+
+
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: f"{file.stem}-{file.parent.name}")
 def test_the_choice_is_the_recipe(file: Path, registry: Registry) -> None:
-    if str(BENCHMARKS) not in sys.path:
-        sys.path.append(str(BENCHMARKS))
-    search = importlib.import_module("search")
     found = json.loads(file.read_text(encoding="utf-8"))
     for one in found["searches"]:
         before, chosen = (math.inf if one[key]["fid"] is None else one[key]["fid"] for key in ("before", "chosen"))
-        assert chosen <= before
+        scores = [[trial for trial in one["finals"] if trial["settings"] == settings]
+                  for settings in (one["chosen"]["settings"], {})]  # fmt: skip
+        classes = [search.missed(trials, search.most_modes(one["finals"])) for trials in scores]
+        assert chosen <= before or classes[0] < classes[1]
         assert min(trial["seed"] for trial in (*one["first"], *one["finals"])) >= 1000  # no published run's
     last = found["searches"][-1]
     name = found["dataset"]
