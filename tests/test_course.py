@@ -77,9 +77,9 @@ def check_outputs(notebook: Any) -> None:
         assert len(pictures) == cell.source.count("plt.show()"), cell.source
         for picture in pictures:
             grey = Image.open(io.BytesIO(base64.b64decode(picture))).convert("L").crop((40, 40, 300, 200))
-            assert len(grey.getcolors()) > 8, "an empty figure"
+            assert len(grey.getcolors()) > 5, "an empty figure"
         figures += len(pictures)
-    assert figures >= 2
+    assert figures
 
 
 @pytest.fixture(autouse=True)
