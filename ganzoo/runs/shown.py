@@ -6,7 +6,8 @@ import base64
 import io
 import os
 from html import escape
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from ganzoo.config.run_config import dataset_label
@@ -15,8 +16,6 @@ from ganzoo.files.text import clean
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from ganzoo.runs.run import Run
 
 SCORES = {
     "fid": "FID",
@@ -30,7 +29,26 @@ SCORES = {
 """Key -> heading of the scores that are shown; the others are in `run.values`."""
 
 
-def run_html(run: Run) -> str:
+class Shown(Protocol):
+    """What is looked at of a `ganzoo.Run`."""
+
+    path: Path
+
+    @property
+    def config(self) -> dict[str, Any]: ...
+    @property
+    def result(self) -> dict[str, Any] | None: ...
+    @property
+    def failure(self) -> str: ...
+    @property
+    def values(self) -> dict[str, float]: ...
+    @property
+    def stats(self) -> list[dict[str, Any]]: ...
+    @property
+    def last_grid(self) -> Image | None: ...
+
+
+def run_html(run: Shown) -> str:
     """What it is, its scores and those of real images, its latest grid, and where it lies. Of a run that is not
     finished: how far it has come. Of a damaged one: that.
     """
@@ -54,7 +72,7 @@ def picture_html(image: Image, about: str) -> str:
     return f'<img src="data:image/png;base64,{data}" alt="{text(about)}" style="{style}">'
 
 
-def _head(run: Run) -> str:
+def _head(run: Shown) -> str:
     config, result = run.config, run.result
     pieces = [config["objective"]["name"]]
     pieces += [name for kind in ("regularizers", "augmentations") for name in config.get(kind) or {}]
@@ -65,7 +83,7 @@ def _head(run: Run) -> str:
     return f"<p><b>{text(config['variant']['name'])}</b> ({text(said)}): {text(_state(run, result))}</p>"
 
 
-def _state(run: Run, result: dict[str, Any] | None) -> str:
+def _state(run: Shown, result: dict[str, Any] | None) -> str:
     if result is not None and result["diverged"]:
         return f"diverged after {result['kimg']:.4g} kimg: {result['diverged']}"
     if result is not None and not run.failure:
@@ -75,7 +93,7 @@ def _state(run: Run, result: dict[str, Any] | None) -> str:
     return f"{come}; {run.failure or 'not finished, the same call continues it'}"
 
 
-def _scores(run: Run) -> str:
+def _scores(run: Shown) -> str:
     """A table: the run, and real images scored as if they had been generated. "": there are none."""
     values = run.values
     keys = [key for key in SCORES if key in values]
@@ -96,7 +114,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def _grid(run: Run) -> str:
+def _grid(run: Shown) -> str:
     image = run.last_grid
     if image is None:
         return "<p>no picture yet</p>"
@@ -104,7 +122,7 @@ def _grid(run: Run) -> str:
     return f"<p>{picture_html(image, about)}</p>"
 
 
-def _place(run: Run) -> str:
+def _place(run: Shown) -> str:
     """The directory; a link where the notebook's server can follow it, which serves what lies below the notebook."""
     path = os.path.relpath(run.path) if os.path.isabs(run.path) else os.fspath(run.path)
     if path.startswith(os.pardir) or os.path.isabs(path):
