@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ganzoo.objectives import Losses, gradient_penalty
     from ganzoo.runs.evaluation import Evaluation, evaluate
     from ganzoo.runs.generator import Generator, load
+    from ganzoo.runs.real import features_of, images
     from ganzoo.runs.run import Run
     from ganzoo.runs.training import train
     from ganzoo.zoo.models import models_in
@@ -81,6 +82,7 @@ _LAZY = {
     **dict.fromkeys(("Verdict", "check"), "ganzoo.doctor.contract"),
     **dict.fromkeys(("Evaluation", "evaluate"), "ganzoo.runs.evaluation"),
     **dict.fromkeys(("Generator", "load"), "ganzoo.runs.generator"),
+    **dict.fromkeys(("features_of", "images"), "ganzoo.runs.real"),
     **dict.fromkeys(("Speed", "speed"), "ganzoo.bench.api"),
     "Leaderboard": "ganzoo.leaderboard.api",
     "Run": "ganzoo.runs.run",
@@ -132,9 +134,11 @@ __all__ = [
     "bench",
     "check",
     "evaluate",
+    "features_of",
     "found_recipes",
     "gradient_penalty",
     "hookimpl",
+    "images",
     "leaderboard",
     "load",
     "models_in",

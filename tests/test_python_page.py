@@ -71,6 +71,8 @@ def test_the_other_lines(folder: Path, data_root: Path, monkeypatch: pytest.Monk
     assert names["floats"].shape == (4, 1, 32, 32)
     assert names["images"][0].size == (32, 32)
     assert "kid" in names["found"].values
+    assert names["seen"]["pool"].shape == (100, 64)
+    assert all("<table>" in html for html in names["html"])
     assert names["earlier"].path in run.snapshots
     assert names["watch"].result["status"] == "done"
     assert len(names["lines"][0]) == 3
@@ -84,5 +86,5 @@ def test_the_other_lines(folder: Path, data_root: Path, monkeypatch: pytest.Monk
 
 
 def test_every_function_is_on_the_page() -> None:
-    for name in ("train", "bench", "speed", "evaluate", "load", "leaderboard", "Run"):
+    for name in ("train", "bench", "speed", "evaluate", "load", "leaderboard", "Run", "images", "features_of"):
         assert f"`ganzoo.{name}(" in PAGE

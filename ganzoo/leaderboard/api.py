@@ -11,6 +11,7 @@ from typing import Any
 from ganzoo.config.options import known_arguments
 from ganzoo.config.places import as_path
 from ganzoo.files.frames import Frame, to_frame
+from ganzoo.leaderboard.html import to_html
 from ganzoo.leaderboard.latex import to_latex
 from ganzoo.leaderboard.layout import asked_columns, chosen_columns, known_columns
 from ganzoo.leaderboard.render import Choose, documents, to_csv, to_json, to_markdown
@@ -97,6 +98,9 @@ class Leaderboard:
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
+
+    def _repr_html_(self) -> str:
+        return to_html(self.compared)
 
     def __repr__(self) -> str:
         rows = [

@@ -114,6 +114,12 @@ class Run:
         return [self._picture(file) for file in self._directory.samples()]
 
     @property
+    def last_grid(self) -> Image | None:
+        """The last of `samples`; None: there is none yet. Raises RunError: it cannot be read."""
+        files = self._directory.samples()
+        return self._picture(files[-1]) if files else None
+
+    @property
     def neighbours(self) -> list[Image]:
         """As `samples`: generated images above the training images that they are nearest to."""
         return [self._picture(file) for file in self._directory.neighbours()]
@@ -145,6 +151,11 @@ class Run:
             return to_frame(self.stats)
         about = ("kimg", "images", "seconds", "sample_img_per_s", "peak_memory", "protocol")
         return to_frame([{**{key: score.get(key) for key in about}, **score["values"]} for score in self.metrics])
+
+    def _repr_html_(self) -> str:
+        from ganzoo.runs.shown import run_html
+
+        return run_html(self)
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
