@@ -45,7 +45,6 @@ def evaluate(
     device: torch.device,
     on_batch: Callable[[int], object] | None = None,
     on_unavailable: Callable[[str, Unavailable], object] | None = None,
-    on_metric: Callable[[str], object] | None = None,
     declared: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, float]:
     """Score generated images with every metric, in one pass; torch's random state is left as it was.
@@ -60,7 +59,6 @@ def evaluate(
         device: where the network is; features stay there until the numbers are made.
         on_batch: called with the number of images just done.
         on_unavailable: called with the name of a metric these images have no number for, and why; None: it is raised.
-        on_metric: called with the name of the metric whose numbers are made next, once all images are seen.
         declared: metric -> the keys that its spec says; a metric that is not there, or has none, may compute any.
 
     Returns:
@@ -104,8 +102,6 @@ def evaluate(
         if count == 0:
             raise UserError("there are no generated images to score", "generate at least one")
         for name, metric in list(going.items()):
-            if on_metric is not None:
-                on_metric(name)
             try:
                 with working(f"computing {name}"):
                     computed = metric.compute(reference)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TICK_SECONDS = 60.0
 """Between two lines about ticks: stats.jsonl has them all."""
 
+WORK_SECONDS = 1.0
+"""From which on it is noted that something took a while beside training."""
+
 
 class RunLog:
     """An observer, and a listener beside whoever else listens to the run. A line that cannot be written is lost:
@@ -27,7 +30,7 @@ class RunLog:
 
     def __init__(self, run: RunDirectory) -> None:
         self._file = run.log_file
-        self._said = ""  # what has been taking a while
+        self._working = ("", 0.0)  # what takes a while, and since when
         self._ticked = -TICK_SECONDS
 
     def begin(self, provenance: Mapping[str, Any], device: str) -> None:
@@ -44,7 +47,7 @@ class RunLog:
 
     @contextlib.contextmanager
     def hearing(self) -> Iterator[None]:
-        """Inside, what this thread tells is noted: what takes a while once, and not how far it has come."""
+        """Inside, what this thread tells is noted: what has to be known, and what took a while when it is over."""
         outer = listener()
 
         def both(event: Event) -> None:
@@ -55,12 +58,18 @@ class RunLog:
             yield
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, Working):
-            if event.what != self._said:
-                self._said = event.what
-                self.line(event.what)
-        elif isinstance(event, (Note, Resumed, Diagnosed)):
+        self._over(event.what if isinstance(event, Working) and not event.ended else "")
+        if isinstance(event, (Note, Resumed, Diagnosed)):
             self.line(str(event))
+
+    def _over(self, what: str) -> None:
+        """`what` takes a while from now on, and what did is over, unless it is the same."""
+        before, since = self._working
+        if what != before:
+            seconds = time.monotonic() - since
+            if before and seconds >= WORK_SECONDS:
+                self.line(f"{before}, {seconds:.0f} s")
+            self._working = what, time.monotonic()
 
     def on_status(self, status: Status) -> None:
         now = time.monotonic()

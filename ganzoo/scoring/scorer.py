@@ -17,7 +17,7 @@ from ganzoo.config.run_config import Eval, RunConfig, dataset_label
 from ganzoo.data import Images, NoTestSplit, label_law
 from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
 from ganzoo.errors import Unavailable, UserError
-from ganzoo.files.progress import Working, tell, working
+from ganzoo.files.progress import working
 from ganzoo.gan import Prior
 from ganzoo.metrics.evaluate import evaluate
 from ganzoo.metrics.extract import extract_features
@@ -303,7 +303,6 @@ class Scorer:
                     device=self.device,
                     on_batch=count,
                     on_unavailable=note,
-                    on_metric=lambda name: tell(Working(what=f"{what}: {name}")),
                     declared=self.declared(metrics),
                 )
         if not values and left_out:  # not one number is no score: said before a run is trained for it

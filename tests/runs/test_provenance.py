@@ -12,7 +12,7 @@ import pytest
 
 from ganzoo.config.layers import build_config
 from ganzoo.leaderboard.table import _key
-from ganzoo.report.page import environment_of
+from ganzoo.report.runs import environment_of
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
 from ganzoo.runs.log import RunLog
