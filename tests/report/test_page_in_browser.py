@@ -122,6 +122,10 @@ def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callab
     assert f"{BEST} 11" in told
     assert WORST not in re.findall(r"\w+", told.replace(BEST, ""))
     assert page.locator('[data-part="films"] figure:visible').count() == 2  # of dcgan, and the real images
+    page.get_by_label("filter").fill("nobody")
+    until(page, "document.querySelectorAll('.two .chart svg').length === 0")
+    told = redrawn(page, "curves", lambda: page.get_by_label("filter").fill(""))
+    assert WORST in told
 
 
 def test_columns_are_chosen(file: Path, open_page: Callable[..., Page]) -> None:
