@@ -122,6 +122,10 @@ def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callab
     assert f"{BEST} 11" in told
     assert WORST not in re.findall(r"\w+", told.replace(BEST, ""))
     assert page.locator('[data-part="films"] figure:visible').count() == 2  # of dcgan, and the real images
+    page.get_by_label("filter").fill("nobody")
+    until(page, "document.querySelectorAll('.two .chart svg').length === 0")
+    told = redrawn(page, "curves", lambda: page.get_by_label("filter").fill(""))
+    assert WORST in told
 
 
 def test_columns_are_chosen(file: Path, open_page: Callable[..., Page]) -> None:
@@ -226,6 +230,10 @@ def test_two_runs_side_by_side(file: Path, open_page: Callable[..., Page]) -> No
     page = open_page(file)
     part = page.locator('[data-part="compare"]')
     part.get_by_label("left").select_option(label=f"{BEST}, seed 1")
+    settings = part.get_by_role("region", name="Settings that differ")
+    part.get_by_label("right").select_option(label=f"{WORST}, seed 1")
+    assert "variant.name" in settings.inner_text()
+    assert "seed\t" not in settings.inner_text()
     part.get_by_label("right").select_option(label=f"{WORST}, seed 2")
     left, right = part.locator("figure img").all()
     assert "dcgan, seed 1, after 1 kimg" in str(left.get_attribute("alt"))
@@ -233,7 +241,6 @@ def test_two_runs_side_by_side(file: Path, open_page: Callable[..., Page]) -> No
     part.get_by_role("slider").press("Home")
     assert left.get_attribute("src") != ends[0]
     assert right.get_attribute("src") != ends[1]
-    settings = part.get_by_role("region", name="Settings that differ")
     rows = {row.split("\t")[0]: row.split("\t")[1:] for row in settings.inner_text().splitlines()}
     assert rows["variant.name"] == [BEST, WORST]
     assert rows["seed"] == ["1", "2"]

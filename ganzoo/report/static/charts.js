@@ -15,12 +15,18 @@ const embed = /** @type {any} */ (window).vegaEmbed;
  * @param {string} description read out by screen readers
  */
 function draw(box, spec, description) {
+  const made = spec();
+  if (!made.data.values.length) { // the filter has left nothing
+    drawn.delete(box);
+    box.replaceChildren();
+    return Promise.resolve();
+  }
   drawn.set(box, () => draw(box, spec, description));
   const style = getComputedStyle(document.documentElement);
   const [fg, dim, line] = ["--fg", "--dim", "--line"].map((name) => resolved(style.getPropertyValue(name)));
   const full = {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container", height: 320, background: null,
-    autosize: { type: "fit-x", contains: "padding" }, description, ...spec(),
+    autosize: { type: "fit-x", contains: "padding" }, description, ...made,
     config: {
       font: "system-ui, sans-serif", mark: { aria: false }, view: { stroke: null }, text: { color: fg, fontSize: 12 },
       axis: { labelColor: dim, titleColor: fg, gridColor: line, domainColor: dim, tickColor: dim, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500, titlePadding: 8, tickCount: 8, labelOverlap: true },
