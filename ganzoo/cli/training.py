@@ -76,7 +76,7 @@ def train(
             return
     stop = click.get_current_context().with_resource(stop_on_signals())
     asked = columns_asked(columns, options["plugin_files"], as_json)
-    with showing(log_format, quiet):
+    with showing(log_format, quiet, torch=False):
         from ganzoo.runs.training import train as train_run
 
         run = train_run(
@@ -201,11 +201,11 @@ def bench(
             return
     if speed_only or compare is not None:
         percent = min(percents, default=10.0)
-        with showing(log_format, quiet):
+        with showing(log_format, quiet, torch=False):
             measured = speed(variants, rounds=rounds, compare=compare, fail_on=percent, **options)
         report_speed(measured, compare, as_json)
         return
-    with showing(log_format, quiet):
+    with showing(log_format, quiet, torch=False):
         board = run_bench(variants, seeds=seeds, grid=grid, concurrent=concurrent, stop=stop, **options)
     if not board.compared:
         sys.exit(1)

@@ -42,8 +42,7 @@ def test_the_choice_has_a_variant_of_each_kind() -> None:
 
 def test_none_all_and_some(tmp_path: Path) -> None:
     def names(variants: str | None, dataset: str = "digits") -> list[str]:
-        said: list[str] = []
-        found = entrants(variants, tmp_path, {"dataset": dataset, "data_root": tmp_path}, said.append)
+        found = entrants(variants, tmp_path, {"dataset": dataset, "data_root": tmp_path})
         return [config.variant.name for config in found.configs]
 
     registry = Registry.load(environ={})

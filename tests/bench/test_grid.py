@@ -12,11 +12,13 @@ from commands import GanZoo
 from ganzoo.bench.grid import points_of
 from ganzoo.bench.plan import asked_for
 from ganzoo.errors import SettingError, UserError
+from ganzoo.files.progress import Event, listening
 
 
 def configs(tmp_path: Path, grid: Any, variants: str = "gan,dcgan", **options: Any) -> list[tuple[Any, ...]]:
-    said: list[str] = []
-    asked = asked_for(variants, tmp_path, {"data_root": tmp_path, **options}, said.append, grid)  # type: ignore[typeddict-item]
+    said: list[Event] = []
+    with listening(said.append):
+        asked = asked_for(variants, tmp_path, {"data_root": tmp_path, **options}, grid)  # type: ignore[typeddict-item]
     assert said == []
     return [
         (config.variant.name, config.objective.name, config.train.g_lr, config.variant.settings.get("channels"))
@@ -37,7 +39,7 @@ def test_a_setting_of_one_variant_makes_no_copies_of_another(tmp_path: Path) -> 
 
 
 def test_what_does_not_fit_is_left_out(tmp_path: Path) -> None:
-    asked = asked_for("gan", tmp_path, {"data_root": tmp_path}, lambda line: None, ["regularize=none,cr"])
+    asked = asked_for("gan", tmp_path, {"data_root": tmp_path}, ["regularize=none,cr"])
     assert [config.regularizers for config in asked.configs] == [()]
     assert asked.left_out[0].startswith("gan regularize=cr is left out: ")
 

@@ -15,6 +15,7 @@ from ganzoo.bench.plan import entrants
 from ganzoo.config.options import RunOptions
 from ganzoo.config.recipes import known_settings
 from ganzoo.config.run_config import RunConfig
+from ganzoo.files.progress import Event, Note, listening
 from ganzoo.zoo.plugins import Plugin, load_plugins
 from ganzoo.zoo.specs import (
     KINDS,
@@ -246,9 +247,11 @@ def test_a_bench_of_the_whole_zoo_is_planned_without_it(
     more: str, message: str, tmp_path: Path, data_root: Path
 ) -> None:
     def planned(plugins: list[Path]) -> tuple[Sequence[RunConfig], list[str]]:
-        told: list[str] = []
+        told: list[Event] = []
         options: RunOptions = {"plugins": plugins, "data_root": data_root}
-        return entrants(None, tmp_path / "bench", options, told.append).configs, told
+        with listening(told.append):
+            found = entrants(None, tmp_path / "bench", options).configs
+        return found, [event.text for event in told if isinstance(event, Note)]
 
     (tmp_path / "broken.py").write_text(HEAD + VARIANT.format(more))
     configs, told = planned([tmp_path / "broken.py"])
