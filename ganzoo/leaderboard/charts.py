@@ -194,12 +194,15 @@ def training(table: Table, key: str, found: Sequence[History] | None = None) -> 
 
 
 def training_keys(found: Iterable[History]) -> list[str]:
-    """What ticks hold that can be drawn over training, losses first."""
+    """What ticks hold that can be drawn over training, losses first; at most `MOST_KEYS`."""
     known = dict.fromkeys(
         key for history in found for seed in history.seeds for line in seed.stats for key in line if key not in _ABOUT
     )
-    return sorted(known, key=lambda key: not key.endswith("loss"))
+    return sorted(known, key=lambda key: not key.endswith("loss"))[:MOST_KEYS]
 
+
+MOST_KEYS = 32
+"""A run has about ten; what a stranger's has shall not take minutes to draw."""
 
 _ABOUT = {"images", "kimg", "seconds", "steps", "peak_memory"}
 """Of stats.jsonl, that tell of the tick itself."""

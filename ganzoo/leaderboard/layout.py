@@ -14,7 +14,7 @@ from functools import cached_property
 
 from ganzoo.errors import UnknownName
 from ganzoo.leaderboard.cells import NOTHING, in_order, rank, show, used_columns
-from ganzoo.leaderboard.columns import Column
+from ganzoo.leaderboard.columns import COLUMNS, Column
 from ganzoo.leaderboard.rows import Row, Table
 
 GAP = 2
@@ -34,7 +34,9 @@ FIRST = ("is", "precision", "recall", "cond_acc", "modes", "train_img_per_s", "s
 """After what the rows are ranked by, and FID."""
 
 THEN = ("kid", "parameters", "peak_memory", "kimg")
-"""As the window widens; after them the intervals of FIRST, the other columns in the table's order, their intervals."""
+"""As the window widens, after the metrics of plugins; after them the intervals of FIRST, the other columns in the table's order, their intervals."""
+
+OURS = frozenset(column.key for column in COLUMNS)
 
 LINES = 3
 """That a label may take, or else a number goes, unless it is what the rows are ranked by."""
@@ -161,7 +163,8 @@ class _Arranging:
             first.remove("modes" if all(row.numbers.get("cond_acc") for row in generated) else "cond_acc")
         if len({len(row.results) for row in generated if row.results}) > 1:
             first.insert(0, "seeds")
-        leading = [key for key in dict.fromkeys((self.table.sort.key, "fid")) if key in self.used]
+        quality = [key for key in self.used if self.used[key].group == "quality"]
+        leading = [key for key in dict.fromkeys((self.table.sort.key, "fid")) if key in self.used] or quality[:1]
         first = [key for key in first if key not in leading]
         self.leading, self.essential = len(leading), len(leading) + len(first)
         yield from ((key, True) for key in leading)
@@ -169,9 +172,12 @@ class _Arranging:
         yield "objective", False
         kimgs = {number.mean for row in generated if (number := row.numbers.get("kimg"))}
         known = {*leading, *first, *(("kimg",) if len(kimgs) == 1 else ())}  # the title says kimg
-        then = [key for key in THEN if key in self.used and key not in known]
+        theirs = [
+            key for key in quality if key not in OURS and key not in known
+        ]  # whoever brings a metric looks for it
+        then = [*theirs, *(key for key in THEN if key in self.used and key not in known)]
         yield from ((key, False) for key in then)
-        quality = [key for key in self.used if self.used[key].group == "quality" and key not in leading]
+        quality = [key for key in quality if key not in leading]
         yield from ((key, True) for key in first if key in quality)
         rest = [key for key in self.used if key not in known and key not in then]
         yield from ((key, False) for key in (*rest, *(("seeds",) if "seeds" not in first else ())))

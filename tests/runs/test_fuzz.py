@@ -90,7 +90,7 @@ def use_everything(folder: Path) -> None:
     tables = read_tables([folder])  # the good run is there whatever the bad one is
     for render in (to_markdown, to_csv, to_json):
         render(tables).encode()
-    make_report([folder]).encode()
+    make_report([folder]).html.encode()
     for row in tables[0].rows:
         for result in row.results:
             list(explain(result["protocol"]))

@@ -285,7 +285,7 @@ def test_classes_take_turns_with_the_rows_of_codes(
     assert labels is not None
     assert labels.tolist() == [4, 4, 4, 7, 7, 7, 4, 4, 4]
     fixed = plan_samples(open_source(registry, str(run)), labels="4,7", codes={1: 0.0, 2: 1.0, 3: 0.0, 4: 0.0})
-    assert (fixed.count, fixed.columns, fixed.by_row) == (16, 2, False)
+    assert (fixed.count, fixed.columns, fixed.by_row) == (16, 4, False)  # two of each class beside each other
     _, labels = fixed.inputs(torch.arange(4))
     assert labels is not None
     assert labels.tolist() == [4, 7, 4, 7]
