@@ -34,7 +34,9 @@ FIRST = ("is", "precision", "recall", "cond_acc", "modes", "train_img_per_s", "s
 """After what the rows are ranked by, and FID."""
 
 THEN = ("kid", "parameters", "peak_memory", "kimg")
-"""As the window widens, after the metrics of plugins; after them the intervals of FIRST, the other columns in the table's order, their intervals."""
+"""As the window widens, after the metrics of plugins; after them the intervals of FIRST, the other columns in the
+table's order, their intervals.
+"""
 
 OURS = frozenset(column.key for column in COLUMNS)
 
