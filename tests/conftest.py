@@ -124,6 +124,7 @@ def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
                 "test": None,
             },
             "budgets": [{"kimg": 1.0, "minutes": None, "snapshots": 8}], "init": None, "snapshots": {},
+            "diagnostics": [], "provenance": {},
         }  # fmt: skip
         result |= changes or {}
         folder.mkdir(parents=True)

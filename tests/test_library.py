@@ -409,7 +409,8 @@ def test_help_names_every_option(name: str) -> None:
 )
 def test_arguments_have_the_names_of_the_options(command: str, functions: list[str]) -> None:
     shorter = {"plugin_files": "plugins", "config_file": "config"}
-    printing = {"as_json", "form", "check", "speed_only", "quiet", "log_format"}
+    printing = {"as_json", "form", "columns", "check", "speed_only", "quiet", "log_format"}
+    printing |= {"dry_run", "print_config"} | ({"fail_on"} if command == "train" else set())
     theirs = {shorter.get(parameter.name or "", parameter.name) for parameter in cli.commands[command].params}
     ours = {name for function in functions for name in inspect.signature(getattr(ganzoo, function)).parameters}
     told = {"listen", "observers", "stop", "began", "on_report", "registry"}

@@ -20,7 +20,6 @@ from ganzoo.cli.options import (
     with_options,
 )
 from ganzoo.cli.progress import showing
-from ganzoo.config.protocols import published
 from ganzoo.files.progress import working
 
 sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Any setting.")
@@ -42,16 +41,11 @@ sets_option = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", 
 @with_options(
     protocol_option, sets_option, device_option, data_root_option, plugin_option, progress_options, json_option
 )
-def eval_command(protocol: str | None, as_json: bool, quiet: bool, log_format: str, **options: Any) -> None:
+def eval_command(as_json: bool, quiet: bool, log_format: str, **options: Any) -> None:
     """Score a run, a snapshot, a model (`ganzoo list models`), a folder of images or an npz against a dataset."""
     from ganzoo.cli.tables import print_rows
     from ganzoo.leaderboard.formats import bytes_text
 
-    if protocol is not None:
-        asked = published(protocol)
-        options["features"] = options["features"] or asked.features
-        options["num_images"] = options["num_images"] or asked.num_images
-        options["sets"] = ("eval.num_reference=none", *options["sets"])
     with showing(log_format, quiet):
         with working("loading torch"):
             from ganzoo.runs.evaluation import evaluate

@@ -47,7 +47,6 @@ _SECTIONS = (
 )
 _TOP = ("seed", "precision", "engine", "device", "callbacks", "preset", "init", "name", "regularizers", "augmentations")
 
-
 LONGEST_NAME = 60
 """Characters of whose run it is."""
 

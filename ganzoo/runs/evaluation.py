@@ -12,6 +12,7 @@ import torch
 from ganzoo.config.layers import build_config
 from ganzoo.config.options import Files, Names, Sets, known_arguments, load_zoo, names_of, number_of, texts_of
 from ganzoo.config.places import as_path, cache_root
+from ganzoo.config.protocols import published
 from ganzoo.config.run_config import RunConfig, dataset_label
 from ganzoo.data import Images, load_dataset
 from ganzoo.engine.device import resolve_device
@@ -86,6 +87,7 @@ def evaluate(
     num_images: int | None = None,
     size: int | None = None,
     snapshot: float | None = None,
+    protocol: str | None = None,
     sets: Sets = None,
     device: str | torch.device | None = None,
     data_root: str | Path | None = None,
@@ -107,6 +109,7 @@ def evaluate(
         num_images: generated images, or at most this many of a folder's.
         size: pixels; bring the images to this square size.
         snapshot: kimg; the run's snapshot nearest to it; None: the last.
+        protocol: that of published numbers, fid50k or fid10k, where features and num_images say nothing else.
         sets: settings: {"eval.num_reference": 1000}, nested or not, or texts: ["eval.num_reference=1000"].
         device: auto, cpu, cuda, cuda:1 or mps; None: auto.
         data_root: folder of datasets and caches; None: $GANZOO_DATA or the system's folder for caches.
@@ -116,6 +119,11 @@ def evaluate(
     Raises:
         UserError: nothing to score there, or anything that makes the score meaningless.
     """
+    texts = texts_of(sets)
+    if protocol is not None:
+        asked = published(protocol)
+        features, num_images = features or asked.features, num_images or asked.num_images
+        texts = ["eval.num_reference=none", *texts]
     question = Question(
         source=str(as_path(source, "source")),
         dataset=names_of(dataset, "dataset"),
@@ -125,7 +133,7 @@ def evaluate(
         num_images=num_images,
         size=size,
         snapshot=None if snapshot is None else number_of(snapshot, "snapshot", float),
-        sets=texts_of(sets),
+        sets=texts,
         device=None if device is None else str(device),
     )
     with listening(listen), endings_told():
