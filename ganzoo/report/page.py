@@ -10,8 +10,9 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganzoo import __version__
 from ganzoo.files.writing import write_text
@@ -19,6 +20,9 @@ from ganzoo.leaderboard.table import read_tables
 from ganzoo.report.data import table_document
 from ganzoo.report.pictures import NEEDED_BYTES, PAGE_BYTES, SITE_BYTES, Gallery
 from ganzoo.report.runs import RunView, add_pictures, inside, views_of
+
+if TYPE_CHECKING:
+    import jinja2
 
 SCRIPTS = ("elements", "table", "charts", "films", "runs", "compare", "people", "main")
 """In static/, in the order in which they are loaded."""
@@ -81,6 +85,23 @@ def _made(paths: Sequence[Path], sort: str, gallery: Gallery, sample: Sampler | 
 
 def render(documents: Sequence[dict[str, Any]], gallery: Gallery, notes: Sequence[str]) -> str:
     """The page as text. Scripts are allowed by their digests, so that nothing that a run says can become one."""
+    template, style, scripts = _parts()
+    return template.render(
+        tables=documents,
+        data=in_script({"tables": documents, "pictures": gallery.sources}),
+        notes=notes,
+        style=style,
+        scripts=scripts,
+        hashes=" ".join(f"'sha256-{digest(script)}'" for script in scripts),
+        images="'self'" if gallery.folder else "data:",
+        version=__version__,
+        date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+    )
+
+
+@cache
+def _parts() -> tuple[jinja2.Template, str, list[str]]:
+    """Template, style and scripts of every page."""
     import jinja2
 
     static = importlib.resources.files(__package__)
@@ -90,18 +111,8 @@ def render(documents: Sequence[dict[str, Any]], gallery: Gallery, notes: Sequenc
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = static.joinpath("static", "page.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        tables=documents,
-        data=in_script({"tables": documents, "pictures": gallery.sources}),
-        notes=notes,
-        style=static.joinpath("static", "page.css").read_text(encoding="utf-8"),
-        scripts=scripts,
-        hashes=" ".join(f"'sha256-{digest(script)}'" for script in scripts),
-        images="'self'" if gallery.folder else "data:",
-        version=__version__,
-        date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-    )
+    template = environment.from_string(static.joinpath("static", "page.html").read_text(encoding="utf-8"))
+    return template, static.joinpath("static", "page.css").read_text(encoding="utf-8"), scripts
 
 
 def in_script(document: Any) -> str:
