@@ -25,7 +25,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     monkeypatch.setenv("GANZOO_DATA", str(tmp_path / "data"))
 
     def call(*words: str) -> Result:
-        result = CliRunner().invoke(cli, words, standalone_mode=False)
+        try:
+            runner = CliRunner(mix_stderr=False)  # type: ignore[call-arg]  # of click 8.1
+        except TypeError:
+            runner = CliRunner()
+        result = runner.invoke(cli, words, standalone_mode=False)
         if isinstance(result.exception, UserError):
             raise result.exception
         return result
