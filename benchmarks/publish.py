@@ -112,6 +112,7 @@ def collect(name: str, path: Path, suffix: str = "") -> None:
     images as well.
     """
     result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+    result.pop("provenance", None)  # who started it, by which command, is nobody's business
     place = result["config"]["dataset"].get("path")
     if place:
         result["config"]["dataset"]["path"] = Path(place).name
