@@ -31,7 +31,7 @@ import ganzoo
 from ganzoo.config.layers import from_dict, specs_of
 from ganzoo.config.options import config_of
 from ganzoo.config.run_config import difference, flatten
-from ganzoo.runs.events import Event
+from ganzoo.runs.events import Event, Finished
 from ganzoo.zoo.registry import Registry
 
 
@@ -46,14 +46,18 @@ def run(name: str, arguments: argparse.Namespace) -> None:
             missing = [variant for variant in variants if not published(registry, name, variant, suffix, seed)]
             if not missing:
                 continue
+
+            def hear(event: Event, suffix: str = suffix) -> None:
+                say(event)
+                if isinstance(event, Finished):  # at once: a sitting may end before the bench does
+                    collect(name, Path(event.path), suffix)
+
             board = ganzoo.bench(
                 missing, seeds=1, seed=seed, concurrent=arguments.at_once, out=Path(arguments.runs) / name,
-                data_root=arguments.data_root, listen=say, **{**sheets.options_of(sheet, arguments.folders), **more},
+                data_root=arguments.data_root, listen=hear, **{**sheets.options_of(sheet, arguments.folders), **more},
             )  # fmt: skip
-            for one in board.runs:
-                if one.finished:
-                    collect(name, one.path, suffix)
-            say(f"{name} {suffix}: seed {seed}, {sum(one.finished for one in board.runs)} of {len(missing)} missing")
+            done = sum(one.finished for one in board.runs)
+            print(f"{name} {suffix}: seed {seed}, {done} of {len(missing)} that were missing", flush=True)
 
 
 def variants_of(sheet: sheets.Sheet, registry: Registry) -> list[str]:
