@@ -210,6 +210,8 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + options.seeds)  # that chose no finalist
         if ranked and options.seeds:
             last = run(tasks(finalists, options.kimg, seeds))
+            if options.part == 1:  # then the first round was the same with another seed
+                last += [one for one in first if one["settings"] in finalists]
         else:
             last = [one for one in first if one["settings"] in finalists]
     shown = {*space, *FACTORS, *(name for one in candidates for name in one)}
