@@ -31,13 +31,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entrants:
-    """What is compared: a config per variant, on the same images."""
+class Chosen:
+    """A config per variant."""
 
     registry: Registry
     plugins: Sequence[Path]  # files
     root: Path
     configs: Sequence[RunConfig]  # one at least
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrants(Chosen):
+    """What is compared, on the same images."""
+
     images: Images
     device_type: str
 
@@ -48,13 +54,9 @@ class Entrants:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Asked(Chosen):
     """What a bench is asked for, before any images are looked at."""
 
-    registry: Registry
-    plugins: Sequence[Path]  # files
-    root: Path
-    configs: Sequence[RunConfig]  # one at least
     left_out: Sequence[str]  # why a variant is, in a line
     strict: bool  # whether the variants were named one by one, and no grid
 
