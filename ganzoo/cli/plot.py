@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from ganzoo.errors import RunError
+
 
 @click.command(short_help="Figures for a paper: PDF, PNG or SVG of the charts.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
@@ -30,8 +32,16 @@ def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: flo
     from ganzoo.plots.style import matplotlib_here
 
     matplotlib_here()  # before anything is read
-    tables = read_tables(list(paths) or [Path("runs")])
+    folders = list(paths) or [Path("runs")]
+    tables = read_tables(folders)
+    written = 0
     for table in tables:
         folder = out if len(tables) == 1 else out / table.protocol
         for file in write_figures(table, folder, form=form, cost=cost, quality=quality, width=width):
             click.echo(file)
+            written += 1
+    if not written:
+        raise RunError(
+            f"there is nothing to draw under {' or '.join(map(str, folders))}: no run has a score or a loss yet",
+            "train further: the same command continues a run",
+        )
