@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ganzoo.cli.options import say
 from ganzoo.errors import RunError
 
 
@@ -37,9 +38,12 @@ def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: flo
     written = 0
     for table in tables:
         folder = out if len(tables) == 1 else out / table.protocol
-        for file in write_figures(table, folder, form=form, cost=cost, quality=quality, width=width):
+        files = write_figures(table, folder, form=form, cost=cost, quality=quality, width=width)
+        for file in files:
             click.echo(file)
-            written += 1
+        if files and not files[0].name.startswith(f"{quality}-by-"):
+            say(f"no chart of {quality} against {cost}: no run has both (runs that share a device have no speed)")
+        written += len(files)
     if not written:
         raise RunError(
             f"there is nothing to draw under {' or '.join(map(str, folders))}: no run has a score or a loss yet",

@@ -78,6 +78,16 @@ def test_several_runs_stand_side_by_side_at_one_moment(make: Make, tmp_path: Pat
     assert levels(tmp_path / "x.webp", (248, 40)) == pytest.approx([30, 150, 150, 220], abs=3)
 
 
+def test_more_than_four_runs_are_in_rows(make: Make, tmp_path: Path) -> None:
+    runs = [make(str(number), "gan", {0.0: 40 * number, 1.0: 40 * number}, seed=number) for number in range(5)]
+    film(*runs, "--out", tmp_path / "x.webp", "--size", 160)
+    with Image.open(tmp_path / "x.webp") as opened:
+        assert opened.size == (3 * 160 + 2 * 8, 2 * (80 + 48))
+    for number in range(5):
+        at = (number % 3 * 168 + 80, number // 3 * 128 + 60)
+        assert levels(tmp_path / "x.webp", at) == pytest.approx([40 * number] * 2, abs=3)
+
+
 def test_even_frames_are_equally_far_apart(make: Make) -> None:
     tracks = tracks_of([RunDirectory(make("a", "gan", {0.0: 10, 0.3: 20, 2.0: 200}))])
     assert times_of(tracks) == [0.0, 0.3, 2.0]
