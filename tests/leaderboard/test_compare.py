@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import ttest_ind
@@ -149,6 +150,16 @@ def test_from_python_it_is_the_commands_comparison(
     assert "<th>variant.name</th><td>dcgan</td><td>cdcgan</td>" in html
     with pytest.raises(UserError, match="there is no class 12"):
         ganzoo.compare("dcgan@digits", "cdcgan@digits", labels=[12])
+
+
+def test_both_make_images_of_the_same_noise_of_the_seed() -> None:
+    pair = ganzoo.compare("dcgan@digits", "dcgan@digits", n=8)
+    pixels = np.asarray(pair.picture)[26:]  # below the names
+    width = (pixels.shape[1] - 16) // 2
+    assert np.array_equal(pixels[:, :width], pixels[:, -width:])
+    assert pixels[:, :width].std() > 20
+    other = ganzoo.compare("dcgan@digits", "dcgan@digits", n=8, seed=1)
+    assert not np.array_equal(np.asarray(other.picture), np.asarray(pair.picture))
 
 
 def test_a_name_from_elsewhere_is_no_html(tmp_path: Path, write_run: Write) -> None:
