@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ganzoo.cli.options import load_registry, plugin_option
+from ganzoo.cli.progress import showing
 from ganzoo.errors import SettingError
 
 
@@ -32,18 +33,19 @@ def report(
     if site is not None and out is not None:
         raise SettingError("--out is one file and --site a folder", "choose one of them")
     folders = list(paths) or [Path("runs")]
-    sample: Sampler | None = None
-    if not no_sampling:
-        from ganzoo.report.sampling import interpolations
+    with showing(torch=not no_sampling):
+        sample: Sampler | None = None
+        if not no_sampling:
+            from ganzoo.report.sampling import interpolations
 
-        sample = interpolations(load_registry(plugin_files), lambda line: click.echo(line, err=True))
-    if site is not None:
-        made = make_site(folders, site, sort, sample)
-        written = site / "index.html"
-    else:
-        made = make_report(folders, sort, sample)
-        written = out or Path("report.html")
-        write_text(written, made.html)
+            sample = interpolations(load_registry(plugin_files))
+        if site is not None:
+            made = make_site(folders, site, sort, sample)
+            written = site / "index.html"
+        else:
+            made = make_report(folders, sort, sample)
+            written = out or Path("report.html")
+            write_text(written, made.html)
     for line in made.notes:
         click.echo(line, err=True)
     click.echo(written)

@@ -78,7 +78,7 @@ def _made(paths: Sequence[Path], sort: str, gallery: Gallery, sample: Sampler | 
     notes = sample(everything, gallery) if sample else []
     add_pictures(everything, gallery)
     if gallery.left_out:
-        notes.append(f"{len(gallery.left_out)} pictures {LEFT_OUT}")
+        notes.append(f"{gallery.left_out} pictures {LEFT_OUT}")
     documents = [table_document(table, some) for table, some in zip(tables, views, strict=True)]
     return Report(html=render(documents, gallery, notes), notes=notes)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ganzoo.config.run_config import flatten
 from ganzoo.errors import RunError
+from ganzoo.files.progress import working
 from ganzoo.files.text import clean
 from ganzoo.leaderboard.cells import show, used_columns
 from ganzoo.leaderboard.columns import Number
 from ganzoo.leaderboard.histories import names
 from ganzoo.leaderboard.rows import Row, Table
-from ganzoo.report.pictures import Gallery
+from ganzoo.report.pictures import FILM_QUALITY, QUALITY, Gallery
 from ganzoo.runs.directory import RunDirectory, kimg_of
+from ganzoo.runs.pictures import moments
 
 GRID_CLASSES = 20
 """Classes that a grid has columns for."""
@@ -44,11 +47,12 @@ class RunView:
     film: list[list[Any]] = field(default_factory=list)  # kimg, name of a picture, in order
     real: str = ""  # names of pictures
     neighbours: list[Any] = field(default_factory=list)  # kimg, name
+    grid: list[Any] = field(default_factory=list)  # kimg, name: of all images, where the film shows fewer
     interpolation: str = ""
 
     def document(self) -> dict[str, Any]:
         """JSON-ready."""
-        kept = ("place", "who", "path", "seed", "status", "classes", "scores", "film", "real", "neighbours")
+        kept = ("place", "who", "path", "seed", "status", "classes", "scores", "film", "real", "neighbours", "grid")
         return {key: getattr(self, key) for key in kept} | {"interpolation": self.interpolation}
 
 
@@ -144,41 +148,68 @@ def classes_of(result: Mapping[str, Any] | None) -> list[str]:
     return [clean(str(pair[0]), 60) for pair in classes[:GRID_CLASSES]]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A picture that a run has."""
+
+    view: RunView
+    kind: str  # what it is filled in as: "real", "film", "neighbours" or "grid"
+    path: Path
+
+    @property
+    def file(self) -> tuple[Path, str]:
+        return self.view.directory.path, self.path.relative_to(self.view.directory.path).as_posix()
+
+    def put(self, name: str) -> None:
+        if self.kind == "real":
+            self.view.real = name
+        elif self.kind == "film":
+            self.view.film.append([kimg_of(self.path), name])
+        else:
+            setattr(self.view, self.kind, [kimg_of(self.path), name])
+
+
 def add_pictures(views: Sequence[RunView], gallery: Gallery) -> None:
     """Fill in the pictures, what is asked for first in all runs before what can be missed in any: where the page is
     full, films get fewer frames, and neighbours are of the first seeds alone.
     """
-    films = {id(view): evenly(view.directory.samples(), FRAMES) for view in views}
+    needed, others = wanted(views)
+    with working("making pictures small", len(needed) + len(others), "pictures") as more:
+        for some, must in ((needed, True), (others, False)):
+            for film, group in itertools.groupby(some, lambda one: one.kind == "film"):
+                each = list(group)
+                quality = FILM_QUALITY if film else QUALITY
+                names = gallery.add_files([one.file for one in each], needed=must, quality=quality, more=more)
+                for one, name in zip(each, names, strict=True):
+                    if name:
+                        one.put(name)
+    for view in views:
+        view.film.sort()
+
+
+def wanted(views: Sequence[RunView]) -> tuple[list[Wanted], list[Wanted]]:
+    """The pictures that no run should miss, and the others, in the order in which they are wanted."""
+    films = {id(view): evenly(list(moments(view.directory).values()), FRAMES) for view in views}
     first: dict[tuple[int, str], RunView] = {}
     for view in views:
         first.setdefault((view.place, view.who), view)
     firsts = {id(view) for view in first.values()}
     # a film for each row, before one for each person
     rows = {id(next(view for view in views if view.place == place)) for place in dict.fromkeys(v.place for v in views)}
-    for view in views:
-        view.real = gallery.add_file(view.directory.path, "real.png", needed=True)
-        add_frames(view, films[id(view)][-1:], gallery, needed=True)
+    needed = [Wanted(view, "real", view.directory.path / "real.png") for view in views]
+    needed += [Wanted(view, "film", path) for view in views for path in films[id(view)][-1:]]
+    others = []
     for some in (rows, firsts - rows, {id(view) for view in views} - firsts - rows):
         chosen = [view for view in views if id(view) in some]
         for view in chosen:
-            for path in view.directory.neighbours()[-1:]:
-                if name := gallery.add_file(view.directory.path, f"neighbours/{path.name}"):
-                    view.neighbours = [kimg_of(path), name]
+            others += [Wanted(view, "neighbours", path) for path in view.directory.neighbours()[-1:]]
+            if [path.parent.name for path in films[id(view)][-1:]] == ["pictures"]:  # the grid's first rows alone
+                others += [Wanted(view, "grid", path) for path in view.directory.samples()[-1:]]
         for step in (8, 4, 2, 1):
             for view in chosen:
-                add_frames(view, films[id(view)][::step], gallery)
-
-
-def add_frames(view: RunView, paths: Iterable[Path], gallery: Gallery, needed: bool = False) -> None:
-    """Those that the film does not have yet."""
-    known = {kimg for kimg, _ in view.film}
-    for path in paths:
-        kimg = kimg_of(path)
-        if kimg in known:
-            continue
-        if name := gallery.add_file(view.directory.path, f"samples/{path.name}", needed):
-            view.film.append([kimg, name])
-    view.film.sort()
+                frames = films[id(view)][:-1][::step]
+                others += [Wanted(view, "film", path) for path in (frames if step == 8 else frames[1::2])]
+    return needed, others
 
 
 def evenly(paths: Sequence[Path], most: int) -> list[Path]:
