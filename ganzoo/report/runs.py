@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,19 @@ class RunView:
     neighbours: list[Any] = field(default_factory=list)  # kimg, name
     grid: list[Any] = field(default_factory=list)  # kimg, name: of all images, where the film shows fewer
     interpolation: str = ""
+    command: str = ""  # that trains the same; "": nobody knows
 
     def document(self) -> dict[str, Any]:
         """JSON-ready."""
         kept = ("place", "who", "path", "seed", "status", "classes", "scores", "film", "real", "neighbours", "grid")
-        return {key: getattr(self, key) for key in kept} | {"interpolation": self.interpolation}
+        return {key: getattr(self, key) for key in (*kept, "interpolation", "command")}
 
 
-def views_of(table: Table, roots: Sequence[Path]) -> list[RunView]:
+Command = Callable[[Mapping[str, Any]], str]
+"""From the config of a run, as its record has it, to the command that trains the same; "": there is none."""
+
+
+def views_of(table: Table, roots: Sequence[Path], command: Command | None = None) -> list[RunView]:
     """The runs of a table's rows, in order, without their pictures. `roots`: folders that paths are shown from."""
     found = []
     generated = [row for row in table.rows if row.kind == "generated"]
@@ -64,7 +69,7 @@ def views_of(table: Table, roots: Sequence[Path]) -> list[RunView]:
         for path in row.runs:
             run = RunDirectory(Path(path))
             try:
-                found.append(view_of(table, row, run, place, name, roots))
+                found.append(view_of(table, row, run, place, name, roots, command))
             except RunError:  # read a moment ago
                 continue
     owners = {view.who for view in found}
@@ -74,7 +79,15 @@ def views_of(table: Table, roots: Sequence[Path]) -> list[RunView]:
     return found
 
 
-def view_of(table: Table, row: Row, run: RunDirectory, place: int, name: str, roots: Sequence[Path] = ()) -> RunView:
+def view_of(
+    table: Table,
+    row: Row,
+    run: RunDirectory,
+    place: int,
+    name: str,
+    roots: Sequence[Path] = (),
+    command: Command | None = None,
+) -> RunView:
     """
     Raises:
         RunError: a record of the run is damaged.
@@ -96,6 +109,7 @@ def view_of(table: Table, row: Row, run: RunDirectory, place: int, name: str, ro
         settings=texts(config),
         environment=texts(environment_of(run, result)),
         images=texts((result or {}).get("data") or {}),
+        command=clean(command(config), 2000) if command else "",
     )
     for column in used_columns(table):
         value = column.value(result) if result else None

@@ -68,6 +68,15 @@ function makeBoard(table, section, shown, open) {
   }
   choose("summary");
 
+  /** The rows that are shown, in their order, with all numbers in full: columns are called as `ganzoo leaderboard` does. */
+  function exported() {
+    const keys = table.columns.map((column) => column.key);
+    const head = ["protocol", "rank", "kind", "variant", "objective", "name", "seeds", "status", ...keys.flatMap((key) => [key, `${key}_interval95`])];
+    const rows = lines.filter((line) => !line.hidden).map(rowOf);
+    return csv([head, ...rows.map((row) => [table.protocol, row.rank, row.kind, row.name, row.kind === "real" ? "" : row.about, row.who, row.seeds, row.status,
+      ...keys.flatMap((key) => [row.cells[key]?.[0], row.cells[key]?.[2]])])]);
+  }
+
   const search = make("input", { type: "search", placeholder: "dcgan", oninput: filter });
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -88,6 +97,7 @@ function makeBoard(table, section, shown, open) {
     switches("Columns", Object.keys(sets).map((set) => [set, set]), "summary", choose),
     make("details", { className: "choose" }, make("summary", { textContent: "choose columns" }),
       make("div", {}, ...boxes.map((box, index) => make("label", {}, box, table.columns[index].title)))),
+    make("button", { type: "button", textContent: "save CSV", title: "the rows that are shown, with all columns", onclick: () => save("leaderboard.csv", exported()) }),
   );
 
   for (const column of table.columns.filter((one) => one.better)) {
