@@ -111,7 +111,14 @@ function makeFilms(table, part, open) {
     });
     const real = filmed.find((run) => run.real);
     box.replaceChildren(...movies.map((one) => one.whole));
-    if (real) box.append(figure(real.real, `Real images of ${table.dataset}`, [make("b", { textContent: "real images" })]));
+    if (real) {
+      const whole = figure(real.real, `Real images of ${table.dataset}`, [make("b", { textContent: "real images" })]);
+      const like = movies[runs.indexOf(real)]?.whole.querySelector("img");
+      like?.addEventListener("load", () => { // as many rows as the film has
+        whole.querySelector("img").style.aspectRatio = `${like.naturalWidth} / ${like.naturalHeight}`;
+      }, { once: true });
+      box.append(whole);
+    }
     below.textContent = found.length > runs.length ? `The first ${runs.length} of ${found.length} rows: filter the table to choose.` : "";
     time.reset();
   }
