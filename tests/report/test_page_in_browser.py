@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ganzoo.report import make_report, make_site
+from ganzoo.report.commands import commands
+from ganzoo.zoo.registry import Registry
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -19,9 +22,9 @@ BEST, SECOND, WORST = "dcgan", "cgan", "gan"  # of the bench of conftest.py
 
 
 @pytest.fixture(scope="module")
-def file(bench: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(bench: Path, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(make_report([bench]).html, encoding="utf-8")
+    path.write_text(make_report([bench], command=commands(registry)).html, encoding="utf-8")
     return path
 
 
@@ -224,6 +227,50 @@ def test_a_row_opens_its_run_by_keyboard(file: Path, open_page: Callable[..., Pa
     page.keyboard.press("Escape")
     assert dialog.count() == 0
     assert button.evaluate("button => document.activeElement === button")
+
+
+def test_the_command_of_a_run_is_copied(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("table.board").get_by_role("button", name=SECOND, exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("run").select_option(label="seed 2")
+    dialog.get_by_role("button", name="copy command").press("Enter")
+    until(page, "document.querySelector('dialog [role=status]').textContent === 'copied'")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("ganzoo train cgan --dataset digits")
+    assert copied.endswith("--seed 2")
+    assert copied == dialog.locator("code").inner_text()
+
+
+def test_a_command_that_may_not_be_copied_is_selected(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no permission'))")
+    page.locator("table.board").get_by_role("button", name=SECOND, exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="copy command").click()
+    until(page, "getSelection().toString().startsWith('ganzoo train cgan')")
+    assert "Ctrl+C" in page.get_by_role("dialog").locator("[role=status]").inner_text()
+
+
+def test_the_rows_that_are_shown_are_saved_as_csv(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    page.locator('table.board thead th[data-key="train_img_per_s"] button').click()
+    page.get_by_label("filter").fill("gan non-sat")
+    page.get_by_label("filter").press("Tab")
+
+    def saved() -> list[dict[str, str]]:
+        with page.expect_download() as download:
+            page.get_by_role("button", name="save CSV").press("Enter")
+        assert download.value.suggested_filename == "leaderboard.csv"
+        return list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
+
+    rows = saved()
+    assert [row["variant"] for row in rows] == names(page) == [WORST, SECOND, BEST, "real: test split"]
+    columns = {str(cell.get_attribute("data-key")) for cell in page.locator("table.board thead th").all()}
+    assert columns - {"name"} <= set(rows[0])
+    assert (rows[2]["fid"], rows[2]["rank"], rows[2]["seeds"]) == ("11", "1", "3")
+    assert float(rows[2]["fid_interval95"]) == pytest.approx(4.3027 * 3 / 3**0.5, rel=1e-4)  # Student's t, 3 seeds
+    page.get_by_label("filter").fill(SECOND)
+    assert [row["variant"] for row in saved()] == [SECOND, "real: test split"]
 
 
 def test_two_runs_side_by_side(file: Path, open_page: Callable[..., Page]) -> None:

@@ -216,9 +216,8 @@ def test_commands_are_of_the_config_and_name_nobody(tmp_path: Path, write_run: C
     html = (tmp_path / "p.html").read_text(encoding="utf-8")
     told = {run["path"][-1]: run["command"] for table in Page(html).data["tables"] for run in table["runs"]}
     assert told["a"].startswith("ganzoo train dcgan --dataset digits")
-    assert {"--kimg 3", "--seed 7", "--set train.batch_size=16"} <= set(
-        map(" ".join, itertools.pairwise(told["a"].split()))
-    )
+    options = set(map(" ".join, itertools.pairwise(told["a"].split())))
+    assert {"--kimg 3", "--seed 7", "--set train.batch_size=16"} <= options
     assert told["b"] == told["c"] == ""
     assert "anna" not in "".join(told.values())
     assert "--data-root" not in html
@@ -329,9 +328,9 @@ def test_it_is_said_how_far_the_pictures_are(runs: Path, capsys: pytest.CaptureF
     works = [event for event in told if isinstance(event, Working) and event.unit == "pictures"]
     assert works[0].done == 0
     assert works[-1].ended
-    assert works[-1].done == works[-1].total == 5  # real, three frames, neighbours
+    assert works[-1].done == works[-1].total == 7  # real images of three runs, three frames, neighbours
     cli.main(["report", str(runs), "--no-sampling", "--out", str(runs / "x.html")], standalone_mode=False)
-    assert "making pictures small: 0/5 pictures" in capsys.readouterr().err
+    assert "making pictures small: 0/7 pictures" in capsys.readouterr().err
 
 
 def test_a_full_page_keeps_what_matters_and_says_so(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
