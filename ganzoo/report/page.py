@@ -92,7 +92,7 @@ def _made(
     notes = sample(everything, gallery) if sample else []
     add_pictures(everything, gallery)
     if gallery.left_out:
-        notes.append(f"{gallery.left_out} pictures {LEFT_OUT}")
+        notes.append(f"{gallery.left_out:,} pictures {LEFT_OUT}")
     with working("computing charts"):
         documents = [table_document(table, some) for table, some in zip(tables, views, strict=True)]
     return Report(html=render(documents, gallery, notes), notes=notes)
