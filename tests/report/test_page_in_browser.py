@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from ganzoo.report import make_report, make_site
 from ganzoo.report.commands import commands
@@ -125,6 +126,8 @@ def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callab
     assert f"{BEST} 11" in told
     assert WORST not in re.findall(r"\w+", told.replace(BEST, ""))
     assert page.locator('[data-part="films"] figure:visible').count() == 2  # of dcgan, and the real images
+    page.get_by_label("filter").fill("gan hinge")  # both words, and dcgan has one
+    assert names(page) == ["real: test split"]
     page.get_by_label("filter").fill("nobody")
     until(page, "document.querySelectorAll('.two .chart svg').length === 0")
     told = redrawn(page, "curves", lambda: page.get_by_label("filter").fill(""))
@@ -322,6 +325,48 @@ def test_a_phone_shows_name_fid_and_recall_first(file: Path, open_page: Callable
     assert violations(page) == []
 
 
+def test_many_rows_of_one_seed(
+    registry: Registry, tmp_path: Path, write_run: Callable[..., dict[str, Any]], open_page: Callable[..., Page]
+) -> None:
+    """No ranks, so no column of them; a chart names no more points than can be read; one seed has no interval."""
+    variants = [variant.name for variant in registry.variants()][:16]
+    for number, name in enumerate(variants):  # the later, the better and larger, but for the last, which is worst
+        small = {"generator": 1000 if number == 15 else 1000 * number, "discriminator": 500}
+        fid = 90.0 if number == 15 else 40.0 - number
+        write_run(tmp_path / "runs" / name, name, fid=fid, changes={"parameters": small})
+    for name, kimgs in ((variants[0], (2, 3)), (variants[1], (1, 2, 3))):
+        (tmp_path / "runs" / name / "pictures").mkdir()
+        for kimg in kimgs:
+            picture = Image.new("L", (40, 20), 60 * kimg)
+            picture.save(tmp_path / "runs" / name / "pictures" / f"00000{kimg}.000.png")
+    (tmp_path / "page.html").write_text(make_report([tmp_path / "runs"]).html, encoding="utf-8")
+    page = open_page(tmp_path / "page.html", drawn=False)
+    assert page.locator("table.board .rank:visible").count() == 0
+    assert page.locator('table.board th[data-key="fid"]').get_attribute("aria-sort") == "ascending"
+    assert names(page) == [*reversed(variants[:15]), variants[15]]
+    best = page.locator("table.board td.best").evaluate_all("cells => cells.map(c => c.dataset.key)")
+    assert best == ["fid", "best_fid"]  # not what is the same in all
+    until(page, "document.querySelectorAll('[data-part=pareto] .chart[data-drawn]').length === 1")
+    pareto = page.locator('[data-part="pareto"]')
+    redrawn(page, "pareto", lambda: pareto.get_by_label("against", exact=True).select_option("train_img_per_s"))
+    redrawn(page, "pareto", lambda: pareto.get_by_label("against", exact=True).select_option("parameters"))
+    assert set(variants) & set(texts_of(page, "pareto")) == set(variants[:15])
+    assert "only they have names" in pareto.inner_text()
+    assert pareto.locator("svg .mark-rule.role-mark line").count() == 0
+    redrawn(page, "pareto", lambda: page.get_by_label("filter").fill(variants[15]))
+    assert variants[15] in texts_of(page, "pareto")
+    page.get_by_label("filter").fill("")
+
+    part = page.locator('[data-part="films"]')
+    until(page, "document.querySelectorAll('[data-part=films] figure:not([hidden])').length === 2")
+    part.get_by_role("slider").press("Home")
+    early, late = part.locator("figure:visible img").all()
+    assert [image.get_attribute("class") or "" for image in (early, late)] == ["", "later"]
+    assert late.get_attribute("title") == "its first picture is of 2 kimg"
+    part.get_by_role("slider").press("ArrowRight")
+    assert late.get_attribute("class") == late.get_attribute("title") == ""
+
+
 def test_on_paper_there_are_no_controls(file: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(file, dark=True)
     page.emulate_media(media="print")
@@ -330,6 +375,11 @@ def test_on_paper_there_are_no_controls(file: Path, open_page: Callable[..., Pag
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     table = page.locator("table.board").evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
     assert table
+    conditions = page.get_by_text("What these numbers are").locator("xpath=..")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert conditions.locator("ul").is_visible()  # on paper nobody can unfold them
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert conditions.locator("ul").is_hidden()
     assert page.pdf()[:4] == b"%PDF"
 
 
