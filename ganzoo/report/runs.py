@@ -24,6 +24,9 @@ from ganzoo.runs.pictures import moments
 GRID_CLASSES = 20
 """Classes that a grid has columns for."""
 
+ROWS_SEEN = 24
+"""Rows whose films are seen at once (`MOST_FILMS` in films.js); the others' when the table is filtered."""
+
 FRAMES = 48
 """Of a film on a page, spread evenly over those that there are."""
 
@@ -33,6 +36,7 @@ class RunView:
     """One run, as the page has it; what its directory does not hold is left out."""
 
     directory: RunDirectory
+    table: str  # its protocol
     place: int  # of its row among the rows of generated images
     name: str  # of its row
     who: str  # whose it is; "": nobody said, and there is one folder for all
@@ -50,6 +54,11 @@ class RunView:
     grid: list[Any] = field(default_factory=list)  # kimg, name: of all images, where the film shows fewer
     interpolation: str = ""
     command: str = ""  # that trains the same; "": nobody knows
+
+    @property
+    def row(self) -> tuple[str, int]:
+        """Which row of which table it is of."""
+        return self.table, self.place
 
     def document(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -99,6 +108,7 @@ def view_of(
         status = run.read_failure() or status
     view = RunView(
         directory=run,
+        table=table.protocol,
         place=place,
         name=name,
         who=clean(str(config.get("name") or ""), 100) or folder_of(run.path, roots),
@@ -204,16 +214,15 @@ def add_pictures(views: Sequence[RunView], gallery: Gallery) -> None:
 def wanted(views: Sequence[RunView]) -> tuple[list[Wanted], list[Wanted]]:
     """The pictures that no run should miss, and the others, in the order in which they are wanted."""
     films = {id(view): evenly(list(moments(view.directory).values()), FRAMES) for view in views}
-    first: dict[tuple[int, str], RunView] = {}
-    for view in views:
-        first.setdefault((view.place, view.who), view)
-    firsts = {id(view) for view in first.values()}
-    # a film for each row, before one for each person
-    rows = {id(next(view for view in views if view.place == place)) for place in dict.fromkeys(v.place for v in views)}
+    firsts = {id(view) for view in {(view.row, view.who): view for view in reversed(views)}.values()}
+    # a film for each row that the page shows at once, before one for each row, before one for each person
+    by_row = {view.row: view for view in reversed(views)}
+    rows = {id(view) for view in by_row.values()}
+    seen = {id(view) for view in by_row.values() if view.place < ROWS_SEEN}
     needed = [Wanted(view, "real", view.directory.path / "real.png") for view in views]
     needed += [Wanted(view, "film", path) for view in views for path in films[id(view)][-1:]]
     others = []
-    for some in (rows, firsts - rows, {id(view) for view in views} - firsts - rows):
+    for some in (seen, rows - seen, firsts - rows, {id(view) for view in views} - firsts - rows):
         chosen = [view for view in views if id(view) in some]
         for view in chosen:
             others += [Wanted(view, "neighbours", path) for path in view.directory.neighbours()[-1:]]

@@ -26,10 +26,10 @@ def interpolations(registry: Registry) -> Callable[[Sequence[RunView], Gallery],
     """What adds to the first run of each row the way from one noise to another. `registry`: of the variants."""
 
     def sample(views: Sequence[RunView], gallery: Gallery) -> list[str]:
-        chosen: dict[tuple[str, int], RunView] = {}
+        chosen: dict[tuple[str, int], RunView] = {}  # by row
         for view in views:
             if view.directory.snapshots():
-                chosen.setdefault((view.name, view.place), view)
+                chosen.setdefault(view.row, view)
         lines = []
         if len(chosen) > MOST_ROWS:
             lines.append(f"interpolations are of the first {MOST_ROWS} of {len(chosen)} rows")

@@ -112,6 +112,8 @@ def test_rows_are_sorted_and_real_images_stay_below(file: Path, open_page: Calla
     head.get_by_role("button").press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
     assert names(page) == [BEST, SECOND, WORST, real]
+    page.locator('table.board thead th[data-key="fid"] button').click()
+    assert names(page) == [BEST, SECOND, WORST, real]  # though its FID is the lowest
     page.locator('table.board thead th[data-key="name"] button').click()
     assert names(page) == [SECOND, BEST, WORST, real]
     assert page.locator("table.board thead th[aria-sort]").count() == 1
@@ -213,7 +215,7 @@ def test_a_row_opens_its_run_by_keyboard(file: Path, open_page: Callable[..., Pa
     button = page.locator("table.board").get_by_role("button", name=SECOND, exact=True)
     button.focus()
     page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog")
+    dialog = page.get_by_role("dialog", name=SECOND)
     until(page, "document.querySelectorAll('dialog .chart[data-drawn]').length === 3")
     assert dialog.get_by_role("heading", name=SECOND).is_visible()
     assert dialog.locator(".classes span").first.text_content() == "zero"

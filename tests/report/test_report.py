@@ -27,7 +27,7 @@ from ganzoo.files.progress import Event, Working, listening
 from ganzoo.report import make_report, make_site
 from ganzoo.report.page import SCRIPTS
 from ganzoo.report.pictures import Gallery, encoded, native
-from ganzoo.report.runs import FRAMES
+from ganzoo.report.runs import FRAMES, ROWS_SEEN, RunView, wanted
 
 VOID = {"meta", "img", "br"}
 
@@ -319,6 +319,25 @@ def test_long_films_are_thinned_evenly(runs: Path, monkeypatch: pytest.MonkeyPat
     assert 8 <= len(part) < 40
     assert part[-1] == 9.9
     assert max(b - a for a, b in itertools.pairwise(part)) < 2
+
+
+def test_every_row_of_every_table_has_a_film_before_any_has_all(bench: Path, tmp_path: Path) -> None:
+    """Of two tables, in which the rows are called the same; and rows that are seen at once come first."""
+    shutil.copytree(bench, tmp_path / "bench")
+    for run in (tmp_path / "bench").glob("*-s2"):
+        result = (run / "result.json").read_text()
+        (run / "result.json").write_text(result.replace('"digits-a"', '"digits-b"'))
+    views: list[RunView] = []
+    make_report([tmp_path / "bench"], sample=lambda some, gallery: views.extend(some) or [])
+    films = [one for one in wanted(views)[1] if one.kind == "film"]
+    start, rest = films[:6], films[6:12]
+    assert len({one.view.row for one in start}) == len({one.view.row for one in rest}) == 6
+    assert {one.path.name for one in start} == {"000000.000.png"}
+    assert {one.path.name for one in rest} == {"000000.500.png"}
+    for view in views:
+        view.place += ROWS_SEEN - 1
+    films = [one for one in wanted(views)[1] if one.kind == "film"]
+    assert {one.view.place for one in films[:4]} == {ROWS_SEEN - 1}
 
 
 def test_it_is_said_how_far_the_pictures_are(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
