@@ -27,7 +27,8 @@ def export(
     data_root: Path | None,
     plugin_files: tuple[Path, ...],
 ) -> None:
-    """Make models of finished runs: the last snapshot in half precision, scored anew, and an index.json beside it.
+    """Make models of finished runs: the last snapshot in half precision, scored anew, with an index.json and a
+    model card (README.md) beside it.
 
     A plugin whose `register_models` returns `ganzoo.models_in(DIR)` brings them to others.
     """

@@ -24,6 +24,7 @@ from ganzoo.runs.find import find_run
 from ganzoo.runs.question import Question
 from ganzoo.runs.snapshots import load_snapshot, read_snapshot, write_snapshot
 from ganzoo.runs.sources import snapshot_of
+from ganzoo.zoo.model_card import write_card
 from ganzoo.zoo.models import INDEX, INDEX_SCHEMA, read_index
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.validation import MODEL_NAME
@@ -41,7 +42,8 @@ def export_model(
     dtype: str = "fp16",
     device: str = "auto",
 ) -> tuple[str, dict[str, Any]]:
-    """Write the last snapshot of a finished run into `folder`, with its entry in the index; (its name, the entry).
+    """Write the last snapshot of a finished run into `folder`, with its entry in the index and the folder's
+    README.md, a model card (never over one of the user's own); (its name, the entry).
 
     The last snapshot, and not the best: which one is best is known only by the scores that are shown beside it, and the
     smallest of several FIDs is smaller than what such training gives. It is also what a leaderboard ranks.
@@ -118,7 +120,9 @@ def export_model(
         },
         "config": stored["config"],
     }
-    write_json(folder / INDEX, {"schema": INDEX_SCHEMA, "models": dict(sorted(entries.items(), key=_by_dataset))})
+    entries = dict(sorted(entries.items(), key=_by_dataset))
+    write_json(folder / INDEX, {"schema": INDEX_SCHEMA, "models": entries})
+    write_card(registry, folder, entries)
     return name, entries[name]
 
 

@@ -193,6 +193,33 @@ def test_a_run_becomes_a_model(
     refused("cdcgan@small is damaged: the SHA-256 of", "reinstall", "sample", "cdcgan@small", "--plugin", "plugin.py")
 
 
+def test_models_have_a_card(
+    make_run: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(capsys, "export", make_run("cdcgan"), make_run("dcgan", "other"), "--out", "box")
+    text = Path("box/README.md").read_text(encoding="utf-8")
+    head, body = text.removeprefix("---\n").split("\n---\n", 1)
+    assert "library_name: ganzoo" in head.splitlines()
+    assert head.endswith("datasets:\n- digits")
+    assert "pipeline_tag" not in head  # not all of them make images without being told more
+    for name, known in read_index(Path("box")).items():
+        about = body.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        classes = ", of 10 classes to choose from" if name == "cdcgan@digits" else ""
+        assert f"- Makes: 32x32 pixels, gray{classes}.\n" in about
+        assert f"`{known['command']}`" in about
+        assert f"FID {known['values']['fid']:.2f}, KID" in about
+        assert "100 images against 1437 of the train split, as `digits` sees them" in about
+        assert "arXiv:1511.06434" in about
+    monkeypatch.chdir("box")
+    exec(body.split("```python\n")[1].split("```")[0])  # what it tells to do
+    (command,) = (line.split() for line in body.splitlines() if line.startswith("    ganzoo sample "))
+    assert said(capsys, *command[1:], "--out", "card.png")[0] == "card.png"
+    monkeypatch.chdir("..")
+    Path("box/README.md").write_text("mine")
+    said(capsys, "export", Path("runs/other"), "--out", "box")
+    assert Path("box/README.md").read_text() == "mine"
+
+
 def test_a_model_stays_until_there_is_another(make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: Any, **more: Any) -> None:
         raise UserError("the images hold NaN", "train it again")
