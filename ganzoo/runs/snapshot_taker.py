@@ -81,7 +81,7 @@ class SnapshotTaker:
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
-        where = f" at {images / 1000:g} kimg, state saved"
+        where = f" at {images / 1000:g} kimg, state saved" if images else " before the first step"
         with self._host.stop.let_through(where), preserved_random_state(self._device):
             return self._take(images=images, index=index, last=last, generator=generator)
 

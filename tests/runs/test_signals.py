@@ -116,6 +116,18 @@ def test_a_run_stopped_while_it_scores_is_scored_later(
     assert_same(RunDirectory(tmp_path), whole)
 
 
+def test_stopped_before_the_first_step(
+    registry: Registry, config: RunConfig, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = Stop()
+    with monkeypatch.context() as patch:
+        patch.setattr("ganzoo.runs.snapshot_taker.save_snapshot", lambda *given, **more: stop.note(signal.SIGTERM))
+        with pytest.raises(Stopped) as caught:
+            run_job(registry, config, tmp_path, root=data_root, stop=stop)
+    assert " before the first step" in caught.value.text
+    assert not RunDirectory(tmp_path).state_file.exists()
+
+
 def test_a_request_before_training_leaves_what_the_same_call_begins(
     registry: Registry, config: RunConfig, whole: RunDirectory, data_root: Path, tmp_path: Path
 ) -> None:
