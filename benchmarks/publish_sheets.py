@@ -48,7 +48,8 @@ SHEETS: dict[str, Sheet] = {
         title="1,000 images of Fashion-MNIST", dataset="npz:fashion-1000.npz", seeds=3, kimg=64,
         variants=("dcgan", "sngan"), options={"sets": ["dataset.color=gray"], "size": 28, "features": "fashion-mnist"},
         also={"diffaug": {"augment": "diffaug"}, "ada": {"augment": "ada"}, "lecam": {"regularize": "lecam"},
-              "cr": {"regularize": "cr"},
+              "cr": {"augment": "diffaug", "regularize": "cr",
+                     "sets": ["dataset.color=gray", "train.augment_in=terms"]},
               "diffaug+cr": {"augment": "diffaug", "regularize": "cr"}},
     ),
 }  # fmt: skip

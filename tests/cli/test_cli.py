@@ -264,7 +264,7 @@ def make_png_folder(path: Path, count: int, size: tuple[int, int]) -> Path:
         (["bench", "--device", "cuda:77"], "not there", "cpu"),
         (["list", "animals"], "unknown kind", "variants"),
         (["show", "dcgam"], "unknown name", "dcgan"),
-        (["leaderboard", "/nowhere"], "no folder", ""),
+        (["leaderboard", "/nowhere"], "does not exist", "ganzoo bench"),
         (["sample", "dcgan-of-yore"], "no run directory", "train"),
         (["film", "/nowhere"], "does not exist", ""),
         (["film", "dcgan", "--out", "dcgan.mov"], "cannot be written as .mov", ".webp, .gif or .mp4"),

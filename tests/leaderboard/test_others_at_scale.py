@@ -73,7 +73,7 @@ def test_pictures_of_a_page_are_bounded(tmp_path: Path, write_run: Write, monkey
         write_run(tmp_path / str(seed), seed=seed)
         noise = Image.frombytes("L", (64, 64), random.Random(seed).randbytes(64 * 64))
         noise.save(tmp_path / str(seed) / "real.png")
-        assert everything.add_file(tmp_path / str(seed), "real.png")
+        assert all(everything.add_files([(tmp_path / str(seed), "real.png")]))
     for limit in ("PAGE_BYTES", "NEEDED_BYTES"):
         monkeypatch.setattr(page, limit, int(everything.taken * 0.8))
     report = make_report([tmp_path])

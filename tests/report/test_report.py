@@ -179,7 +179,7 @@ def test_a_run_without_a_result(runs: Path) -> None:
 
 
 def test_errors(runs: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no folder"):
+    with pytest.raises(RunError, match="nowhere does not exist"):
         make_report([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match="no runs"):
