@@ -190,6 +190,7 @@ class _Training:
             run.record(engine=dataclasses.asdict(step.answers))
         continued = state.load(run, self.host.report)
         self.host.ledger.take_up(state.spent)
+        step.share()
         if not continued:
             run.rewind(-1)
             self.take_snapshot(images=0, index=0, last=False, generator=step.averaged())
@@ -232,6 +233,7 @@ class _Training:
             synchronize(state.device)
         ledger.turn_to("ticks")
         state.seconds = ledger.seconds("train")
+        self.step.gather()
         self.values = self.step.statistics.read()
         # The budget may have ended while the device was awaited.
         reached = self.schedule.reached(state.step, state.seconds)
@@ -311,6 +313,7 @@ class _Training:
         with self.host.turn.away():
             synchronize(state.device)  # what it does until then is training
         with ledger.of("ticks"):
+            self.step.gather()
             state.spent, state.seconds = ledger.spent(), ledger.seconds("train")
             state.save(self.run)
         self.saved_at = state.seconds

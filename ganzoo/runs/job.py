@@ -22,6 +22,8 @@ from ganzoo.engine.host import Host
 from ganzoo.engine.ledger import Ledger, wall_seconds
 from ganzoo.engine.loop import Observer, Outcome, answers_of, train
 from ganzoo.engine.memory import MemoryMeter
+from ganzoo.engine.ranks.group import ranks_here
+from ganzoo.engine.ranks.place import check_divides
 from ganzoo.engine.step import Step
 from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.errors import UserError
@@ -34,6 +36,7 @@ from ganzoo.runs.checks import check_networks, make_callbacks
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.events import note, tell, working
+from ganzoo.runs.following import set_off
 from ganzoo.runs.grid import make_grid, save_png
 from ganzoo.runs.log import RunLog
 from ganzoo.runs.losses import explained, make_losses
@@ -77,8 +80,10 @@ def run_job(
             on other images than those of now.
         Stopped: a signal has come; the same call continues.
     """
-    host = Host(ledger=Ledger(began), turn=turn, stop=stop, report=report)
+    ranks = ranks_here()
+    host = Host(ledger=Ledger(began), turn=turn, stop=stop, report=report, ranks=ranks)
     stop.check()
+    check_divides(config.train.batch_size, ranks.size)
     run = RunDirectory.open(out, config)
     if images is None:
         with working(f"loading {config.dataset.name}"):
@@ -117,6 +122,7 @@ def _run(
     run.settle(config)
     remember_places(root, config)
     run.failure_file.unlink(missing_ok=True)
+    ranks = host.ranks
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
     concurrent = max(host.turn.runs, _concurrent_before(run))
@@ -166,7 +172,9 @@ def _run(
     game = Game(gan=gan, losses=losses, extras=extras)
     with working("trying the networks"):
         check_samples_apart(registry, config, game, images, device)
-    sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
+    sampler = make_sampler(
+        images, batch_size=config.train.batch_size, device=device, seed=config.seed, part=(ranks.rank, ranks.size)
+    )
     watchers = [*make_callbacks(registry, run, config), teller, *observers, log]
     take_snapshot = SnapshotTaker(
         run,
@@ -196,7 +204,9 @@ def _run(
                 plain=config.engine == "plain",
                 answers=answers_of(run),
                 report=host.report,
+                ranks=ranks,
             )
+            set_off(ranks, config, device, step.answers)
         outcome = train(
             step,
             run=run,

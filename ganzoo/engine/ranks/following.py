@@ -1,0 +1,28 @@
+"""What ranks do that do not lead: as they are told."""
+
+from __future__ import annotations
+
+from ganzoo.engine.ranks.group import Order, Ranks
+from ganzoo.engine.step import Step
+
+
+def follow(ranks: Ranks, step: Step) -> None:
+    """Obey the leader until it ends the run.
+
+    Raises:
+        RankLost: it has ended otherwise.
+    """
+    while True:
+        order, number = ranks.next_order()
+        if order == Order.TRAIN:
+            step.state.take_over(ranks.receive(number))
+        elif order == Order.ADVANCE:
+            goal = step.state.step + number
+            while step.state.step < goal:  # its graphs may be longer than ours
+                step.advance(goal - step.state.step)
+        elif order == Order.GATHER:
+            ranks.add(step.statistics.take_out(ranks.receive(number).decode().splitlines()))
+        elif order == Order.LEAVE:
+            return
+        else:
+            raise AssertionError(order)
