@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from ganzoo.cli.progress import showing
 from ganzoo.cli.speed import FailOn, report_speed
 from ganzoo.config.gates import Gate, parse_gate
 from ganzoo.engine.ranks.place import Place, place_of, refuse_several
-from ganzoo.engine.stopping import Stop, stop_on_signals
+from ganzoo.engine.stopping import SIGNALS, Stop, stop_on_signals
 from ganzoo.errors import SettingError, UserError
 
 if TYPE_CHECKING:
@@ -118,14 +119,22 @@ def _joined(place: Place, stop: Stop) -> contextlib.AbstractContextManager[objec
 
 def _follow(place: Place, options: Mapping[str, Any]) -> None:
     """What a process does that torchrun has started beside the first: nothing that could be seen."""
+    for name in SIGNALS:  # Python's own handlers would wait until the process no longer does
+        if hasattr(signal, name) and signal.getsignal(number := getattr(signal, name)) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     from ganzoo.config.options import load_zoo
     from ganzoo.config.places import cache_root
     from ganzoo.engine.ranks.group import joined
     from ganzoo.runs.following import follow_run
 
-    library = to_library(options)
-    with stop_on_signals() as stop, stop.held_back(), joined(place, stop) as ranks:
-        follow_run(ranks, load_zoo(library.get("plugins")), cache_root(library.get("data_root")))
+    stop = Stop()
+    try:
+        with joined(place, stop) as ranks:
+            library = to_library(options)
+            follow_run(ranks, load_zoo(library.get("plugins")), cache_root(library.get("data_root")), stop)
+    except UserError as error:
+        say(f"error: {error.cause}\n  try: {error.cure}")  # of this process alone: `__main__` tells what all have
+        sys.exit(2)
 
 
 def not_reached(runs: Sequence[Run]) -> None:

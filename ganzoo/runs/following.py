@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ import torch
 from ganzoo.config.layers import from_dict
 from ganzoo.config.run_config import RunConfig
 from ganzoo.data.sampler import make_sampler
-from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
+from ganzoo.engine.device import denormals_flushed, preserved_random_state, resolve_device, resolve_precision
 from ganzoo.engine.ranks.following import follow
 from ganzoo.engine.ranks.group import Order, Ranks
 from ganzoo.engine.step import Answers, Step
+from ganzoo.engine.stopping import Stop, stop_on_signals
+from ganzoo.metrics.extract import Extractor
 from ganzoo.runs.losses import make_losses
 from ganzoo.runs.snapshots import build_extras, build_gan
-from ganzoo.scoring.scorer import load_images
+from ganzoo.scoring.declared import load_features
+from ganzoo.scoring.scorer import exact_numerics, load_images
+from ganzoo.scoring.spread import Task, follow_score
 from ganzoo.zoo.registry import Registry
 
 
@@ -31,8 +36,9 @@ def set_off(ranks: Ranks, config: RunConfig, device: torch.device, answers: Answ
 
 
 @denormals_flushed()
-def follow_run(ranks: Ranks, registry: Registry, root: Path) -> None:
+def follow_run(ranks: Ranks, registry: Registry, root: Path, stop: Stop) -> None:
     """The followers': take part in the run that the leader does, if it does one. `root`: of datasets and caches.
+    `stop`: that of `ranks`. Signals are the caller's until training begins.
 
     Raises:
         UserError: images or a device that are not here.
@@ -63,4 +69,18 @@ def follow_run(ranks: Ranks, registry: Registry, root: Path) -> None:
         answers=Answers(**document["answers"]),
         ranks=ranks,
     )
-    follow(ranks, step)
+    gan, spec = step.state.gan, registry.features(config.features.name)
+
+    @functools.cache
+    def extractor() -> Extractor:
+        with preserved_random_state(device):
+            found: Extractor = load_features(registry, spec, device, config.features.settings, root)
+        return found
+
+    def score(data: bytes) -> None:
+        task, ours = Task.unpacked(data), extractor()
+        with preserved_random_state(device), exact_numerics(device):
+            follow_score(ranks, step.averaged(), gan.z_dim, ours, task, prior=gan.prior, device=device)
+
+    with stop_on_signals(stop), stop.held_back():
+        follow(ranks, step, score)

@@ -9,6 +9,7 @@ clock for one, ever decides what is computed.
     TRAIN, a state, when it has taken one up     take the same: weights, optimizers, random generators
     ADVANCE, n, in `Step.advance`                n iterations, in which gradients and buffers are averaged
     GATHER, names, before statistics are read    add theirs
+    SCORE, weights, in `ganzoo.scoring.spread`   their blocks of images, and the features of these
     LEAVE, at the end                            end
 
 Two groups: orders go over `control`, on which followers wait for as long as the leader scores, saves or loads;
@@ -51,7 +52,8 @@ class Order(enum.IntEnum):
     TRAIN = 2
     ADVANCE = 3
     GATHER = 4
-    LEAVE = 5
+    SCORE = 5
+    LEAVE = 6
 
 
 class Ranks:
@@ -172,6 +174,22 @@ class Ranks:
             dist.broadcast(data, 0, group=self._control)
         return data.numpy().tobytes()
 
+    def to_leader(self, tensor: Tensor) -> None:
+        """The followers': what `from_follower` gets."""
+        import torch.distributed as dist
+
+        with self._answered():
+            dist.send(tensor.cpu().contiguous(), 0, group=self._control)
+
+    def from_follower(self, rank: int, like: Tensor) -> Tensor:
+        """The leader's: what `rank` sends, of the shape and type of `like`, on its device."""
+        import torch.distributed as dist
+
+        tensor = torch.empty(like.shape, dtype=like.dtype)
+        with self._answered():
+            dist.recv(tensor, rank, group=self._control)
+        return tensor.to(like.device)
+
     # Within an iteration
 
     @torch.no_grad()
@@ -221,6 +239,7 @@ class Ranks:
         except UserError:
             raise
         except RuntimeError as error:  # torch has a type for some of them
+            self._stop.hold()  # torchrun, which has seen it, too, asks the others to end: the cause is to be told first
             raise RankLost(
                 f"another of the {self.size} processes of this run has ended, or has not answered for "
                 f"{self.timeout:g} seconds",
