@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ganzoo.config.run_config import Eval, RunConfig, dataset_label
 from ganzoo.data import Images, NoTestSplit, label_law
 from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
-from ganzoo.engine.ranks.group import Ranks, ranks_here
+from ganzoo.engine.ranks.group import ranks_here
 from ganzoo.errors import Unavailable, UserError
 from ganzoo.files.progress import working
 from ganzoo.gan import Prior
@@ -28,7 +28,7 @@ from ganzoo.scoring.declared import check_features, load_declared, load_features
 from ganzoo.scoring.generation import NORMAL, SCORE_SEED, generate, generate_at
 from ganzoo.scoring.protocol import Protocol, metric_rules
 from ganzoo.scoring.selection import at_most, data_law
-from ganzoo.scoring.spread import Task, lead
+from ganzoo.scoring.spread import Batches, Blocks, Task
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 from ganzoo.zoo.specs import Features
@@ -252,10 +252,13 @@ class Scorer:
         """
         ranks = ranks_here()
         if ranks.several:
-            return self._score_together(ranks, generator, z_dim, what, prior)
+            task = Task(weights=generator.state_dict(), count=self.generated_count, seed=SCORE_SEED, labels=self.labels)
+            blocks = Blocks(ranks, generator, z_dim, self.extractor, task, prior=prior, device=self.device)
+            score = self._score(iter(blocks), self.labels is not None, task.count, what, blocks.features)
+            return replace(score, sample_img_per_s=task.count / blocks.seconds)
         sampling = 0.0
 
-        def timed() -> Iterator[tuple[Tensor, Tensor | None]]:
+        def timed() -> Batches:
             nonlocal sampling
             batches = generate(
                 generator,
@@ -279,23 +282,6 @@ class Scorer:
         score = self._score(timed(), self.labels is not None, self.generated_count, what)
         return replace(score, sample_img_per_s=self.generated_count / sampling)
 
-    def _score_together(self, ranks: Ranks, generator: nn.Module, z_dim: int, what: str, prior: Prior) -> Score:
-        """`score_generator`, the blocks of images spread over ranks."""
-        seconds: list[float] = []
-        features: list[dict[str, Tensor]] = []  # of the batch that is seen next
-        task = Task(weights=generator.state_dict(), count=self.generated_count, seed=SCORE_SEED, labels=self.labels)
-
-        def batches() -> Iterator[tuple[Tensor, Tensor | None]]:
-            told = {"prior": prior, "device": self.device, "timed": seconds.append}
-            for made in lead(ranks, generator, z_dim, self.extractor, task, **told):
-                features.append(made.features)
-                yield made.pixels, made.labels
-
-        score = self._score(
-            batches(), self.labels is not None, self.generated_count, what, extractor=lambda pixels: features.pop()
-        )
-        return replace(score, sample_img_per_s=self.generated_count / sum(seconds))
-
     def score_images(self, images: Images) -> Score:
         """Score images that are already there; `sample_img_per_s` is 0."""
         size = self.config.eval.batch_size
@@ -306,12 +292,7 @@ class Scorer:
         return self._score(batches, images.labels is not None, len(images))
 
     def _score(
-        self,
-        batches: Iterator[tuple[Tensor, Tensor | None]],
-        labelled: bool,
-        total: int,
-        what: str = "scoring",
-        extractor: Extractor | None = None,
+        self, batches: Batches, labelled: bool, total: int, what: str = "scoring", extractor: Extractor | None = None
     ) -> Score:
         started = time.perf_counter()
         metrics, left_out = self.metrics(labelled)

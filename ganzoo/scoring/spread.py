@@ -19,6 +19,8 @@ from ganzoo.gan import Prior
 from ganzoo.metrics.extract import Extractor, checked_features, scoring
 from ganzoo.scoring.generation import BLOCK, generate_blocks_at, inputs_of
 
+Batches = Iterator[tuple[Tensor, Tensor | None]]  # uint8 [n,C,H,W], int64 [n] or None, on the device
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -48,37 +50,51 @@ class Made:
     features: dict[str, Tensor]  # "pool" float32 [n,D], perhaps "logits" float32 [n,K]
 
 
-def lead(
-    ranks: Ranks,
-    generator: nn.Module,
-    z_dim: int,
-    extractor: Extractor,
-    task: Task,
-    *,
-    prior: Prior,
-    device: torch.device,
-    timed: Callable[[float], None],
-) -> Iterator[Made]:
-    """The leader's: the blocks in order, the last one cut to what is asked for. `timed`: told the seconds of sampling.
-
-    Raises:
-        RankLost: another rank has ended.
-        UserError: the images or their features are not finite.
+class Blocks:
+    """The leader's: gives the images block by block in order, the last one cut to what is asked for, and while a block
+    is looked at, its features.
     """
-    ranks.send(Order.SCORE, task.packed())
-    rounds = _rounds(ranks, generator, z_dim, extractor, task, prior=prior, device=device, timed=timed)
-    for start, own in rounds:
-        for rank in range(ranks.size):
-            first = (start + rank) * BLOCK
-            if first >= task.count:
-                break
-            made = own if rank == 0 else _received(ranks, rank, own)
-            n = task.count - first
-            yield Made(
-                pixels=made.pixels[:n],
-                labels=None if made.labels is None else made.labels[:n],
-                features={name: values[:n] for name, values in made.features.items()},
-            )
+
+    def __init__(
+        self,
+        ranks: Ranks,
+        generator: nn.Module,
+        z_dim: int,
+        extractor: Extractor,
+        task: Task,
+        *,
+        prior: Prior,
+        device: torch.device,
+    ) -> None:
+        self._ranks, self._task, self._device = ranks, task, device
+        self._own = lambda: _rounds(
+            ranks, generator, z_dim, extractor, task, prior=prior, device=device, timed=self._took
+        )
+        self._features: dict[str, Tensor] = {}
+        self.seconds = 0.0  # of sampling, while the others did as much
+
+    def __iter__(self) -> Batches:
+        """
+        Raises:
+            RankLost: another rank has ended.
+            UserError: the images or their features are not finite.
+        """
+        ranks, count = self._ranks, self._task.count
+        ranks.send(Order.SCORE, self._task.packed())
+        for start, own in self._own():
+            for rank in range(ranks.size):
+                n = count - (start + rank) * BLOCK
+                if n > 0:
+                    made = own if rank == 0 else _received(ranks, rank, own)
+                    self._features = {name: values[:n] for name, values in made.features.items()}
+                    yield made.pixels[:n], None if made.labels is None else made.labels[:n]
+
+    def features(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Of the block that has been given last."""
+        return self._features
+
+    def _took(self, seconds: float) -> None:
+        self.seconds += seconds
 
 
 def follow_score(

@@ -119,8 +119,8 @@ class Ranks:
             return True
         try:
             first: int = self._store.add("told", 1)
-        except Exception:  # whoever kept it has gone
-            return self.leads
+        except Exception:  # whoever kept it has gone: torchrun, or where others start the processes, the leader
+            return self.rank <= 1
         return first == 1
 
     def part(self) -> None:
