@@ -16,7 +16,13 @@ from ganzoo.engine.ranks.place import place_of
 from ganzoo.engine.step import Step
 
 STEPS = 20
-CALM = ["train.optimizer=sgd", "train.g_lr=5e-4", "train.d_lr=5e-4"]
+
+
+def calm(rate: str = "5e-4") -> list[str]:
+    return ["train.optimizer=sgd", f"train.g_lr={rate}", f"train.d_lr={rate}"]
+
+
+CALM = calm()
 """Adam divides by the size of a gradient: where that is 0 but for rounding, such as of a bias before batch norm, it
 makes whole steps of the rounding. And where a number falls to the other side of a rectifier's kink, once in some
 hundred thousand, the difference is a gradient: it shows less at a small learning rate.
@@ -36,7 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
     "sngan": {"variant": "sngan", "sets": CALM},
     "sngan-resnet": {"variant": "sngan-resnet", "sets": CALM},
     "cgan-pd": {"variant": "cgan-pd", "sets": CALM},
-    "sagan": {"variant": "sagan", "sets": CALM},
+    "sagan": {"variant": "sagan", "sets": calm("2e-4")},
     "logan": {"variant": "logan", "sets": CALM},
     "r3gan": {"variant": "r3gan", "sets": CALM},
     "mhgan": {"variant": "mhgan", "sets": CALM},

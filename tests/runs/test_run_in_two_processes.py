@@ -93,7 +93,7 @@ def test_a_process_that_dies_ends_the_run(dead: int, tmp_path: Path, data_root: 
     rank, lines = cause_and_cure(ends)
     assert rank == 1 - dead
     assert ends[rank].code == 2
-    assert lines[0].startswith("error: another of the 2 processes of this run has ended")
+    assert lines[0] == "error: another of the 2 processes of this run has ended"
     assert lines[1].startswith("  try: the same command goes on from the last saved state")
 
 
@@ -108,5 +108,5 @@ def test_a_process_that_hangs_ends_the_run(tmp_path: Path, data_root: Path) -> N
     [follower] = ended(processes[1], seconds=SOON)
     rank, lines = cause_and_cure([leader, follower])
     assert (rank, leader.code) == (0, 2)
-    assert lines[0].endswith("has not answered for 3 seconds")
+    assert lines[0].endswith("has not answered for 3 seconds (train.rank_timeout)")
     assert follower.code != 0

@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import enum
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
@@ -234,15 +235,17 @@ class Ranks:
 
     @contextlib.contextmanager
     def _answered(self) -> Iterator[None]:
+        began = time.monotonic()
         try:
             yield
         except UserError:
             raise
         except RuntimeError as error:  # torch has a type for some of them
             self._stop.hold()  # torchrun, which has seen it, too, asks the others to end: the cause is to be told first
+            waited = time.monotonic() - began >= 0.9 * self.timeout
+            what = f"has not answered for {self.timeout:g} seconds (train.rank_timeout)" if waited else "has ended"
             raise RankLost(
-                f"another of the {self.size} processes of this run has ended, or has not answered for "
-                f"{self.timeout:g} seconds",
+                f"another of the {self.size} processes of this run {what}",
                 "the same command goes on from the last saved state, with the same --nproc-per-node or another",
             ) from error
 
