@@ -28,6 +28,7 @@ from ganzoo.engine.moment import Networks, Shared
 from ganzoo.engine.phases import due_at, make_phases, run_phase, set_gradients
 from ganzoo.engine.probes.joint import Passes, passes_of
 from ganzoo.engine.probes.trial import Trial
+from ganzoo.engine.ranks.gathering import gather
 from ganzoo.engine.ranks.group import ALONE, Order, Ranks
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
@@ -112,6 +113,8 @@ class Step:
             if not natural and device.type == "cpu" and precision.name == "fp32":
                 self._laid_out |= lay_out_weights(module)
         self.statistics = Statistics(device, game.memories())
+        self.peak_elsewhere = 0  # bytes: the most that another rank has taken while training
+        self._report, self._told = report, False
         # For networks alone: optimizers and all else would pay for being watched.
         self._operations = Operations(plain=natural, ranks=ranks if config.sync_batch_norm else ALONE)
         self._operations.lost_is_fatal = not natural
@@ -208,10 +211,17 @@ class Step:
 
     def gather(self) -> None:
         """The leader's, before statistics are read or saved: make them those of all ranks. The others begin anew."""
-        if self.ranks.several:
-            names = self.statistics.names()
-            self.ranks.send(Order.GATHER, "\n".join(names).encode())
-            self.statistics.put_in(names, self.ranks.add(self.statistics.take_out(names)))
+        if not self.ranks.several:
+            return
+        names = self.statistics.names()
+        found = gather(self.ranks, names, self.state.device, self.statistics.take_out(names))
+        self.statistics.put_in(names, found.numbers)
+        self.peak_elsewhere = max(self.peak_elsewhere, found.peak)
+        if found.drawn_apart and not self._told:
+            self._told = True
+            self._report(
+                "how many random numbers are drawn depends on the images of each process: this run is not that of one"
+            )
 
     def _next(self) -> Iteration:
         state, config = self.state, self.config

@@ -13,7 +13,8 @@ import torch
 from ganzoo.config.layers import from_dict
 from ganzoo.config.run_config import RunConfig
 from ganzoo.data.sampler import make_sampler
-from ganzoo.engine.device import denormals_flushed, preserved_random_state, resolve_device, resolve_precision
+from ganzoo.engine.device import denormals_flushed, preserved_random_state, resolve_precision
+from ganzoo.engine.memory import MemoryMeter
 from ganzoo.engine.ranks.following import follow
 from ganzoo.engine.ranks.group import Order, Ranks
 from ganzoo.engine.step import Answers, Step
@@ -49,7 +50,7 @@ def follow_run(ranks: Ranks, registry: Registry, root: Path, stop: Stop) -> None
     assert order == Order.BEGIN
     document: dict[str, Any] = json.loads(ranks.receive(length))
     config = from_dict(registry, document["config"])
-    device = resolve_device(config.device)
+    device = ranks.device(config.device)
     ranks.meet(device, config.train.rank_timeout)
     images = load_images(registry, config, root, "train")
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
@@ -83,4 +84,4 @@ def follow_run(ranks: Ranks, registry: Registry, root: Path, stop: Stop) -> None
             follow_score(ranks, step.averaged(), gan.z_dim, ours, task, prior=gan.prior, device=device)
 
     with stop_on_signals(stop), stop.held_back():
-        follow(ranks, step, score)
+        follow(ranks, step, score, MemoryMeter(device))

@@ -16,7 +16,7 @@ from ganzoo.config.target import parse_target
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.cuda.concurrent import ALONE, OwnProcess, Turn
-from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
+from ganzoo.engine.device import denormals_flushed, resolve_precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.host import Host
 from ganzoo.engine.ledger import Ledger, wall_seconds
@@ -123,12 +123,14 @@ def _run(
     remember_places(root, config)
     run.failure_file.unlink(missing_ok=True)
     ranks = host.ranks
-    device = resolve_device(config.device)
+    device = ranks.device(config.device)
     precision = resolve_precision(config.precision, device)
     concurrent = max(host.turn.runs, _concurrent_before(run))
     environment = describe_environment(device, precision.name, registry.plugins, root) | {"concurrent": concurrent}
     before = run.read_environment().get("provenance") if run.trained else None
     started = provenance(before if isinstance(before, dict) else None)
+    in_parts = {"ranks": ranks.size, "sync_batch_norm": config.train.sync_batch_norm} if ranks.several else {}
+    environment |= in_parts
     write_json(run.env_file, environment | {"provenance": started})
     log.begin(started, str(environment["device_name"]))
 
@@ -224,7 +226,7 @@ def _run(
     result = _result(config, run, gan, images, scoring, outcome, environment, device)
     result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
     result["snapshots"] = snapshot_hashes(run)
-    result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent}
+    result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent, **in_parts}
     result["source"] = source
     result["higher_is_better"] = scores_of(registry, config)
     result["until"] = target and {

@@ -20,7 +20,7 @@ from several import ended, start
 from two_ranks import CASES, trained
 
 HERE = Path(__file__).parent
-QUICK = ("gan", "dcgan", "wgan-gp", "began")
+QUICK = ("gan", "dcgan", "wgan-gp", "wgan", "began")
 SLOW = [name for name in CASES if name not in QUICK]
 CLOSE = 1e-5  # of a tensor's largest number, plus 1
 

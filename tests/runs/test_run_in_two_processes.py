@@ -16,7 +16,7 @@ from several import End, Process, ended, start
 from ganzoo.runs.snapshots import read_snapshot
 
 SETS = (
-    *("variant.width=16", "train.batch_size=16", "train.optimizer=sgd", "train.g_lr=1e-3", "train.d_lr=1e-3"),
+    *("variant.width=16", "train.batch_size=12", "train.optimizer=sgd", "train.g_lr=1e-3", "train.d_lr=1e-3"),
     *("train.tick_kimg=0.064", "train.tick_seconds=0", "train.snapshots=4", "eval.metrics=fid"),
 )
 SOON = 20.0
@@ -45,12 +45,16 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return read_snapshot(max((out / "snapshots").iterdir()))[1]
 
 
+def files(out: Path) -> list[str]:
+    return sorted(str(file.relative_to(out)) for file in out.rglob("*"))
+
+
 def close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-5, msg=name)
 
 
-def test_a_run_is_stopped_in_two_processes_and_continued_in_one(tmp_path: Path, data_root: Path) -> None:
+def test_a_run_is_stopped_in_two_processes_and_continued_in_three(tmp_path: Path, data_root: Path) -> None:
     """A signal to either reaches both. What comes of it is what one process makes, scores and statistics too."""
     [alone] = ended(*start(*command(tmp_path / "one", data_root, 1.2), size=1), seconds=300)
     assert alone.code == 0, alone.errors
@@ -64,12 +68,17 @@ def test_a_run_is_stopped_in_two_processes_and_continued_in_one(tmp_path: Path, 
     assert follower.errors == follower.out == ""
     seen = ticks(out)[-1]["images"]
     assert 0 < seen < 1200
-    [continued] = ended(*start(*command(out, data_root, 1.2), size=1), seconds=300)
+    continued, *others = ended(*start(*command(out, data_root, 1.2), size=3), seconds=300)
     assert continued.code == 0, continued.errors
+    assert [(end.code, end.out, end.errors) for end in others] == [(0, "", "")] * 2
+    assert files(out) == files(tmp_path / "one")
     close(weights(out), weights(tmp_path / "one"))
     ours, theirs = (json.loads((folder / "result.json").read_text()) for folder in (out, tmp_path / "one"))
     for which in ("untrained", "last"):
-        assert ours[which]["values"]["fid"] == pytest.approx(theirs[which]["values"]["fid"], rel=1e-5)
+        tolerance = 1e-6 if which == "untrained" else 1e-4  # trained weights differ by what rounding makes of them
+        assert ours[which]["values"]["fid"] == pytest.approx(theirs[which]["values"]["fid"], rel=tolerance)
+    assert ours["environment"]["ranks"] == 3
+    assert "ranks" not in theirs["environment"]
     losses = [[(line["images"], line["d_loss"]) for line in ticks(folder)] for folder in (out, tmp_path / "one")]
     assert losses[0] == [(images, pytest.approx(loss, rel=1e-4)) for images, loss in losses[1]]
 
@@ -83,7 +92,7 @@ def cause_and_cure(ends: list[End]) -> tuple[int, list[str]]:
     return rank, text.splitlines()[-2:]
 
 
-@pytest.mark.parametrize("dead", [0, 1])
+@pytest.mark.parametrize("dead", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_dies_ends_the_run(dead: int, tmp_path: Path, data_root: Path) -> None:
     out = tmp_path / "run"
     processes = start(*command(out, data_root, 50, "--quiet", "--set", "train.scores=none"))
@@ -97,6 +106,7 @@ def test_a_process_that_dies_ends_the_run(dead: int, tmp_path: Path, data_root: 
     assert lines[1].startswith("  try: the same command goes on from the last saved state")
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_ends_the_run(tmp_path: Path, data_root: Path) -> None:
     out = tmp_path / "run"
     more = ["--quiet", "--set", "train.scores=none", "--set", "train.rank_timeout=3"]

@@ -8,7 +8,7 @@ clock for one, ever decides what is computed.
     BEGIN, a config, when its networks are made  load the same images, make the same networks
     TRAIN, a state, when it has taken one up     take the same: weights, optimizers, random generators
     ADVANCE, n, in `Step.advance`                n iterations, in which gradients and buffers are averaged
-    GATHER, names, before statistics are read    add theirs
+    GATHER, before statistics are read or saved  add theirs, and take the same random generators
     SCORE, weights, in `ganzoo.scoring.spread`   their blocks of images, and the features of these
     LEAVE, at the end                            end
 
@@ -30,10 +30,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganzoo.engine.device import resolve_device
 from ganzoo.engine.ranks.place import Place
 from ganzoo.engine.ranks.rows import Rows
 from ganzoo.engine.stopping import NEVER, Stop, Stopped
-from ganzoo.errors import RunError, UserError
+from ganzoo.errors import RunError, SettingError, UserError
 
 TIMEOUT = 300.0
 """Seconds that a rank waits for another within an iteration before it gives the run up."""
@@ -86,6 +87,27 @@ class Ranks:
     def rows(self, batch_size: int) -> Rows:
         """The part of what is drawn for `batch_size` images that is this rank's."""
         return Rows(rank=self.rank, size=self.size, rows=batch_size // self.size)
+
+    def device(self, name: str) -> torch.device:
+        """As `resolve_device`; of several processes each has a GPU of its own.
+
+        Raises:
+            UserError: the device is not there, or none that several processes can have.
+        """
+        device = resolve_device(name)
+        if not self.several:
+            return device
+        if device.type not in ("cpu", "cuda") or (device.type == "cuda" and ":" in name):
+            raise SettingError(
+                f"device '{name}' is one for all {self.size} processes of this run",
+                "say auto, cpu, or cuda, with which each process takes the GPU of its LOCAL_RANK",
+            )
+        if device.type == "cuda" and self.local >= torch.cuda.device_count():
+            raise SettingError(
+                f"process {self.local} of this machine has no GPU of its own: there are {torch.cuda.device_count()}",
+                f"--nproc-per-node {torch.cuda.device_count()}, or --device cpu",
+            )
+        return device
 
     # How processes find each other, and part
 

@@ -176,5 +176,5 @@ _DRAWERS = (
     Tensor.uniform_,
 )
 """Functions that draw for what they are given. Of those whose number of draws goes by the values (`poisson`, `rrelu`),
-ranks draw differently many: see `Ranks.same_draws`.
+ranks draw differently many, until they are brought together again: see `gathering`.
 """
