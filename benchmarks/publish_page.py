@@ -71,7 +71,7 @@ def table_of(name: str) -> Iterator[str]:
     measured = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rows": []}
     speeds = {row["variant"]: row for row in measured["rows"]}
     titles = ["rank", "variant", "FID", "untrained", "best FID", "KID", "precision", "recall", "right class %", "modes",
-              "memorised %", "train img/s", "sample img/s", "params", "memory", "n"]  # fmt: skip
+              "memorised %", "train img/s", "time", "sample img/s", "params", "memory", "n"]  # fmt: skip
     if not any(row.values("cond_acc") for row in rows):
         titles.remove("right class %")
     yield "| " + " | ".join(titles) + " |"
@@ -93,6 +93,7 @@ def table_of(name: str) -> Iterator[str]:
             "modes": number(min(row.values("modes"), default=None), 0),
             "memorised %": number(row.mean("memorised"), 1),
             "train img/s": number((speeds.get(row.label) or {}).get("train_img_per_s"), 0),
+            "time": clock(sheets.SHEETS[name].kimg * 1000, (speeds.get(row.label) or {}).get("train_img_per_s")),
             "sample img/s": number((speeds.get(row.label) or {}).get("sample_img_per_s"), 0),
             "params": f"{sum(first['parameters'].values()) / 1e6:.2f}M",
             "memory": bytes_text(peak) if (peak := max(one["peak_memory"] for one in row.results)) else "-",
@@ -118,6 +119,12 @@ def table_of(name: str) -> Iterator[str]:
 
 def number(value: float | None, places: int = 2) -> str:
     return "-" if value is None else f"{value:,.{places}f}"
+
+
+def clock(images: float, per_second: float | None) -> str:
+    """Minutes and seconds that so many images take."""
+    seconds = round(images / per_second) if per_second else 0
+    return f"{seconds // 60}:{seconds % 60:02d}" if per_second else "-"
 
 
 def conditions_of(name: str) -> Iterator[str]:
@@ -175,10 +182,14 @@ SISTERS = (
     ("sagan", "sagan-unconditional"), ("cstylegan2", "stylegan2"),
 )  # fmt: skip
 MODERN = (("r3gan", "dcgan"), ("stylegan2", "dcgan"), ("fastgan", "dcgan"), ("projected-gan", "dcgan"))
+FEW = tuple(
+    (f"{variant}+{more}", variant) for variant in ("dcgan", "sngan") for more in ("diffaug", "ada", "lecam", "cr")
+)
 
 
 def expectations() -> Iterator[str]:
-    for title, pairs in (("Conditional variants above their sisters", SISTERS), ("Newer ones above DCGAN", MODERN)):
+    for title, pairs in (("Conditional variants above their sisters", SISTERS), ("Newer ones above DCGAN", MODERN),
+                         ("Help where images are few", FEW)):  # fmt: skip
         lines = [line for name in sheets.SHEETS for pair in pairs if (line := compare(name, *pair))]
         if lines:
             yield f"### {title}"

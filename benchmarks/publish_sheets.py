@@ -48,6 +48,7 @@ SHEETS: dict[str, Sheet] = {
         title="1,000 images of Fashion-MNIST", dataset="npz:fashion-1000.npz", seeds=3, kimg=64,
         variants=("dcgan", "sngan"), options={"sets": ["dataset.color=gray"], "size": 28, "features": "fashion-mnist"},
         also={"diffaug": {"augment": "diffaug"}, "ada": {"augment": "ada"}, "lecam": {"regularize": "lecam"},
+              "cr": {"regularize": "cr"},
               "diffaug+cr": {"augment": "diffaug", "regularize": "cr"}},
     ),
 }  # fmt: skip

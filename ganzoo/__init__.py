@@ -1,8 +1,8 @@
 """ganzoo: a plugin-based GAN model zoo with a benchmark. Importing it does not import torch.
 
 What an author of plugins or a user of the library needs is here, by name; where a name needs torch, torch is imported
-when the name is first used. What the commands do is `train`, `bench`, `speed`, `evaluate`, `load` and
-`leaderboard`: see their help, and docs/python.md.
+when the name is first used. What the commands do is `train`, `bench`, `speed`, `evaluate`, `load`,
+`leaderboard`, `film` and `compare`: see their help, and docs/python.md.
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ if TYPE_CHECKING:
         VariantConfig,
     )
     from ganzoo.leaderboard.api import Leaderboard, leaderboard
+    from ganzoo.leaderboard.beside import SideBySide, compare
     from ganzoo.objectives import Losses, gradient_penalty
     from ganzoo.runs.evaluation import Evaluation, evaluate
+    from ganzoo.runs.filming import Film, film
     from ganzoo.runs.generator import Generator, load
     from ganzoo.runs.real import features_of, images
     from ganzoo.runs.run import Run
@@ -84,6 +86,8 @@ _LAZY = {
     **dict.fromkeys(("Generator", "load"), "ganzoo.runs.generator"),
     **dict.fromkeys(("features_of", "images"), "ganzoo.runs.real"),
     **dict.fromkeys(("Speed", "speed"), "ganzoo.bench.api"),
+    **dict.fromkeys(("SideBySide", "compare"), "ganzoo.leaderboard.beside"),
+    **dict.fromkeys(("Film", "film"), "ganzoo.runs.filming"),
     "Leaderboard": "ganzoo.leaderboard.api",
     "Run": "ganzoo.runs.run",
     "models_in": "ganzoo.zoo.models",
@@ -104,6 +108,7 @@ __all__ = [
     "DuplicateName",
     "Evaluation",
     "Features",
+    "Film",
     "Generator",
     "Leaderboard",
     "Losses",
@@ -120,6 +125,7 @@ __all__ = [
     "RunError",
     "Setting",
     "SettingError",
+    "SideBySide",
     "Speed",
     "Term",
     "TruncatedNormal",
@@ -133,8 +139,10 @@ __all__ = [
     "__version__",
     "bench",
     "check",
+    "compare",
     "evaluate",
     "features_of",
+    "film",
     "found_recipes",
     "gradient_penalty",
     "hookimpl",

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 import re
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from PIL import Image
 
 COURSE = Path(__file__).parents[1] / "docs" / "course"
-NOTEBOOKS = sorted(COURSE.glob("*.ipynb"))
-NAMES = [file.stem for file in NOTEBOOKS]
+sys.path.append(str(COURSE))
+check_lessons = importlib.import_module("check_lessons")
+read, solutions, code_of, NAMES = (getattr(check_lessons, n) for n in ("read", "solutions", "code_of", "NAMES"))
 
 QUICK: dict[str, dict[str, Any]] = {
     "1_the_game": {"TOY_STEPS": 20, "RING_STEPS": 100, "KIMG": 0.2, "IMAGES": 100},
@@ -30,10 +33,6 @@ QUICK: dict[str, dict[str, Any]] = {
 
 MINUTES = 10
 """Of computing that one cell may take; a whole lesson takes less on a laptop."""
-
-
-def read(name: str) -> Any:
-    return nbformat.read(COURSE / f"{name}.ipynb", as_version=4)
 
 
 def budgets_of(notebook: Any) -> int:
@@ -51,28 +50,13 @@ def quicken(notebook: Any, budgets: dict[str, Any]) -> None:
     notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(lines))
 
 
-def solutions(notebook: Any) -> list[str]:
-    """What is folded away below the exercises."""
-    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    return re.findall(r"<details><summary>Solution</summary>\n\n(.*?)\n</details>", text, re.DOTALL)
-
-
-def code_of(solution: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", solution, re.DOTALL)
-
-
-def run(notebook: Any, folder: Path, seconds: int) -> None:
-    """Raises CellExecutionError where a cell fails."""
-    NotebookClient(notebook, timeout=seconds, resources={"metadata": {"path": str(folder)}}).execute()
-
-
 def check_outputs(notebook: Any) -> None:
     """Each figure is there, with something on it; what a cell ends with is shown; nothing complains."""
     figures = 0
+    assert not check_lessons.complaints(notebook)
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
-        assert not [out for out in cell.outputs if out.get("name") == "stderr"], cell.outputs
         pictures = [out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {})]
         assert len(pictures) == cell.source.count("plt.show()"), cell.source
         for picture in pictures:
@@ -93,7 +77,7 @@ def elsewhere(tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_lesson_runs(name: str, tmp_path: Path) -> None:
     notebook = read(name)
     quicken(notebook, QUICK[name])
-    run(notebook, tmp_path, seconds=300)
+    check_lessons.execute(notebook, tmp_path, seconds=300)
     check_outputs(notebook)
 
 
@@ -104,10 +88,33 @@ def test_a_lesson_runs_as_it_is_with_its_solutions(name: str, tmp_path: Path) ->
     lesson = len(notebook.cells)
     notebook.cells += [nbformat.v4.new_code_cell(code) for text in solutions(notebook) for code in code_of(text)]
     began = time.monotonic()
-    run(notebook, tmp_path, seconds=60 * MINUTES)
+    check_lessons.execute(notebook, tmp_path, seconds=60 * MINUTES)
     seconds = time.monotonic() - began
     check_outputs(nbformat.from_dict({**notebook, "cells": notebook.cells[:lesson]}))
     print(f"{name}: {seconds:.0f} s with its solutions")  # pytest -s shows it
+
+
+def test_the_teachers_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    fold = "x\n\n<details><summary>Solution</summary>\n\n```python\n{}\n```\n</details>"
+    for name, cell, solved in (("1_good", "a = 1", "open('b', 'w').write(str(a + 1))"), ("2_bad", "a = 1", "a / 0"),
+                               ("3_warns", "import sys", "print('oh', file=sys.stderr)")):  # fmt: skip
+        cells = [nbformat.v4.new_code_cell(cell), nbformat.v4.new_markdown_cell(fold.format(solved))]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"{name}.ipynb")
+    monkeypatch.setattr(check_lessons, "COURSE", tmp_path)
+    monkeypatch.setattr(check_lessons, "NAMES", ["1_good", "2_bad", "3_warns"])
+    assert check_lessons.main(["--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"1_good: \d+\.\d minutes, all cells ran", told[1])
+    assert told[3].endswith("ZeroDivisionError: division by zero")
+    assert told[5].endswith(", oh")
+    assert (tmp_path / "out" / "1_good" / "b").read_text() == "2"
+    kept = nbformat.read(tmp_path / "out" / "2_bad" / "2_bad.ipynb", as_version=4)
+    assert len(kept.cells) == 3
+    (tmp_path / "out" / "1_good" / "runs").mkdir()
+    assert check_lessons.main(["1", "--out", str(tmp_path / "out")]) == 1
+    assert "an earlier check" in capsys.readouterr().out
+    shutil.rmtree(tmp_path / "out" / "1_good")
+    assert check_lessons.main(["1", "--out", str(tmp_path / "out")]) == 0
 
 
 def test_six_lessons_in_order() -> None:

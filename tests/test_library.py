@@ -259,7 +259,7 @@ def test_bench_and_leaderboard(concurrent: int | None, root: Path, tmp_path: Pat
         (lambda: ganzoo.leaderboard(["a", "b"]), "paths is ['a', 'b'], no path", "PATH"),
         (lambda: ganzoo.speed("gan", fail_on="much"), "fail_on='much' is not a number", "at most 100"),
         (lambda: ganzoo.load("nothing"), "'nothing' is no run directory", "ganzoo train VARIANT"),
-        (lambda: ganzoo.leaderboard("nothing"), "nothing is no folder", "folders"),
+        (lambda: ganzoo.leaderboard("nothing"), "nothing does not exist", "folder"),
         (lambda: ganzoo.evaluate("images"), "'images' is no run directory", "ganzoo train VARIANT"),
     ],
 )

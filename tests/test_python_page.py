@@ -71,6 +71,10 @@ def test_the_other_lines(folder: Path, data_root: Path, monkeypatch: pytest.Monk
     assert names["floats"].shape == (4, 1, 32, 32)
     assert names["images"][0].size == (32, 32)
     assert "kid" in names["found"].values
+    assert names["film"].path == path / "film.webp"
+    assert names["film"].kimg[0] == 0
+    assert names["pair"].settings["variant.name"] == ["dcgan", "cdcgan"]
+    assert (folder / "pair.png").stat().st_size > 100
     assert names["seen"]["pool"].shape == (100, 64)
     assert all("<table>" in html for html in names["html"])
     assert names["earlier"].path in run.snapshots
@@ -86,5 +90,6 @@ def test_the_other_lines(folder: Path, data_root: Path, monkeypatch: pytest.Monk
 
 
 def test_every_function_is_on_the_page() -> None:
-    for name in ("train", "bench", "speed", "evaluate", "load", "leaderboard", "Run", "images", "features_of"):
+    for name in ("train", "bench", "speed", "evaluate", "load", "leaderboard", "Run", "images", "features_of",
+                 "film", "compare"):  # fmt: skip
         assert f"`ganzoo.{name}(" in PAGE

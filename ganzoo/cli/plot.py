@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from ganzoo.cli.options import say
+from ganzoo.errors import RunError
+
 
 @click.command(short_help="Figures for a paper: PDF, PNG or SVG of the charts.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[DIR]...")
@@ -30,8 +33,19 @@ def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: flo
     from ganzoo.plots.style import matplotlib_here
 
     matplotlib_here()  # before anything is read
-    tables = read_tables(list(paths) or [Path("runs")])
+    folders = list(paths) or [Path("runs")]
+    tables = read_tables(folders)
+    written = 0
     for table in tables:
         folder = out if len(tables) == 1 else out / table.protocol
-        for file in write_figures(table, folder, form=form, cost=cost, quality=quality, width=width):
+        files = write_figures(table, folder, form=form, cost=cost, quality=quality, width=width)
+        for file in files:
             click.echo(file)
+        if files and not files[0].name.startswith(f"{quality}-by-"):
+            say(f"no chart of {quality} against {cost}: no run has both (runs that share a device have no speed)")
+        written += len(files)
+    if not written:
+        raise RunError(
+            f"there is nothing to draw under {' or '.join(map(str, folders))}: no run has a score or a loss yet",
+            "train further: the same command continues a run",
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ganzoo.cli.options import load_registry, plugin_option
+from ganzoo.cli.progress import showing
 from ganzoo.errors import SettingError
 
 
@@ -27,23 +28,27 @@ def report(
 ) -> None:
     """Write the runs under DIR (default: runs) as one HTML page: leaderboards, charts, and each run's images."""
     from ganzoo.files.writing import write_text
+    from ganzoo.report.commands import commands
     from ganzoo.report.page import Sampler, make_report, make_site
 
     if site is not None and out is not None:
         raise SettingError("--out is one file and --site a folder", "choose one of them")
     folders = list(paths) or [Path("runs")]
-    sample: Sampler | None = None
-    if not no_sampling:
-        from ganzoo.report.sampling import interpolations
+    with showing(torch=not no_sampling):
+        registry = load_registry(plugin_files)
+        command = commands(registry)
+        sample: Sampler | None = None
+        if not no_sampling:
+            from ganzoo.report.sampling import interpolations
 
-        sample = interpolations(load_registry(plugin_files), lambda line: click.echo(line, err=True))
-    if site is not None:
-        made = make_site(folders, site, sort, sample)
-        written = site / "index.html"
-    else:
-        made = make_report(folders, sort, sample)
-        written = out or Path("report.html")
-        write_text(written, made.html)
+            sample = interpolations(registry)
+        if site is not None:
+            made = make_site(folders, site, sort, sample, command)
+            written = site / "index.html"
+        else:
+            made = make_report(folders, sort, sample, command)
+            written = out or Path("report.html")
+            write_text(written, made.html)
     for line in made.notes:
         click.echo(line, err=True)
     click.echo(written)

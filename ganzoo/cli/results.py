@@ -193,17 +193,12 @@ def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int | None, 
     """Make a film of a run's pictures, or of several runs side by side; VARIANT: its newest run. A frame for each
     picture, which are close together at the start of training, with the kimg written on it.
     """
-    from ganzoo.runs.film import ending_of, times_of, tracks_of, write_film
-    from ganzoo.runs.find import find_run
+    from ganzoo.runs.filming import film as write
 
-    if out is not None:
-        ending_of(out)  # before anything is read
-    tracks = tracks_of([find_run(run) for run in runs])
     replaced = out is not None and out.exists()
-    path = out or (tracks[0].run.path / "film.webp" if len(tracks) == 1 else Path("film.webp"))
-    times = times_of(tracks, even=even)
-    write_film(tracks, times, path, fps=fps, size=size or (640 if len(tracks) == 1 else 360))
-    click.echo(path)
+    made = write(*runs, out=out, fps=fps, size=size, even=even)
+    click.echo(made.path)
     if replaced:
-        say(f"{path} was there before, and is replaced")
-    click.echo(f"{len(times)} frames, {times[0]:g} to {times[-1]:g} kimg, {path.stat().st_size / 1e6:.2f} MB")
+        say(f"{made.path} was there before, and is replaced")
+    size_of_file = made.path.stat().st_size / 1e6
+    click.echo(f"{len(made.kimg)} frames, {made.kimg[0]:g} to {made.kimg[-1]:g} kimg, {size_of_file:.2f} MB")

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from ganzoo.cli.options import print_json
+from ganzoo.errors import RunError
 from ganzoo.files.text import clean
 
 
 def looks_like_run(name: str) -> bool:
     """Whether `name` is a run directory, or else a path, rather than something in the zoo."""
     return os.path.exists(os.path.join(name, "config.json")) or os.sep in name
+
+
+@contextmanager
+def runs_named(name: str) -> Iterator[None]:
+    """A name that is not in the zoo may have been meant as a folder's.
+
+    Raises:
+        RunError: there is a folder or file of that name, which is no run.
+        RunError: or run directories are nearly called so.
+        UnknownName: neither.
+    """
+    from ganzoo.errors import UnknownName
+    from ganzoo.runs.find import did_you_mean, find_run, runs_like
+
+    try:
+        yield
+    except UnknownName as error:
+        if os.path.exists(name):
+            find_run(name)
+        cure = did_you_mean(runs_like(name))
+        if cure:
+            raise RunError(error.cause, cure) from None
+        raise
 
 
 def show_run(path: Path, as_json: bool) -> None:
@@ -24,10 +50,10 @@ def show_run(path: Path, as_json: bool) -> None:
     """
     from ganzoo.config.run_config import dataset_label
     from ganzoo.runs.diagnostics import Facts, facts_of_record, replay
-    from ganzoo.runs.directory import RunDirectory
     from ganzoo.runs.events import clock
+    from ganzoo.runs.find import find_run
 
-    run = RunDirectory.existing(path)
+    run = find_run(str(path))
     config, result = run.read_config(), run.read_result()
     metrics, stats, found = run.metrics(), run.stats(), run.diagnostics()
     if result is not None and "diagnostics" not in result:  # of an earlier version: what would have been found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.cli.options import json_option, load_registry, plugin_option, print_json, with_options
-from ganzoo.cli.show_run import looks_like_run, show_run
+from ganzoo.cli.show_run import looks_like_run, runs_named, show_run
 
 if TYPE_CHECKING:
     from ganzoo.zoo.registry import Registry
@@ -161,7 +161,8 @@ def show(
         _show_protocol(name, runs, as_json)
         return
     registry = load_registry(plugin_files)
-    found = registry.find(name)
+    with runs_named(name):
+        found = registry.find(name)
     recipes = {kind: _recipe(registry, spec.name, dataset, preset) for kind, spec in found if kind == "variants"}
     if as_json:
         print_json(

@@ -8,11 +8,18 @@ import hashlib
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import UserError
+
+_HELD_OPEN = os.name == "nt"
+"""Whether a file that somebody has open cannot be replaced."""
+
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds between attempts to replace one: a virus scanner or an indexer lets go of it soon."""
 
 
 @contextlib.contextmanager
@@ -24,6 +31,11 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise UserError(
                 f"the disk is full: cannot write {path}", "free some space; the same command continues"
+            ) from error
+        if _HELD_OPEN and isinstance(error, PermissionError) and path.exists():
+            raise UserError(
+                f"cannot write {path}: {error.strerror or error}",
+                "close it in the program that has it open, a spreadsheet perhaps; the same command continues",
             ) from error
         raise UserError(
             f"cannot write {path}: {error.strerror or error}", "choose another place for it, such as another --out"
@@ -42,9 +54,18 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)  # a link of that name, planted in a folder from elsewhere, would be followed
         try:
             write(temporary)
-            os.replace(temporary, path)
+            _replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    for pause in _PAUSES if _HELD_OPEN else ():
+        with contextlib.suppress(PermissionError):
+            os.replace(temporary, path)
+            return
+        time.sleep(pause)
+    os.replace(temporary, path)
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from ganzoo.leaderboard.columns import COLUMNS, Column, extra_columns, summarize
 from ganzoo.leaderboard.rows import RANKED_SEEDS, Row, Table, _started_from
 from ganzoo.leaderboard.significance import shared_ranks
 from ganzoo.runs.directory import RunDirectory
-from ganzoo.runs.find import find_runs
+from ganzoo.runs.find import WRITTEN, runs_under
 from ganzoo.scoring.protocol import is_unscored
 
 OTHER_MACHINES = "speed and memory of other machines or versions"
@@ -42,7 +41,7 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
         RunError: no run is found, or none that can be read.
     """
     if not runs:
-        raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
+        raise RunError("there are no runs here", WRITTEN)
     finished: dict[str, dict[str, Row]] = {}  # protocol id -> key -> row
     failed: list[tuple[RunDirectory, dict[str, Any], str]] = []
     skipped: list[str] = []
@@ -66,7 +65,7 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     if not finished and not failed:
         if skipped:
             raise RunError(f"no record here can be read: {skipped[0]}", "take the folder from where it came again")
-        raise RunError("there are no runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
+        raise RunError("there are no runs here", WRITTEN)
     results = [result for rows in finished.values() for row in rows.values() for result in row.results]
     columns = [*COLUMNS, *extra_columns(results)]
     column = next((column for column in columns if column.key == sort), None)
@@ -266,8 +265,5 @@ def _environment(result: dict[str, Any]) -> str:
 
 
 def read_tables(paths: Sequence[Path], sort: str = "fid") -> list[Table]:
-    """Tables of every run under `paths`; errors as in `make_tables`."""
-    for path in paths:
-        if not os.path.isdir(path):  # False, not an error, for a path the system cannot look at
-            raise RunError(f"{path} is no folder", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
-    return make_tables(find_runs(list(paths)), sort)
+    """Tables of every run under `paths`; errors as in `make_tables`, and a path that is no folder."""
+    return make_tables(runs_under(paths), sort)

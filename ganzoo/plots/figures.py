@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,15 @@ FORMATS = ("pdf", "png", "svg")
 
 LOG_RATIO = 20.0
 """Numbers that reach over more than this ratio are drawn on a logarithmic axis."""
+
+CROWD = 12
+"""Rows of which the legend fits among the curves."""
+
+LEGEND_COLUMN, LEGEND_LINE = 1.05, 0.1
+"""Inches that a name takes below the axes, and its height."""
+
+NAME_ROOM = 0.06
+"""Of the height of the axes, that a name beside a line takes."""
 
 UNITS = {"seconds": "seconds of the whole run", "peak_memory": "peak memory (bytes)", "parameters": "parameters"}
 
@@ -141,11 +151,14 @@ def draw_curves(axes: Any, chart: Curves, over: str) -> None:
         drawn += 1
         means = [moment.number.mean for moment in moments]
         values += means
-        few = len(xs) <= 12
+        few, crowd = len(xs) <= 12, len(chart.curves) > CROWD
         name = _text(curve.name) + (f" ({curve.seeds} seeds)" if curve.seeds > 1 else "")
-        axes.plot(xs, means, color=colour, linestyle=dash, marker=marker if few else None, label=name)
+        axes.plot(  # colours and dashes alone do not tell a crowd apart
+            xs, means, color=colour, linestyle=dash, marker=marker if few or crowd else None, label=name,
+            markevery=None if few else max(1, len(xs) // 6),
+        )  # fmt: skip
         band = [(x, m.number) for x, m in zip(xs, moments, strict=True) if m.number.half is not None]
-        if band:
+        if band and not crowd:  # whose bands would be one grey cloud
             low = [number.mean - (number.half or 0) for _, number in band]
             high = [number.mean + (number.half or 0) for _, number in band]
             axes.fill_between([x for x, _ in band], low, high, color=colour, alpha=0.18, linewidth=0)
@@ -178,24 +191,43 @@ def _scale(axes: Any, axis: str, values: Sequence[float]) -> None:
 
 
 def _floors(axes: Any, floors: Sequence[tuple[str, float]], values: Sequence[float]) -> None:
-    """What real images score, where it is near enough to what is drawn to be seen beside it."""
+    """What real images score, where it is near enough to what is drawn to be seen beside it. Lines that lie so near
+    each other that their names would cover one another have one name.
+    """
     if not values:
         return
-    for name, value in floors:
-        near = value >= min(values) / 10 if axes.get_yscale() == "log" else value >= min(0.0, min(values))
-        if near and value <= max(values) * 1.5:
-            axes.axhline(value, color="#888888", linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
-            axes.annotate(
-                _text(name), (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=5.5,
-                color="#666666",
-            )  # fmt: skip
+    log = axes.get_yscale() == "log"
+    lowest = min(values) / 10 if log else min(0.0, min(values))
+    seen = sorted(((value, name) for name, value in floors if lowest <= value <= max(values) * 1.5))
+    if seen and log:
+        axes.set_ylim(bottom=min(seen[0][0] / 1.3, axes.get_ylim()[0]))
+    for value, _ in seen:
+        axes.axhline(value, color="#888888", linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+    at = {value: axes.transAxes.inverted().transform(axes.transData.transform((0, value)))[1] for value, _ in seen}
+    groups: list[list[tuple[float, str]]] = []  # each of names that are written as one
+    for value, name in seen:
+        if groups and at[value] - at[groups[-1][-1][0]] < NAME_ROOM:
+            groups[-1].append((value, name))
+        else:
+            groups.append([(value, name)])
+    for group in groups:
+        first, *others = [name for _, name in group]
+        shared = "real: " if all(name.startswith("real: ") for name in (first, *others)) else ""
+        axes.annotate(
+            _text(", ".join([first, *(name.removeprefix(shared) for name in others)])),
+            (1, group[-1][0]), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=5.5,
+            color="#666666",
+        )  # fmt: skip
 
 
 def _legend(axes: Any, rows: int) -> None:
-    if rows <= 12:
+    if rows <= CROWD:
         axes.legend(loc="best")
-    else:  # beside the axes, where there is room for them
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=5)
+        return
+    figure = axes.figure  # below the axes, in columns, and the figure as much higher as they are
+    columns = max(1, int(figure.get_figwidth() / LEGEND_COLUMN))
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * math.ceil(rows / columns))
+    figure.legend(loc="outside lower left", ncols=columns, fontsize=5, handlelength=2.2, columnspacing=1.0)
 
 
 def _label(title: str, higher_is_better: bool | None) -> str:

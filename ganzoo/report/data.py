@@ -108,9 +108,10 @@ def _ranks(row: Row, sharing: Mapping[int | None, int]) -> str:
 
 
 def _cell(row: Row, column: Column) -> list[Any]:
+    """Mean, text, half its interval."""
     number = row.numbers[column.key]
     assert number is not None
-    return [number.mean, show(column, number)]
+    return [number.mean, show(column, number), number.half]
 
 
 def _collapsed(table: Table) -> list[str]:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo import __version__
+from ganzoo.files.progress import working
 from ganzoo.files.writing import write_text
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.report.data import table_document
 from ganzoo.report.pictures import NEEDED_BYTES, PAGE_BYTES, SITE_BYTES, Gallery
-from ganzoo.report.runs import RunView, add_pictures, inside, views_of
+from ganzoo.report.runs import Command, RunView, add_pictures, inside, views_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -41,45 +42,59 @@ class Report:
     notes: Sequence[str]
 
 
-def make_report(paths: Sequence[Path], sort: str = "fid", sample: Sampler | None = None) -> Report:
+def make_report(
+    paths: Sequence[Path], sort: str = "fid", sample: Sampler | None = None, command: Command | None = None
+) -> Report:
     """Every run under `paths` as one HTML page that needs no other file and no network.
 
     Args:
         paths: folders of runs.
         sort: key of the column that ranks.
         sample: makes further pictures; None: none.
+        command: tells how a run is trained; None: nobody does.
 
     Raises:
         RunError: no run is found, a path is no folder, or a record is damaged.
         UnknownName: `sort` is no column.
     """
-    return _made(paths, sort, Gallery(limit=PAGE_BYTES, most=NEEDED_BYTES), sample)
+    return _made(paths, sort, Gallery(limit=PAGE_BYTES, most=NEEDED_BYTES), sample, command)
 
 
-def make_site(paths: Sequence[Path], folder: Path, sort: str = "fid", sample: Sampler | None = None) -> Report:
+def make_site(
+    paths: Sequence[Path],
+    folder: Path,
+    sort: str = "fid",
+    sample: Sampler | None = None,
+    command: Command | None = None,
+) -> Report:
     """The same, with all pictures, as index.html and pictures/ in `folder`, for any host of plain files.
 
     Raises:
         RunError, UnknownName: as `make_report`.
         UserError: the folder cannot be written.
     """
-    report = _made(paths, sort, Gallery(limit=SITE_BYTES, folder=folder), sample)
+    report = _made(paths, sort, Gallery(limit=SITE_BYTES, folder=folder), sample, command)
     write_text(folder / "index.html", report.html)
     return report
 
 
-def _made(paths: Sequence[Path], sort: str, gallery: Gallery, sample: Sampler | None) -> Report:
+def _made(
+    paths: Sequence[Path], sort: str, gallery: Gallery, sample: Sampler | None, command: Command | None
+) -> Report:
     roots = [Path(os.path.realpath(path)) for path in paths]
-    tables = [
-        replace(table, skipped=[inside(line, roots) for line in table.skipped]) for table in read_tables(paths, sort)
-    ]
-    views = [views_of(table, roots) for table in tables]
+    with working("reading runs"):
+        tables = [
+            replace(table, skipped=[inside(line, roots) for line in table.skipped])
+            for table in read_tables(paths, sort)
+        ]
+        views = [views_of(table, roots, command) for table in tables]
     everything = [view for some in views for view in some]
     notes = sample(everything, gallery) if sample else []
     add_pictures(everything, gallery)
     if gallery.left_out:
-        notes.append(f"{len(gallery.left_out)} pictures {LEFT_OUT}")
-    documents = [table_document(table, some) for table, some in zip(tables, views, strict=True)]
+        notes.append(f"{gallery.left_out:,} pictures {LEFT_OUT}")
+    with working("computing charts"):
+        documents = [table_document(table, some) for table, some in zip(tables, views, strict=True)]
     return Report(html=render(documents, gallery, notes), notes=notes)
 
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ganzoo.config.run_config import flatten
 from ganzoo.errors import RunError
+from ganzoo.files.progress import working
 from ganzoo.files.text import clean
 from ganzoo.leaderboard.cells import show, used_columns
 from ganzoo.leaderboard.columns import Number
 from ganzoo.leaderboard.histories import names
 from ganzoo.leaderboard.rows import Row, Table
-from ganzoo.report.pictures import Gallery
+from ganzoo.report.pictures import FILM_QUALITY, QUALITY, Gallery
 from ganzoo.runs.directory import RunDirectory, kimg_of
+from ganzoo.runs.pictures import moments
 
 GRID_CLASSES = 20
 """Classes that a grid has columns for."""
+
+ROWS_SEEN = 24
+"""Rows whose films are seen at once (`MOST_FILMS` in films.js); the others' when the table is filtered."""
 
 FRAMES = 48
 """Of a film on a page, spread evenly over those that there are."""
@@ -30,6 +36,7 @@ class RunView:
     """One run, as the page has it; what its directory does not hold is left out."""
 
     directory: RunDirectory
+    table: str  # its protocol
     place: int  # of its row among the rows of generated images
     name: str  # of its row
     who: str  # whose it is; "": nobody said, and there is one folder for all
@@ -44,15 +51,26 @@ class RunView:
     film: list[list[Any]] = field(default_factory=list)  # kimg, name of a picture, in order
     real: str = ""  # names of pictures
     neighbours: list[Any] = field(default_factory=list)  # kimg, name
+    grid: list[Any] = field(default_factory=list)  # kimg, name: of all images, where the film shows fewer
     interpolation: str = ""
+    command: str = ""  # that trains the same; "": nobody knows
+
+    @property
+    def row(self) -> tuple[str, int]:
+        """Which row of which table it is of."""
+        return self.table, self.place
 
     def document(self) -> dict[str, Any]:
         """JSON-ready."""
-        kept = ("place", "who", "path", "seed", "status", "classes", "scores", "film", "real", "neighbours")
-        return {key: getattr(self, key) for key in kept} | {"interpolation": self.interpolation}
+        kept = ("place", "who", "path", "seed", "status", "classes", "scores", "film", "real", "neighbours", "grid")
+        return {key: getattr(self, key) for key in (*kept, "interpolation", "command")}
 
 
-def views_of(table: Table, roots: Sequence[Path]) -> list[RunView]:
+Command = Callable[[Mapping[str, Any]], str]
+"""From the config of a run, as its record has it, to the command that trains the same; "": there is none."""
+
+
+def views_of(table: Table, roots: Sequence[Path], command: Command | None = None) -> list[RunView]:
     """The runs of a table's rows, in order, without their pictures. `roots`: folders that paths are shown from."""
     found = []
     generated = [row for row in table.rows if row.kind == "generated"]
@@ -60,7 +78,7 @@ def views_of(table: Table, roots: Sequence[Path]) -> list[RunView]:
         for path in row.runs:
             run = RunDirectory(Path(path))
             try:
-                found.append(view_of(table, row, run, place, name, roots))
+                found.append(view_of(table, row, run, place, name, roots, command))
             except RunError:  # read a moment ago
                 continue
     owners = {view.who for view in found}
@@ -70,7 +88,15 @@ def views_of(table: Table, roots: Sequence[Path]) -> list[RunView]:
     return found
 
 
-def view_of(table: Table, row: Row, run: RunDirectory, place: int, name: str, roots: Sequence[Path] = ()) -> RunView:
+def view_of(
+    table: Table,
+    row: Row,
+    run: RunDirectory,
+    place: int,
+    name: str,
+    roots: Sequence[Path] = (),
+    command: Command | None = None,
+) -> RunView:
     """
     Raises:
         RunError: a record of the run is damaged.
@@ -82,6 +108,7 @@ def view_of(table: Table, row: Row, run: RunDirectory, place: int, name: str, ro
         status = run.read_failure() or status
     view = RunView(
         directory=run,
+        table=table.protocol,
         place=place,
         name=name,
         who=clean(str(config.get("name") or ""), 100) or folder_of(run.path, roots),
@@ -92,6 +119,7 @@ def view_of(table: Table, row: Row, run: RunDirectory, place: int, name: str, ro
         settings=texts(config),
         environment=texts(environment_of(run, result)),
         images=texts((result or {}).get("data") or {}),
+        command=clean(command(config), 2000) if command else "",
     )
     for column in used_columns(table):
         value = column.value(result) if result else None
@@ -144,41 +172,67 @@ def classes_of(result: Mapping[str, Any] | None) -> list[str]:
     return [clean(str(pair[0]), 60) for pair in classes[:GRID_CLASSES]]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A picture that a run has."""
+
+    view: RunView
+    kind: str  # what it is filled in as: "real", "film", "neighbours" or "grid"
+    path: Path
+
+    @property
+    def file(self) -> tuple[Path, str]:
+        return self.view.directory.path, self.path.relative_to(self.view.directory.path).as_posix()
+
+    def put(self, name: str) -> None:
+        if self.kind == "real":
+            self.view.real = name
+        elif self.kind == "film":
+            self.view.film.append([kimg_of(self.path), name])
+        else:
+            setattr(self.view, self.kind, [kimg_of(self.path), name])
+
+
 def add_pictures(views: Sequence[RunView], gallery: Gallery) -> None:
     """Fill in the pictures, what is asked for first in all runs before what can be missed in any: where the page is
     full, films get fewer frames, and neighbours are of the first seeds alone.
     """
-    films = {id(view): evenly(view.directory.samples(), FRAMES) for view in views}
-    first: dict[tuple[int, str], RunView] = {}
+    needed, others = wanted(views)
+    with working("making pictures small", len(needed) + len(others), "pictures") as more:
+        for some, must in ((needed, True), (others, False)):
+            for film, group in itertools.groupby(some, lambda one: one.kind == "film"):
+                each = list(group)
+                quality = FILM_QUALITY if film else QUALITY
+                names = gallery.add_files([one.file for one in each], needed=must, quality=quality, more=more)
+                for one, name in zip(each, names, strict=True):
+                    if name:
+                        one.put(name)
     for view in views:
-        first.setdefault((view.place, view.who), view)
-    firsts = {id(view) for view in first.values()}
-    # a film for each row, before one for each person
-    rows = {id(next(view for view in views if view.place == place)) for place in dict.fromkeys(v.place for v in views)}
-    for view in views:
-        view.real = gallery.add_file(view.directory.path, "real.png", needed=True)
-        add_frames(view, films[id(view)][-1:], gallery, needed=True)
-    for some in (rows, firsts - rows, {id(view) for view in views} - firsts - rows):
+        view.film.sort()
+
+
+def wanted(views: Sequence[RunView]) -> tuple[list[Wanted], list[Wanted]]:
+    """The pictures that no run should miss, and the others, in the order in which they are wanted."""
+    films = {id(view): evenly(list(moments(view.directory).values()), FRAMES) for view in views}
+    firsts = {id(view) for view in {(view.row, view.who): view for view in reversed(views)}.values()}
+    # a film for each row that the page shows at once, before one for each row, before one for each person
+    by_row = {view.row: view for view in reversed(views)}
+    rows = {id(view) for view in by_row.values()}
+    seen = {id(view) for view in by_row.values() if view.place < ROWS_SEEN}
+    needed = [Wanted(view, "real", view.directory.path / "real.png") for view in views]
+    needed += [Wanted(view, "film", path) for view in views for path in films[id(view)][-1:]]
+    others = []
+    for some in (seen, rows - seen, firsts - rows, {id(view) for view in views} - firsts - rows):
         chosen = [view for view in views if id(view) in some]
         for view in chosen:
-            for path in view.directory.neighbours()[-1:]:
-                if name := gallery.add_file(view.directory.path, f"neighbours/{path.name}"):
-                    view.neighbours = [kimg_of(path), name]
+            others += [Wanted(view, "neighbours", path) for path in view.directory.neighbours()[-1:]]
+            if [path.parent.name for path in films[id(view)][-1:]] == ["pictures"]:  # the grid's first rows alone
+                others += [Wanted(view, "grid", path) for path in view.directory.samples()[-1:]]
         for step in (8, 4, 2, 1):
             for view in chosen:
-                add_frames(view, films[id(view)][::step], gallery)
-
-
-def add_frames(view: RunView, paths: Iterable[Path], gallery: Gallery, needed: bool = False) -> None:
-    """Those that the film does not have yet."""
-    known = {kimg for kimg, _ in view.film}
-    for path in paths:
-        kimg = kimg_of(path)
-        if kimg in known:
-            continue
-        if name := gallery.add_file(view.directory.path, f"samples/{path.name}", needed):
-            view.film.append([kimg, name])
-    view.film.sort()
+                frames = films[id(view)][:-1][::step]
+                others += [Wanted(view, "film", path) for path in (frames if step == 8 else frames[1::2])]
+    return needed, others
 
 
 def evenly(paths: Sequence[Path], most: int) -> list[Path]:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from ganzoo.errors import UserError
+from ganzoo.files.progress import working
 from ganzoo.report.pictures import Gallery
 from ganzoo.report.runs import RunView
 from ganzoo.runs.grid import make_grid
@@ -21,30 +22,25 @@ MOST_ROWS = 24
 """Rows of leaderboards that get one: each takes the load of a snapshot, and a second."""
 
 
-def interpolations(
-    registry: Registry, announce: Callable[[str], None] = lambda line: None
-) -> Callable[[Sequence[RunView], Gallery], list[str]]:
-    """What adds to the first run of each row the way from one noise to another.
-
-    Args:
-        registry: of the variants.
-        announce: is told what takes a while.
-    """
+def interpolations(registry: Registry) -> Callable[[Sequence[RunView], Gallery], list[str]]:
+    """What adds to the first run of each row the way from one noise to another. `registry`: of the variants."""
 
     def sample(views: Sequence[RunView], gallery: Gallery) -> list[str]:
-        chosen: dict[tuple[str, int], RunView] = {}
+        chosen: dict[tuple[str, int], RunView] = {}  # by row
         for view in views:
             if view.directory.snapshots():
-                chosen.setdefault((view.name, view.place), view)
+                chosen.setdefault(view.row, view)
         lines = []
         if len(chosen) > MOST_ROWS:
             lines.append(f"interpolations are of the first {MOST_ROWS} of {len(chosen)} rows")
-        for view in list(chosen.values())[:MOST_ROWS]:
-            announce(f"interpolating {view.name}")
-            try:
-                view.interpolation = gallery.add_image(interpolation(registry, view))
-            except UserError as error:
-                lines.append(f"no interpolation of {view.name}: {error.cause}")
+        some = list(chosen.values())[:MOST_ROWS]
+        with working("interpolating", len(some), "rows") as more:
+            for view in some:
+                try:
+                    view.interpolation = gallery.add_image(interpolation(registry, view))
+                except UserError as error:
+                    lines.append(f"no interpolation of {view.name}: {error.cause}")
+                more(1)
         return lines
 
     return sample

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -317,6 +318,12 @@ _STEM = re.compile(r"\d{6,9}\.\d{3}")  # of `stem`
 def budget_of(train: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of "budgets" in run.json, from the settings of training."""
     return {"kimg": train.get("kimg"), "minutes": train.get("minutes"), "snapshots": train.get("snapshots") or 8}
+
+
+def train_further(run: RunDirectory) -> str:
+    """The cure where something of a run is not there yet."""
+    where = shlex.join(["--config", str(run.config_file), "--out", str(run.path)])
+    return f"train it further: ganzoo train {where}"
 
 
 def stem(images: int) -> str:

@@ -19,7 +19,7 @@ from ganzoo.errors import RunError, SettingError, UserError
 from ganzoo.files.pictures import decode_png
 from ganzoo.files.reading import Unreadable, read_picture, refused
 from ganzoo.files.writing import write_atomic, write_bytes
-from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.directory import RunDirectory, train_further
 from ganzoo.runs.pictures import moments
 
 ENDINGS = (".webp", ".gif", ".mp4")
@@ -31,13 +31,19 @@ FILM_PIXELS = 256 * 1024 * 1024
 """Of all frames together."""
 
 MOST_RUNS = 12
-"""Side by side."""
+"""Of a film."""
+
+IN_A_ROW = 4
+"""Runs side by side; more are in several rows."""
 
 HOLD = 1.5
 """Seconds that the last frame stays for."""
 
 LINE = 24
 """Pixels of a line of text."""
+
+GAP = 8
+"""Pixels between runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,7 @@ def tracks_of(runs: Sequence[RunDirectory]) -> list[Track]:
     tracks = [Track(run=run, name=name, pictures=moments(run)) for run, name in zip(runs, names, strict=True)]
     for track in tracks:
         if not track.pictures:
-            raise RunError(f"{track.run.path} has no pictures yet", "train it first")
+            raise RunError(f"{track.run.path} has no pictures yet", train_further(track.run))
     return tracks
 
 
@@ -140,25 +146,27 @@ def frames(tracks: Sequence[Track], times: Sequence[float], size: int) -> Iterat
 
     kimgs = [list(track.pictures) for track in tracks]
     sizes = [picture(index, of[-1]).size for index, of in enumerate(kimgs)]
-    widths = [max(width, 120) for width, _ in sizes]
-    width, height = sum(widths) + 8 * (len(tracks) - 1), max(height for _, height in sizes) + 2 * LINE
+    rows = math.ceil(len(tracks) / IN_A_ROW)
+    columns = math.ceil(len(tracks) / rows)
+    across, down = max(120, *(width for width, _ in sizes)) + GAP, max(height for _, height in sizes) + 2 * LINE
+    width, height = columns * across - GAP, rows * down
     width, height = width + width % 2, height + height % 2  # as codecs want it
     if width * height > FRAME_PIXELS:
         raise SettingError(f"frames of {width} x {height} are too large", "give a smaller --size, or fewer runs")
     font = ImageFont.load_default(size=15)
     for time in times:
         canvas = Image.new("RGB", (width, height), "white")
-        draw, left = ImageDraw.Draw(canvas), 0
+        draw = ImageDraw.Draw(canvas)
         for index, track in enumerate(tracks):
+            left, top = index % columns * across, index // columns * down
             at = max(0, bisect.bisect_right(kimgs[index], time + 1e-9) - 1)
             kimg = kimgs[index][at]
             image = picture(index, kimg)
-            draw.text((left + 2, 3), _short(track.name, widths[index], font), fill="black", font=font)
+            draw.text((left + 2, top + 3), _short(track.name, across - GAP, font), fill="black", font=font)
             if image.size != sizes[index]:  # of before the run was given another size of pictures
                 image = image.resize(sizes[index])
-            canvas.paste(image, (left, LINE))
-            draw.text((left + 2, LINE + sizes[index][1] + 3), f"{kimg:.2f} kimg", fill="black", font=font)
-            left += widths[index] + 8
+            canvas.paste(image, (left, top + LINE))
+            draw.text((left + 2, top + LINE + sizes[index][1] + 3), f"{kimg:.2f} kimg", fill="black", font=font)
         yield canvas
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from ganzoo.errors import RunError
 from ganzoo.files.reading import Unreadable, sha256_inside
 from ganzoo.runs.directory import RunDirectory
-from ganzoo.runs.find import find_runs
+from ganzoo.runs.find import runs_under
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +36,9 @@ def check_runs(paths: Sequence[Path]) -> list[Checked]:
     Raises:
         RunError: a path is no folder, or there is no finished run.
     """
-    for path in paths:
-        if not os.path.isdir(path):  # False, not an error, for a path the system cannot look at
-            raise RunError(f"{path} is no folder", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
-    checked = [found for run in find_runs(list(paths)) if (found := _check(run)) is not None]
+    checked = [found for run in runs_under(paths) if (found := _check(run)) is not None]
     if not checked:
-        raise RunError("there are no finished runs here", "give folders that `ganzoo train` or `ganzoo bench` wrote to")
+        raise RunError("there are no finished runs here", "train one to its end: the same command continues it")
     return checked
 
 

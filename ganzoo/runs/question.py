@@ -11,7 +11,7 @@ from typing import Any
 from ganzoo.data import Images
 from ganzoo.errors import RunError, SettingError, UserError
 from ganzoo.metrics.neighbours import subset_index
-from ganzoo.runs.find import find_runs
+from ganzoo.runs.find import find_runs, named_under
 from ganzoo.runs.snapshots import LoadedSnapshot
 from ganzoo.zoo.registry import Registry
 
@@ -60,7 +60,7 @@ class Question:
             return None
         runs = find_runs([path]) if path.is_dir() else []
         if runs:
-            raise RunError(f"{path} holds runs, not images", f"give one of them, such as {runs[0].path}")
+            raise RunError(f"{path} holds runs, not images", f"give one of them, such as {named_under(path, runs[0])}")
         if self.snapshot is not None:
             raise SettingError(f"--snapshot is of a run, and {path} holds images", "leave --snapshot out")
         return path

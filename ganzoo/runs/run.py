@@ -16,6 +16,8 @@ from ganzoo.runs.find import find_run
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from ganzoo.runs.filming import Film
+
 
 class Run:
     """A run directory, finished or not. Everything is read when it is asked for, so a run that goes on is as it is now.
@@ -138,6 +140,19 @@ class Run:
             raise refused(file, error) from None
         image.info = {} if file.name == "real.png" else {"kimg": kimg_of(file)}
         return image
+
+    def film(
+        self,
+        *beside: str | os.PathLike[str],
+        out: str | os.PathLike[str] | None = None,
+        fps: float = 8.0,
+        size: int | None = None,
+        even: int | None = None,
+    ) -> Film:
+        """Write how its images came to be, with other runs `beside` it; otherwise as `ganzoo.film`, errors too."""
+        from ganzoo.runs.filming import film
+
+        return film(self, *beside, out=out, fps=fps, size=size, even=even)
 
     def to_frame(self, of: str = "stats") -> Frame:
         """The ticks of training as a table, or, `of` "metrics", the scored snapshots, a column for each score.

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ganzoo.files.writing import write_bytes
 from ganzoo.runs.grid import make_grid, to_image
 from ganzoo.runs.sampling import Labels, Source, plan_samples
 
@@ -19,17 +15,16 @@ LINE, GAP = 26, 16
 """Pixels: of the line of names, and between the grids."""
 
 
-def write_side_by_side(
-    path: Path,
+def side_by_side(
     sources: tuple[Source, Source],
     names: tuple[str, str],
     *,
     count: int | None = None,
     labels: Labels = None,
     seed: int = 0,
-) -> int:
-    """Write both grids as one PNG: image i of both is of noise i of `seed`, and where both are conditional, of one
-    class. Returns how many images each has.
+) -> tuple[Image.Image, int]:
+    """Both grids as one RGB image: image i of both is of noise i of `seed`, and where both are conditional, of one
+    class. With how many images each has.
 
     Raises:
         UserError: no such class, or a generator whose images hold NaN.
@@ -49,7 +44,4 @@ def write_side_by_side(
         draw.text((left + 2, 3), name, fill="black", font=font)
         canvas.paste(panel, (left, LINE))
         left += max(panel.width, 160) + GAP
-    buffer = io.BytesIO()
-    canvas.save(buffer, format="PNG")
-    write_bytes(path, buffer.getvalue())
-    return count
+    return canvas, count

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import RunError, SettingError
-from ganzoo.runs.directory import RunDirectory, kimg_of
-from ganzoo.runs.find import RUNS, find_run, is_path, newest_run, variants_of
+from ganzoo.runs.directory import RunDirectory, kimg_of, train_further
+from ganzoo.runs.find import RUNS, did_you_mean, find_run, is_path, newest_run, runs_like, variants_of
 from ganzoo.zoo.models import checked_file, find_model, is_model_name, listed, model_of
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Model
@@ -52,7 +52,7 @@ def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
     """
     snapshots = run.snapshots()
     if not snapshots:
-        raise RunError(f"{run.path} has no snapshot", "train it first")
+        raise RunError(f"{run.path} has no snapshot yet", train_further(run))
     return snapshots[-1] if kimg is None else min(snapshots, key=lambda path: abs(kimg_of(path) - kimg))
 
 
@@ -106,6 +106,8 @@ def _nothing(registry: Registry, name: str, dataset: str | None) -> RunError:
         cause = f"there is neither a run of a variant of that name{on} under {RUNS}/ nor a model"
         cure = f"train one: ganzoo train {name}" + ("" if dataset is None else f" --dataset {dataset}")
         cure += f"; models of it: {listed(models)}" if models else "; models: ganzoo list models"
+    elif alike := runs_like(name):
+        return RunError(f"'{name}' is no run directory, and no variant is called so", did_you_mean(alike))
     else:
         cause = "no variant is called so"
         known = near(name, [spec.name for spec in registry.variants()])

@@ -72,5 +72,5 @@ def test_names_of_the_zoo_are_no_folders(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dcgan").mkdir()
     assert shown(capsys, "dcgan").startswith("dcgan: variant")
-    with pytest.raises(RunError, match="is no run directory"):
+    with pytest.raises(RunError, match="does not exist"):
         shown(capsys, "runs/nothing")

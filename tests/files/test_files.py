@@ -12,7 +12,7 @@ import pytest
 
 from ganzoo.errors import UserError
 from ganzoo.files.locks import exclusive, locked
-from ganzoo.files.writing import append_jsonl, finite, write_atomic, write_json
+from ganzoo.files.writing import append_jsonl, finite, write_atomic, write_json, write_text
 from ganzoo.runs.records import stats_lines
 
 
@@ -86,3 +86,29 @@ def test_a_lock_that_cannot_be_made_is_no_lock_held(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match="cannot write"), exclusive(tmp_path / ".lock"):
         pass
+
+
+@pytest.mark.parametrize("refusals", [2, 1000])
+def test_a_file_that_somebody_has_open(refusals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, where it cannot be replaced."""
+    file, replace, asked = tmp_path / "table.csv", os.replace, []
+
+    def refuse(source: Path, target: Path) -> None:
+        asked.append(target)
+        if len(asked) <= refusals:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        replace(source, target)
+
+    file.write_text("old")
+    monkeypatch.setattr("ganzoo.files.writing._HELD_OPEN", True)
+    monkeypatch.setattr("ganzoo.files.writing._PAUSES", (0, 0, 0))
+    monkeypatch.setattr("os.replace", refuse)
+    if refusals == 2:
+        write_text(file, "new")
+        assert file.read_text() == "new"
+    else:
+        with pytest.raises(UserError, match="Permission denied") as caught:
+            write_text(file, "new")
+        assert caught.value.cure.startswith("close it in the program that has it open")
+        assert (file.read_text(), len(asked)) == ("old", 4)
+    assert list(tmp_path.iterdir()) == [file]

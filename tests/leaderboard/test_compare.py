@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import ttest_ind
 
+import ganzoo
 from ganzoo.cli.main import cli
+from ganzoo.errors import UserError
+from ganzoo.leaderboard.beside import SideBySide
 from ganzoo.leaderboard.columns import COLUMNS
 from ganzoo.leaderboard.compare import Difference, compare, differing, side_of_model, side_of_run
 from ganzoo.leaderboard.significance import welch_half_width
@@ -126,3 +130,42 @@ def test_the_command_compares_shipped_models(
     told = capsys.readouterr()
     assert "compare.png was there before, and is replaced" in told.err
     assert "settings that differ" in told.out
+
+
+def test_from_python_it_is_the_commands_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli.main(["compare", "dcgan@digits", "cdcgan@digits", "-n", "20", "--json"], standalone_mode=False)
+    document = json.loads(capsys.readouterr().out)
+    pair = ganzoo.compare("dcgan@digits", "cdcgan@digits", n=20)
+    assert {**pair.to_dict(), "picture": "compare.png"} == document
+    pair.save("mine.png")
+    assert Path("mine.png").read_bytes() == Path("compare.png").read_bytes()
+    assert f"FID {document['numbers']['fid']['difference']:+.2f}" in repr(pair)
+    html = pair._repr_html_()
+    assert html.count("<table>") == html.count("</table>") == 2
+    assert "20 images each of dcgan@digits, left, and cdcgan@digits, right" in html
+    assert "<b>" in html
+    assert "<th>variant.name</th><td>dcgan</td><td>cdcgan</td>" in html
+    with pytest.raises(UserError, match="there is no class 12"):
+        ganzoo.compare("dcgan@digits", "cdcgan@digits", labels=[12])
+
+
+def test_both_make_images_of_the_same_noise_of_the_seed() -> None:
+    pair = ganzoo.compare("dcgan@digits", "dcgan@digits", n=8)
+    pixels = np.asarray(pair.picture)[26:]  # below the names
+    width = (pixels.shape[1] - 16) // 2
+    assert np.array_equal(pixels[:, :width], pixels[:, -width:])
+    assert pixels[:, :width].std() > 20
+    other = ganzoo.compare("dcgan@digits", "dcgan@digits", n=8, seed=1)
+    assert not np.array_equal(np.asarray(other.picture), np.asarray(pair.picture))
+
+
+def test_a_name_from_elsewhere_is_no_html(tmp_path: Path, write_run: Write) -> None:
+    for name in ("<b>a", "b"):
+        write_run(tmp_path / name)
+    comparison = compare(*(side_of_run(RunDirectory(tmp_path / name)) for name in ("<b>a", "b")))
+    html = SideBySide(comparison=comparison, picture=Image.new("RGB", (4, 4)), images=1)._repr_html_()
+    assert "<b>a" not in html
+    assert "&lt;b&gt;a" in html

@@ -407,9 +407,9 @@ def test_a_damaged_config_is_a_user_error(tmp_path: Path) -> None:
 
 
 def test_folders_without_runs(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="there are no runs here"):
+    with pytest.raises(RunError, match="there are no runs under"):
         read_tables([tmp_path])
-    with pytest.raises(RunError, match="is no folder"):
+    with pytest.raises(RunError, match="does not exist"):
         read_tables([tmp_path / "nowhere"])
     (tmp_path / "config.json").write_text('{"theme": "dark"}')  # some other program's
     with pytest.raises(RunError, match="there are no runs here"):

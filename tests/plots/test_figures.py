@@ -19,7 +19,7 @@ from ganzoo.errors import SettingError, UnknownName, UserError
 from ganzoo.leaderboard.charts import curves, pareto
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.plots.figures import draw_curves, draw_pareto, write_figures
-from ganzoo.plots.style import look
+from ganzoo.plots.style import RC, look
 
 Write = Callable[..., dict[str, Any]]
 needs_matplotlib = pytest.mark.skipif(find_spec("matplotlib") is None, reason="needs the extra `plots`")
@@ -108,6 +108,73 @@ def test_a_name_is_no_formula(runs: Path, tmp_path: Path) -> None:
     figure = Figure()
     draw_curves(figure.add_subplot(), broken, "kimg")
     figure.savefig(tmp_path / "x.png")  # mathtext would raise
+
+
+@needs_matplotlib
+def test_a_crowd_is_told_apart_and_leaves_the_axes_their_room(runs: Path) -> None:
+    from dataclasses import replace
+
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    (table,) = read_tables([runs])
+    one = curves(table).curves[0]
+    long = replace(one, moments=tuple(replace(one.moments[0], kimg=float(k)) for k in range(30)))
+    many = tuple(replace(long, name=f"variant-{place}", place=place) for place in range(36))
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(3.25, 2.34))
+        axes = figure.add_subplot()
+        draw_curves(axes, replace(curves(table), curves=many), "kimg")
+        figure.draw_without_rendering()  # a layout that does not fit warns, and warnings are errors
+    box, (legend,) = axes.get_window_extent(), figure.legends
+    assert box.height > 1.3 * figure.dpi
+    assert box.width > 2.4 * figure.dpi
+    names = legend.get_window_extent()
+    assert names.y1 <= axes.xaxis.label.get_window_extent().y0
+    assert figure.bbox.contains(names.x1 - 1, names.y0 + 1)
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in axes.get_lines()}
+    assert len(looks) == 36
+    assert not axes.collections  # bands
+
+
+@needs_matplotlib
+@pytest.mark.parametrize(
+    ("floors", "names"),
+    [
+        ((("real: test split", 0.05), ("real: train resample", 0.04)), ["real: train resample, test split"]),
+        ((("real: test split", 5.0), ("real: train resample", 0.04)), ["real: train resample", "real: test split"]),
+        ((("real: test split", 5.0), ("real: far", 900.0)), ["real: test split"]),
+    ],
+)
+def test_names_of_floors_do_not_cover_each_other(
+    floors: tuple[tuple[str, float], ...], names: list[str], runs: Path
+) -> None:
+    from dataclasses import replace
+
+    from matplotlib.figure import Figure
+
+    (table,) = read_tables([runs])
+    axes = Figure().add_subplot()
+    draw_curves(axes, replace(curves(table), floors=floors), "kimg")
+    assert [text.get_text() for text in axes.texts] == names
+
+
+@needs_matplotlib
+def test_a_floor_that_is_named_is_on_a_logarithmic_picture(runs: Path) -> None:
+    from dataclasses import replace
+
+    from matplotlib.figure import Figure
+
+    (table,) = read_tables([runs])
+    chart = curves(table)
+    wide = replace(chart.curves[0], moments=tuple(
+        replace(moment, number=replace(moment.number, mean=mean))
+        for moment, mean in zip(chart.curves[0].moments, (40.0, 0.4), strict=True)
+    ))  # fmt: skip
+    axes = Figure().add_subplot()
+    draw_curves(axes, replace(chart, curves=(wide,), floors=(("real: test split", 0.05),)), "kimg")
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[0] < 0.05
 
 
 def test_no_two_rows_look_alike() -> None:

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,12 @@ def png(colour: str | tuple[int, int, int], size: tuple[int, int] = (8, 6)) -> b
     return buffer.getvalue()
 
 
+def write_pictures(folder: Path, colours: Mapping[str, str | tuple[int, int, int]]) -> None:
+    for name, colour in colours.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(png(colour))
+
+
 def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -39,9 +45,7 @@ def write_course(folder: Path, fid: float, seed: int = 0, protocol: str = "digit
         "samples/000001.000.png": (255, seed, shade),
         "neighbours/000001.000.png": (seed, 0, shade),
     }
-    for name, colour in pictures.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(png(colour))
+    write_pictures(folder, pictures)
     stats = [
         {"images": 250 * i, "kimg": i / 4, "d_loss": 1.0 / i + seed / 9, "g_loss": 2.0 * i, "d_accuracy": 0.5,
          "diversity": 0.1 * i, "seconds": i}
@@ -68,6 +72,15 @@ def runs(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> Path:
     write_run(folder / "c", "gan", fid=40.0, protocol="digits-b")
     write_course(folder / "a", 12.5)
     return folder
+
+
+@pytest.fixture
+def close_runs(runs: Path) -> Path:
+    """`runs`, of which a has pictures close together, of four reds, and b the grids of snapshots alone."""
+    reds = {0: 10, 0.064: 60, 0.128: 110, 1: 160}
+    write_pictures(runs / "a", {f"pictures/{kimg:010.3f}.png": (red, 0, 0) for kimg, red in reds.items()})
+    write_course(runs / "b", 8.25)
+    return runs
 
 
 FLOOR = {"name": "test split", "what": "test against train", "images": 360, "reference": 1437, "values": {"fid": 0.5}}

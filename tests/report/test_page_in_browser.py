@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from ganzoo.report import make_report, make_site
+from ganzoo.report.commands import commands
+from ganzoo.zoo.registry import Registry
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -19,9 +24,9 @@ BEST, SECOND, WORST = "dcgan", "cgan", "gan"  # of the bench of conftest.py
 
 
 @pytest.fixture(scope="module")
-def file(bench: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(bench: Path, registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(make_report([bench]).html, encoding="utf-8")
+    path.write_text(make_report([bench], command=commands(registry)).html, encoding="utf-8")
     return path
 
 
@@ -90,6 +95,18 @@ def texts_of(page: Page, part: str) -> list[str]:
     return page.locator(f'[data-part="{part}"] .chart svg text').all_text_contents()
 
 
+def logarithmic(page: Page, part: str) -> bool:
+    """Whether the numbers at the vertical axis stand as their logarithms do, and not as they do."""
+    labels = page.locator(f'[data-part="{part}"] svg .role-axis-label text').evaluate_all(
+        "all => all.map(one => [one.textContent, ...one.getAttribute('transform').match(/-?[0-9.]+/g).map(Number)])"
+    )
+    at = {float(text.replace("\N{MINUS SIGN}", "-")): y for text, x, y in labels if text and x < 0}
+    low, middle, high = min(at), sorted(at)[len(at) // 2], max(at)
+    share = (at[low] - at[middle]) / (at[low] - at[high])
+    linear = (middle - low) / (high - low)
+    return abs(share - math.log(middle / low) / math.log(high / low)) < abs(share - linear) if low > 0 else False
+
+
 def violations(page: Page) -> list[str]:
     from axe_playwright_python.sync_playwright import Axe
 
@@ -108,6 +125,8 @@ def test_rows_are_sorted_and_real_images_stay_below(file: Path, open_page: Calla
     head.get_by_role("button").press("Enter")
     assert head.get_attribute("aria-sort") == "ascending"
     assert names(page) == [BEST, SECOND, WORST, real]
+    page.locator('table.board thead th[data-key="fid"] button').click()
+    assert names(page) == [BEST, SECOND, WORST, real]  # though its FID is the lowest
     page.locator('table.board thead th[data-key="name"] button').click()
     assert names(page) == [SECOND, BEST, WORST, real]
     assert page.locator("table.board thead th[aria-sort]").count() == 1
@@ -122,6 +141,8 @@ def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callab
     assert f"{BEST} 11" in told
     assert WORST not in re.findall(r"\w+", told.replace(BEST, ""))
     assert page.locator('[data-part="films"] figure:visible').count() == 2  # of dcgan, and the real images
+    page.get_by_label("filter").fill("gan hinge")  # both words, and dcgan has one
+    assert names(page) == ["real: test split"]
     page.get_by_label("filter").fill("nobody")
     until(page, "document.querySelectorAll('.two .chart svg').length === 0")
     told = redrawn(page, "curves", lambda: page.get_by_label("filter").fill(""))
@@ -178,10 +199,10 @@ def test_the_charts_have_choices(file: Path, open_page: Callable[..., Page]) -> 
     assert curves.locator("svg .mark-area path").count() == 3  # a band for each
     log = curves.get_by_role("button", name="log vertical")
     assert log.get_attribute("aria-pressed") == "true"  # as FIDs lie far apart
-    ticks = texts_of(page, "curves")
+    assert logarithmic(page, "curves")
     redrawn(page, "curves", log.click)
     assert log.get_attribute("aria-pressed") == "false"
-    assert texts_of(page, "curves") != ticks
+    assert not logarithmic(page, "curves")
     assert "FID over seconds" in redrawn(page, "curves", curves.get_by_role("button", name="seconds").click)
     assert "seconds of training" in texts_of(page, "curves")
     told = redrawn(page, "curves", lambda: curves.get_by_label("show", exact=True).select_option("d_accuracy"))
@@ -207,7 +228,7 @@ def test_a_row_opens_its_run_by_keyboard(file: Path, open_page: Callable[..., Pa
     button = page.locator("table.board").get_by_role("button", name=SECOND, exact=True)
     button.focus()
     page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog")
+    dialog = page.get_by_role("dialog", name=SECOND)
     until(page, "document.querySelectorAll('dialog .chart[data-drawn]').length === 3")
     assert dialog.get_by_role("heading", name=SECOND).is_visible()
     assert dialog.locator(".classes span").first.text_content() == "zero"
@@ -224,6 +245,50 @@ def test_a_row_opens_its_run_by_keyboard(file: Path, open_page: Callable[..., Pa
     page.keyboard.press("Escape")
     assert dialog.count() == 0
     assert button.evaluate("button => document.activeElement === button")
+
+
+def test_the_command_of_a_run_is_copied(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file, permissions=["clipboard-read", "clipboard-write"])
+    page.locator("table.board").get_by_role("button", name=SECOND, exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("run").select_option(label="seed 2")
+    dialog.get_by_role("button", name="copy command").press("Enter")
+    until(page, "document.querySelector('dialog [role=status]').textContent === 'copied'")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("ganzoo train cgan --dataset digits")
+    assert copied.endswith("--seed 2")
+    assert copied == dialog.locator("code").inner_text()
+
+
+def test_a_command_that_may_not_be_copied_is_selected(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()) }")
+    page.locator("table.board").get_by_role("button", name=SECOND, exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="copy command").click()
+    until(page, "getSelection().toString().startsWith('ganzoo train cgan')")
+    assert "Ctrl+C" in page.get_by_role("dialog").locator("[role=status]").inner_text()
+
+
+def test_the_rows_that_are_shown_are_saved_as_csv(file: Path, open_page: Callable[..., Page]) -> None:
+    page = open_page(file)
+    page.locator('table.board thead th[data-key="train_img_per_s"] button').click()
+    page.get_by_label("filter").fill("gan non-sat")
+    page.get_by_label("filter").press("Tab")
+
+    def saved() -> list[dict[str, str]]:
+        with page.expect_download() as download:
+            page.get_by_role("button", name="save CSV").press("Enter")
+        assert download.value.suggested_filename == "leaderboard.csv"
+        return list(csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines()))
+
+    rows = saved()
+    assert [row["variant"] for row in rows] == names(page) == [WORST, SECOND, BEST, "real: test split"]
+    columns = {str(cell.get_attribute("data-key")) for cell in page.locator("table.board thead th").all()}
+    assert columns - {"name"} <= set(rows[0])
+    assert (rows[2]["fid"], rows[2]["rank"], rows[2]["seeds"]) == ("11", "1", "3")
+    assert float(rows[2]["fid_interval95"]) == pytest.approx(4.3027 * 3 / 3**0.5, rel=1e-4)  # Student's t, 3 seeds
+    page.get_by_label("filter").fill(BEST)
+    assert [row["variant"] for row in saved()] == [BEST, "real: test split"]
 
 
 def test_two_runs_side_by_side(file: Path, open_page: Callable[..., Page]) -> None:
@@ -275,6 +340,48 @@ def test_a_phone_shows_name_fid_and_recall_first(file: Path, open_page: Callable
     assert violations(page) == []
 
 
+def test_many_rows_of_one_seed(
+    registry: Registry, tmp_path: Path, write_run: Callable[..., dict[str, Any]], open_page: Callable[..., Page]
+) -> None:
+    """No ranks, so no column of them; a chart names no more points than can be read; one seed has no interval."""
+    variants = [variant.name for variant in registry.variants()][:16]
+    for number, name in enumerate(variants):  # the later, the better and larger, but for the last, which is worst
+        small = {"generator": 1000 if number == 15 else 1000 * number, "discriminator": 500}
+        fid = 90.0 if number == 15 else 40.0 - number
+        write_run(tmp_path / "runs" / name, name, fid=fid, changes={"parameters": small})
+    for name, kimgs in ((variants[0], (2, 3)), (variants[1], (1, 2, 3))):
+        (tmp_path / "runs" / name / "pictures").mkdir()
+        for kimg in kimgs:
+            picture = Image.new("L", (40, 20), 60 * kimg)
+            picture.save(tmp_path / "runs" / name / "pictures" / f"00000{kimg}.000.png")
+    (tmp_path / "page.html").write_text(make_report([tmp_path / "runs"]).html, encoding="utf-8")
+    page = open_page(tmp_path / "page.html", drawn=False)
+    assert page.locator("table.board .rank:visible").count() == 0
+    assert page.locator('table.board th[data-key="fid"]').get_attribute("aria-sort") == "ascending"
+    assert names(page) == [*reversed(variants[:15]), variants[15]]
+    best = page.locator("table.board td.best").evaluate_all("cells => cells.map(c => c.dataset.key)")
+    assert best == ["fid", "best_fid"]  # not what is the same in all
+    until(page, "document.querySelectorAll('[data-part=pareto] .chart[data-drawn]').length === 1")
+    pareto = page.locator('[data-part="pareto"]')
+    redrawn(page, "pareto", lambda: pareto.get_by_label("against", exact=True).select_option("train_img_per_s"))
+    redrawn(page, "pareto", lambda: pareto.get_by_label("against", exact=True).select_option("parameters"))
+    assert set(variants) & set(texts_of(page, "pareto")) == set(variants[:15])
+    assert "only they have names" in pareto.inner_text()
+    assert pareto.locator("svg .mark-rule.role-mark line").count() == 0
+    redrawn(page, "pareto", lambda: page.get_by_label("filter").fill(variants[15]))
+    assert variants[15] in texts_of(page, "pareto")
+    page.get_by_label("filter").fill("")
+
+    part = page.locator('[data-part="films"]')
+    until(page, "document.querySelectorAll('[data-part=films] figure:not([hidden])').length === 2")
+    part.get_by_role("slider").press("Home")
+    early, late = part.locator("figure:visible img").all()
+    assert [image.get_attribute("class") or "" for image in (early, late)] == ["", "later"]
+    assert late.get_attribute("title") == "its first picture is of 2 kimg"
+    part.get_by_role("slider").press("ArrowRight")
+    assert late.get_attribute("class") == late.get_attribute("title") == ""
+
+
 def test_on_paper_there_are_no_controls(file: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(file, dark=True)
     page.emulate_media(media="print")
@@ -283,6 +390,11 @@ def test_on_paper_there_are_no_controls(file: Path, open_page: Callable[..., Pag
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     table = page.locator("table.board").evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
     assert table
+    conditions = page.get_by_text("What these numbers are").locator("xpath=..")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert conditions.locator("ul").is_visible()  # on paper nobody can unfold them
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert conditions.locator("ul").is_hidden()
     assert page.pdf()[:4] == b"%PDF"
 
 

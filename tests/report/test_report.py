@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html as entities
 import io
+import itertools
 import json
 import re
 import shutil
@@ -22,9 +23,11 @@ from PIL import Image
 
 from ganzoo.cli.main import cli
 from ganzoo.errors import RunError, SettingError, UnknownName
+from ganzoo.files.progress import Event, Working, listening
 from ganzoo.report import make_report, make_site
 from ganzoo.report.page import SCRIPTS
 from ganzoo.report.pictures import Gallery, encoded, native
+from ganzoo.report.runs import FRAMES, ROWS_SEEN, RunView, wanted
 
 VOID = {"meta", "img", "br"}
 
@@ -198,6 +201,28 @@ def test_the_command(
     assert (tmp_path / "other" / "page.html").is_file()
 
 
+def test_commands_are_of_the_config_and_name_nobody(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> None:
+    """What was typed is in env.json, with folders of whoever typed it."""
+    write_run(tmp_path / "runs" / "a", "dcgan", seed=7, sets=("train.kimg=3", "train.batch_size=16"))
+    typed = {"provenance": {"command": "ganzoo train dcgan --data-root /home/anna", "user": "anna", "host": "lab"}}
+    (tmp_path / "runs" / "a" / "env.json").write_text(json.dumps(typed))
+    write_run(tmp_path / "runs" / "b", "gan", sets=("init=/home/anna/weights.safetensors",))
+    write_run(tmp_path / "runs" / "c", "gan")
+    for name in ("config.json", "result.json"):
+        file = tmp_path / "runs" / "c" / name
+        file.write_text(file.read_text().replace('"gan"', '"of-a-plugin"'))
+    arguments = [str(tmp_path / "runs"), "--no-sampling", "--out", str(tmp_path / "p.html")]
+    cli.main(["report", *arguments], standalone_mode=False)
+    html = (tmp_path / "p.html").read_text(encoding="utf-8")
+    told = {run["path"][-1]: run["command"] for table in Page(html).data["tables"] for run in table["runs"]}
+    assert told["a"].startswith("ganzoo train dcgan --dataset digits")
+    options = set(map(" ".join, itertools.pairwise(told["a"].split())))
+    assert {"--kimg 3", "--seed 7", "--set train.batch_size=16"} <= options
+    assert told["b"] == told["c"] == ""
+    assert "anna" not in "".join(told.values())
+    assert "--data-root" not in html
+
+
 def test_without_sampling_there_is_no_torch(runs: Path) -> None:
     code = (
         "import sys; from ganzoo.cli.main import cli;"
@@ -236,7 +261,7 @@ def test_interpolations_are_made_and_what_cannot_be_is_said(
 # Pictures
 
 
-def test_pictures_are_stored_at_their_native_size_and_once(tmp_path: Path) -> None:
+def test_pictures_are_stored_at_their_native_size_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = Image.effect_noise((7, 5), 100)
     large = noise.resize((28, 20), Image.Resampling.NEAREST).convert("RGB")
     assert native(large).size == (7, 5)
@@ -250,10 +275,81 @@ def test_pictures_are_stored_at_their_native_size_and_once(tmp_path: Path) -> No
     large.save(tmp_path / "a.png")
     shutil.copy(tmp_path / "a.png", tmp_path / "b.png")
     (tmp_path / "c.png").write_bytes(b"damaged")
+    small: list[tuple[int, int]] = []
+    monkeypatch.setattr("ganzoo.report.pictures.native", lambda image: small.append(image.size) or native(image))
     gallery = Gallery(limit=10_000)
-    assert gallery.add_file(tmp_path, "a.png") == gallery.add_file(tmp_path, "b.png") != ""
-    assert gallery.add_file(tmp_path, "c.png") == gallery.add_file(tmp_path, "d.png") == ""
-    assert len(gallery.sources) == 1
+    names = gallery.add_files([(tmp_path, f"{name}.png") for name in "abcd"])
+    assert names[0] == names[1] != ""
+    assert names[2:] == ["", ""]  # damaged, and not there
+    assert gallery.add_files([(tmp_path, "b.png")]) == names[:1]
+    assert len(small) == len(gallery.sources) == 1
+    assert gallery.left_out == 0
+
+
+def test_films_are_of_the_pictures_close_together(close_runs: Path) -> None:
+    """Where a run has them: they show the first rows of its grid, which is then there as a whole."""
+    page = page_of(close_runs)
+    first, second = (next(run for run in page.data["tables"][0]["runs"] if run["path"][-1] == name) for name in "ab")
+    assert [kimg for kimg, _ in first["film"]] == [0, 0.064, 0.128, 1]
+    reds = [pixel(page.data["pictures"][name])[0] for _, name in first["film"]]
+    assert all(abs(red - found) < 8 for red, found in zip((10, 60, 110, 160), reds, strict=True))
+    assert first["grid"][0] == 1
+    assert pixel(page.data["pictures"][first["grid"][1]])[0] > 240
+    assert [kimg for kimg, _ in second["film"]] == [0, 0.5, 1]
+    assert second["grid"] == []
+
+
+def test_long_films_are_thinned_evenly(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where the page is full, they keep frames from all over, the last among them."""
+    (runs / "a" / "pictures").mkdir()
+    for index in range(100):
+        picture = Image.effect_noise((60, 60), 100)
+        picture.save(runs / "a" / "pictures" / f"{index / 10:010.3f}.png")
+
+    def film() -> list[float]:
+        data = page_of(runs).data
+        return [kimg for run in data["tables"][0]["runs"] for kimg, _ in run["film"]]
+
+    whole = film()
+    assert len(whole) == FRAMES
+    assert (whole[0], whole[-1]) == (0, 9.9)
+    assert max(b - a for a, b in itertools.pairwise(whole)) < 0.4
+    monkeypatch.setattr("ganzoo.report.page.PAGE_BYTES", 70_000)
+    part = film()
+    assert 8 <= len(part) < 40
+    assert part[-1] == 9.9
+    assert max(b - a for a, b in itertools.pairwise(part)) < 2
+
+
+def test_every_row_of_every_table_has_a_film_before_any_has_all(bench: Path, tmp_path: Path) -> None:
+    """Of two tables, in which the rows are called the same; and rows that are seen at once come first."""
+    shutil.copytree(bench, tmp_path / "bench")
+    for run in (tmp_path / "bench").glob("*-s2"):
+        result = (run / "result.json").read_text()
+        (run / "result.json").write_text(result.replace('"digits-a"', '"digits-b"'))
+    views: list[RunView] = []
+    make_report([tmp_path / "bench"], sample=lambda some, gallery: views.extend(some) or [])
+    films = [one for one in wanted(views)[1] if one.kind == "film"]
+    start, rest = films[:6], films[6:12]
+    assert len({one.view.row for one in start}) == len({one.view.row for one in rest}) == 6
+    assert {one.path.name for one in start} == {"000000.000.png"}
+    assert {one.path.name for one in rest} == {"000000.500.png"}
+    for view in views:
+        view.place += ROWS_SEEN - 1
+    films = [one for one in wanted(views)[1] if one.kind == "film"]
+    assert {one.view.place for one in films[:4]} == {ROWS_SEEN - 1}
+
+
+def test_it_is_said_how_far_the_pictures_are(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[Event] = []
+    with listening(told.append):
+        make_report([runs])
+    works = [event for event in told if isinstance(event, Working) and event.unit == "pictures"]
+    assert works[0].done == 0
+    assert works[-1].ended
+    assert works[-1].done == works[-1].total == 7  # real images of three runs, three frames, neighbours
+    cli.main(["report", str(runs), "--no-sampling", "--out", str(runs / "x.html")], standalone_mode=False)
+    assert capsys.readouterr().err.startswith("reading runs\n")  # at once; the next line is due after two seconds
 
 
 def test_a_full_page_keeps_what_matters_and_says_so(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ganzoo
 from ganzoo.cli.main import cli
 from ganzoo.errors import RunError, SettingError, UserError
 from ganzoo.runs.directory import RunDirectory, stem
@@ -76,6 +78,16 @@ def test_several_runs_stand_side_by_side_at_one_moment(make: Make, tmp_path: Pat
         assert (opened.width, opened.n_frames) == (160 + 8 + 160, 4)  # at 0, 0.5, 1 and 2 kimg
     assert levels(tmp_path / "x.webp", (80, 40)) == pytest.approx([10, 10, 100, 100], abs=3)
     assert levels(tmp_path / "x.webp", (248, 40)) == pytest.approx([30, 150, 150, 220], abs=3)
+
+
+def test_more_than_four_runs_are_in_rows(make: Make, tmp_path: Path) -> None:
+    runs = [make(str(number), "gan", {0.0: 40 * number, 1.0: 40 * number}, seed=number) for number in range(5)]
+    film(*runs, "--out", tmp_path / "x.webp", "--size", 160)
+    with Image.open(tmp_path / "x.webp") as opened:
+        assert opened.size == (3 * 160 + 2 * 8, 2 * (80 + 48))
+    for number in range(5):
+        at = (number % 3 * 168 + 80, number // 3 * 128 + 60)
+        assert levels(tmp_path / "x.webp", at) == pytest.approx([40 * number] * 2, abs=3)
 
 
 def test_even_frames_are_equally_far_apart(make: Make) -> None:
@@ -156,6 +168,33 @@ def test_a_file_that_is_replaced_is_named(make: Make, tmp_path: Path, capsys: py
     assert "replaced" not in capsys.readouterr().err
     film(run, "--out", out)
     assert f"{out} was there before, and is replaced" in capsys.readouterr().err
+
+
+def test_from_python_it_is_the_commands_film(make: Make, tmp_path: Path) -> None:
+    run, other = make("a", "gan", {0.0: 10, 1.0: 200}), make("b", "dcgan", {0.0: 30})
+    film(run, other, "--out", tmp_path / "x.webp", "--size", 120, "--fps", 4)
+    made = ganzoo.Run(run).film(other, out=tmp_path / "y.webp", size=120, fps=4)
+    assert Path(made).read_bytes() == (tmp_path / "x.webp").read_bytes()
+    assert made.names == ("gan", "dcgan")
+    assert made.kimg == (0.0, 1.0)
+    assert ganzoo.film(run).path == run / "film.webp"
+    for wrong in ({"fps": 0}, {"size": 5000}, {"even": 1.5}, {"out": "x.mov"}):
+        with pytest.raises(SettingError):
+            ganzoo.film(run, **wrong)
+    with pytest.raises(SettingError, match="none is named"):
+        ganzoo.film()
+
+
+@pytest.mark.parametrize(("ending", "tag", "kind"), [("gif", "img", "image/gif"), ("webp", "img", "image/webp")])
+def test_a_notebook_plays_it(ending: str, tag: str, kind: str, make: Make, tmp_path: Path) -> None:
+    made = ganzoo.film(make("a", "gan", {0.0: 10, 1.0: 200}), out=tmp_path / f"<x>.{ending}", size=40)
+    html = made._repr_html_()
+    assert html.startswith(f'<{tag} src="data:{kind};base64,')
+    assert 'alt="film of gan, 0 to 1 kimg"' in html
+    data = base64.b64decode(html.split("base64,")[1].split('"')[0])
+    assert data == made.path.read_bytes()
+    made.path.unlink()
+    assert "&lt;x&gt;" in made._repr_html_()
 
 
 def test_films_need_no_torch(make: Make, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
 from ganzoo.runs.log import RunLog
 from ganzoo.runs.names import folder_of
-from ganzoo.runs.provenance import command_line, provenance
+from ganzoo.runs.provenance import command_line, provenance, utc_now
 from ganzoo.zoo.registry import Registry
 
 SETS = [
@@ -33,6 +36,20 @@ def test_the_command_is_as_a_shell_takes_it(monkeypatch: pytest.MonkeyPatch) -> 
     assert command_line() == "ganzoo train gan --out 'my runs'"
     monkeypatch.setattr(sys, "argv", ["/somewhere/ganzoo/__main__.py", "list"])
     assert command_line() == "python -m ganzoo list"
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs another time zone")
+def test_times_are_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.environ.get("TZ")
+    monkeypatch.setenv("TZ", "UTC-9")  # nine hours before
+    time.tzset()
+    try:
+        told = datetime.datetime.strptime(utc_now(), "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert os.environ.get("TZ") == before
+    assert abs(told - time.time()) < 600
 
 
 @pytest.mark.parametrize(("value", "anonymous"), [("1", True), ("yes", True), ("0", False), ("", False)])

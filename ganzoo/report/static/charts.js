@@ -3,6 +3,12 @@
 /** Rows that one chart draws: more lines than this are a thicket. */
 const MOST_LINES = 12;
 
+/** Points that one chart names: of more, it names those on the front. */
+const MOST_NAMES = 14;
+
+/** Seeds from which on intervals are drawn: those of two hide all else, and say nothing. */
+const INTERVAL_SEEDS = 3;
+
 /** @type {Map<HTMLElement, () => void>} what is drawn again when the colours change */
 const drawn = new Map();
 
@@ -30,7 +36,7 @@ function draw(box, spec, description) {
     config: {
       font: "system-ui, sans-serif", mark: { aria: false }, view: { stroke: null }, text: { color: fg, fontSize: 12 },
       axis: { labelColor: dim, titleColor: fg, gridColor: line, domainColor: dim, tickColor: dim, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500, titlePadding: 8, tickCount: 8, labelOverlap: true },
-      legend: { labelColor: fg, labelFontSize: 13, symbolSize: 90, symbolOpacity: 1, orient: "bottom", columns: Math.max(1, Math.floor(box.clientWidth / 190)), labelLimit: 220 },
+      legend: { labelColor: fg, labelFontSize: 13, symbolSize: 90, symbolOpacity: 1, orient: "bottom", columns: Math.max(1, Math.floor(box.clientWidth / 170)), labelLimit: 220 },
     },
   };
   const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
@@ -89,7 +95,7 @@ function curvesSpec(found, table, how) {
   const ys = values.map((point) => point.y);
   const log = how.logY && ys.every((y) => y > 0);
   const least = Math.min(...ys);
-  const bands = values.filter((point) => point.half).map((point) => ({
+  const bands = values.filter((point) => point.half && point.seeds >= INTERVAL_SEEDS).map((point) => ({
     ...point, low: log ? Math.max(point.y - Number(point.half), least / 2) : point.y - Number(point.half), high: point.y + Number(point.half),
   }));
   const floors = found.floors.slice(0, 1).map(([name, y]) => ({ name, y })).filter((floor) => !log || floor.y > 0)
@@ -144,7 +150,7 @@ function makeCurves(table, part) {
     draw(box, () => curvesSpec(found, table, { ...state, places }), `${found.title} over ${state.time}. At the end: ${ends.join(", ")}.`);
     const untrained = chosen.filter((curve) => curve.untrained !== null).map((curve) => `${rowAt(table, curve.place).name} ${short(Number(curve.untrained))}`);
     const lines = [];
-    if (chosen.some((curve) => curve.seeds > 1)) lines.push("Lines are means over seeds, bands their 95 % intervals.");
+    if (chosen.some((curve) => curve.seeds > 1)) lines.push(`Lines are means over seeds${chosen.some((curve) => curve.seeds >= INTERVAL_SEEDS) ? ", bands their 95 % intervals" : ""}.`);
     if (untrained.length) lines.push(`Untrained, off the axis: ${untrained.join(", ")}.`);
     if (state.places.length > places.length) lines.push(`The first ${places.length} of ${state.places.length} rows are drawn: filter the table to choose.`);
     below.textContent = lines.join(" ");
@@ -172,11 +178,11 @@ function makeCurves(table, part) {
  */
 function paretoSpec(found, table, how) {
   const values = found.points.filter((point) => how.places.includes(point[0])).map(([place, x, xHalf, y, yHalf, front]) => ({
-    name: rowAt(table, place).name, x, y, front, x1: xHalf ? x - xHalf : null, x2: xHalf ? x + xHalf : null,
+    name: rowAt(table, place).name, seeds: rowAt(table, place).seeds, x, y, front, x1: xHalf ? x - xHalf : null, x2: xHalf ? x + xHalf : null,
     y1: yHalf ? y - yHalf : null, y2: yHalf ? y + yHalf : null,
     toldX: rowAt(table, place).cells[how.x][1], toldY: rowAt(table, place).cells[how.y][1],
   }));
-  const positive = (/** @type {number} */ low, /** @type {number} */ at, /** @type {boolean} */ log) => (low > 0 || at <= 0 ? low : log ? at / 2 : 0);
+  const lowest = (/** @type {number} */ low, /** @type {number} */ at, /** @type {boolean} */ log) => (at <= 0 ? low : Math.max(low, log ? at / 4 : 0));
   const look = looks(table, found.points.filter((point) => how.places.includes(point[0])).map((point) => point[0]));
   const better = (/** @type {string} */ key) => (columnOf(table, key)?.better ? `, ${columnOf(table, key)?.better} is better` : "");
   const axis = (/** @type {"x"|"y"} */ field, /** @type {boolean} */ log) => ({
@@ -184,7 +190,7 @@ function paretoSpec(found, table, how) {
     axis: how[field].includes("memory") ? { format: ".3s" } : how[field] === "parameters" ? { format: "~s" } : {},
   });
   const [x, y] = [axis("x", how.logX), axis("y", how.logY)];
-  const bars = (how.bars ? values : []).map((value) => ({ ...value, x1: value.x1 === null ? null : positive(value.x1, value.x, how.logX), y1: value.y1 === null ? null : positive(value.y1, value.y, how.logY) }));
+  const bars = (how.bars ? values : []).filter((value) => value.seeds >= INTERVAL_SEEDS).map((value) => ({ ...value, x1: value.x1 === null ? null : lowest(value.x1, value.x, how.logX), y1: value.y1 === null ? null : lowest(value.y1, value.y, how.logY) }));
   const tooltip = [{ field: "name", title: "variant" }, { field: "toldX", title: titleOf(table, how.x) }, { field: "toldY", title: titleOf(table, how.y) }];
   const front = values.filter((value) => value.front).sort((a, b) => a.x - b.x || a.y - b.y);
   const dim = resolved(getComputedStyle(document.documentElement).getPropertyValue("--dim"));
@@ -194,7 +200,7 @@ function paretoSpec(found, table, how) {
       { data: { values: bars.filter((bar) => bar.x1 !== null) }, mark: { type: "rule", strokeWidth: 1.5 }, encoding: { x: { ...x, field: "x1" }, x2: { field: "x2" }, y, color: { ...look.colour, legend: null } } },
       { data: { values: bars.filter((bar) => bar.y1 !== null) }, mark: { type: "rule", strokeWidth: 1.5 }, encoding: { x, y: { ...y, field: "y1" }, y2: { field: "y2" }, color: { ...look.colour, legend: null } } },
       { mark: { type: "point", filled: true, size: 130, opacity: 1 }, encoding: { x, y, color: { ...look.colour, legend: null }, shape: { ...look.shape, legend: null }, tooltip } },
-      { mark: { type: "text", align: "left", dx: 10, dy: -9, fontSize: 13 }, encoding: { x, y, text: { field: "name" } } },
+      { data: { values: values.length > MOST_NAMES && !found.no_front ? front : values }, mark: { type: "text", align: "left", dx: 10, dy: -9, fontSize: 13 }, encoding: { x, y, text: { field: "name" } } },
   ];
   return { data: { values }, layer: layers.filter((layer) => layer.data?.values.length !== 0) };
 }
@@ -219,8 +225,10 @@ function makePareto(table, part) {
     draw(box, () => paretoSpec(found, table, state), `${titleOf(table, state.y)} against ${titleOf(table, state.x)}, a point for each of ${found.points.length} variants. ${told}`);
     const side = (/** @type {string} */ key) => columnOf(table, key)?.better;
     const corner = `${side(state.y) === "higher" ? "Upper" : "Lower"} ${side(state.x) === "higher" ? "right" : "left"} is better.`;
+    const shown = found.points.filter((point) => state.places.includes(point[0]));
+    const named = shown.length > MOST_NAMES && !found.no_front ? " In the chart only they have names: point at another, or filter the table." : "";
     const left = found.left_out.map(([name, why]) => `${name} (${why})`);
-    below.textContent = `${corner} ${told}${state.bars ? " Bars are 95 % intervals over seeds." : ""}${left.length ? ` Without a point: ${left.join(", ")}.` : ""}`;
+    below.textContent = `${corner} ${told}${state.bars && shown.some((point) => rowAt(table, point[0]).seeds >= INTERVAL_SEEDS) ? " Bars are 95 % intervals over seeds; on a logarithmic axis they end at a quarter of the mean." : ""}${named}${left.length ? ` Without a point: ${left.join(", ")}.` : ""}`;
   }
   function scales() {
     const points = table.pareto[`${state.x} ${state.y}`].points;

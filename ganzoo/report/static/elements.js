@@ -3,10 +3,10 @@
  *
  * @typedef {{key: string, title: string, about: string, better: string, group: string}} Column
  * @typedef {{place: number|null, name: string, about: string, who: string, kind: string, rank: number|null,
- *   ranks: string, seeds: number, status: string, cells: Object<string, [number, string]>}} Row
+ *   ranks: string, seeds: number, status: string, cells: Object<string, [number, string, number|null]>}} Row
  * @typedef {{place: number, who: string, path: string, seed: number|null, status: string, classes: string[],
  *   scores: Object<string, [number, string]>, film: [number, string][], real: string,
- *   neighbours: [number, string]|[], interpolation: string}} Run
+ *   neighbours: [number, string]|[], grid: [number, string]|[], interpolation: string, command: string}} Run
  * @typedef {{place: number, seeds: number, moments: (number|null)[][], untrained: number|null}} Curve
  * @typedef {{title: string, better: string, floors: [string, number][], curves: Curve[]}} Curves
  * @typedef {{points: number[][], left_out: [string, string][], no_front: string}} Pareto
@@ -150,4 +150,41 @@ function pairs(entries, className = "") {
   const list = make("dl", { className });
   for (const [name, value] of Object.entries(entries)) list.append(make("dt", { textContent: name }), make("dd", { textContent: value }));
   return list;
+}
+
+/** @param {(string|number|null|undefined)[][]} rows @returns {string} as spreadsheets read it: what is text there is text here */
+function csv(rows) {
+  const cell = (/** @type {string|number|null|undefined} */ value) => {
+    if (typeof value !== "string") return String(value ?? "");
+    const text = value.replace(/((?:^|;)\s*)([=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1'$2"); // as ganzoo's own CSV
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return rows.map((row) => row.map(cell).join(",") + "\r\n").join("");
+}
+
+/** @param {string} name of the file @param {string} text */
+function save(name, text) {
+  const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+/**
+ * Text that can be copied, with a button that does.
+ * @param {string} text
+ * @param {string} label
+ */
+function copyable(text, label) {
+  const code = make("code", { textContent: text });
+  const told = make("span", { className: "dim", role: "status" });
+  const button = make("button", { type: "button", textContent: label, onclick: async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      told.textContent = "copied";
+    } catch { // no permission: it is there to be copied by hand
+      getSelection()?.selectAllChildren(code);
+      told.textContent = "selected: copy it with Ctrl+C";
+    }
+  } });
+  return make("p", { className: "copyable" }, code, button, told);
 }

@@ -42,11 +42,16 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   if (event.target === event.currentTarget) /** @type {HTMLDialogElement} */ (event.currentTarget).close();
 });
 let wasDark = isDark();
+/** @type {HTMLDetailsElement[]} that are opened on paper alone */
+let folded = [];
 addEventListener("beforeprint", () => {
+  folded = [.../** @type {NodeListOf<HTMLDetailsElement>} */ (document.querySelectorAll("section.table > details:not([open])"))];
+  for (const fold of folded) fold.open = true;
   wasDark = isDark();
   document.querySelectorAll("section.table").forEach((section) => section.dispatchEvent(new Event("seen")));
   if (wasDark) { scheme.value = "light"; scheme.onchange?.(new Event("change")); }
 });
 addEventListener("afterprint", () => {
+  for (const fold of folded) fold.open = false;
   if (wasDark) { scheme.value = "light dark"; scheme.onchange?.(new Event("change")); }
 });

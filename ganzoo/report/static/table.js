@@ -12,7 +12,8 @@ function makeBoard(table, section, shown, open) {
   const controls = /** @type {HTMLElement} */ (section.querySelector('[data-part="table"]'));
   const count = /** @type {HTMLElement} */ (section.querySelector('[data-part="count"]'));
   const rowOf = (/** @type {HTMLElement} */ line) => table.rows[Number(line.dataset.index)];
-  let sort = { key: "rank", way: 1 };
+  const ranked = table.rows.some((row) => row.rank !== null);
+  let sort = ranked ? { key: "rank", way: 1 } : { key: table.sort, way: columnOf(table, table.sort)?.better === "higher" ? -1 : 1 };
 
   const value = (/** @type {Row} */ row, /** @type {string} */ key) =>
     key === "name" ? row.name : key === "seeds" ? row.seeds : key === "rank" ? table.rows.indexOf(row) : row.cells[key]?.[0];
@@ -56,7 +57,7 @@ function makeBoard(table, section, shown, open) {
   };
   const boxes = table.columns.map((column) => make("input", { type: "checkbox", value: column.key, onchange: columns }));
   function columns() {
-    const chosen = new Set(["rank", "name", "seeds", ...boxes.filter((box) => box.checked).map((box) => box.value)]);
+    const chosen = new Set([...(ranked ? ["rank"] : []), "name", "seeds", ...boxes.filter((box) => box.checked).map((box) => box.value)]);
     for (const cell of board.querySelectorAll("[data-key]")) {
       const element = /** @type {HTMLElement} */ (cell);
       element.hidden = !chosen.has(element.dataset.key ?? "");
@@ -67,6 +68,15 @@ function makeBoard(table, section, shown, open) {
     columns();
   }
   choose("summary");
+
+  /** The rows that are shown, in their order, with all numbers in full: columns are called as `ganzoo leaderboard` does. */
+  function exported() {
+    const keys = table.columns.map((column) => column.key);
+    const head = ["protocol", "rank", "kind", "variant", "objective", "name", "seeds", "status", ...keys.flatMap((key) => [key, `${key}_interval95`])];
+    const rows = lines.filter((line) => !line.hidden).map(rowOf);
+    return csv([head, ...rows.map((row) => [table.protocol, row.rank, row.kind, row.name, row.kind === "real" ? "" : row.about, row.who, row.seeds, row.status,
+      ...keys.flatMap((key) => [row.cells[key]?.[0], row.cells[key]?.[2]])])]);
+  }
 
   const search = make("input", { type: "search", placeholder: "dcgan", oninput: filter });
   function filter() {
@@ -88,6 +98,7 @@ function makeBoard(table, section, shown, open) {
     switches("Columns", Object.keys(sets).map((set) => [set, set]), "summary", choose),
     make("details", { className: "choose" }, make("summary", { textContent: "choose columns" }),
       make("div", {}, ...boxes.map((box, index) => make("label", {}, box, table.columns[index].title)))),
+    make("button", { type: "button", textContent: "save CSV", title: "the rows that are shown, with all columns", onclick: () => save("leaderboard.csv", exported()) }),
   );
 
   for (const column of table.columns.filter((one) => one.better)) {
@@ -95,6 +106,7 @@ function makeBoard(table, section, shown, open) {
     if (competing.length < 2) continue;
     const numbers = competing.map((row) => row.cells[column.key][0]);
     const best = column.better === "higher" ? Math.max(...numbers) : Math.min(...numbers);
+    if (numbers.filter((number) => number === best).length * 2 > numbers.length) continue; // nearly all are best
     for (const line of lines) {
       const row = rowOf(line);
       if (row.kind !== "real" && row.cells[column.key]?.[0] === best) line.querySelector(`[data-key="${CSS.escape(column.key)}"]`)?.classList.add("best");
