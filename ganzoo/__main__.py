@@ -54,15 +54,27 @@ def _main() -> None:
 
 
 def _tell(text: str) -> None:
-    """On stderr; that nobody reads it changes no exit code."""
-    with contextlib.suppress(OSError):
-        print(text, file=sys.stderr)
+    """On stderr; that nobody reads it changes no exit code. Of several processes of a run the first does."""
+    if _leads():
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr)
+
+
+def _leads() -> bool:
+    from ganzoo.engine.ranks.place import place_of
+    from ganzoo.errors import UserError
+
+    try:
+        return place_of(os.environ).leads
+    except UserError:  # which is being told
+        return True
 
 
 def _leave(text: str, code: int) -> NoReturn:
     """Say what stopped the program, where there still is a terminal, and end it with the signal's exit code."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        if _leads():
+            print(text, file=sys.stderr, flush=True)
         sys.stdout.flush()
     except OSError:
         os._exit(code)  # what is left to print would raise again, with a code of its own

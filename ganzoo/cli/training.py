@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,8 @@ from ganzoo.cli.options import (
 from ganzoo.cli.progress import showing
 from ganzoo.cli.speed import FailOn, report_speed
 from ganzoo.config.gates import Gate, parse_gate
-from ganzoo.engine.stopping import stop_on_signals
+from ganzoo.engine.ranks.place import Place, place_of, refuse_several
+from ganzoo.engine.stopping import SIGNALS, Stop, stop_on_signals
 from ganzoo.errors import SettingError, UserError
 
 if TYPE_CHECKING:
@@ -68,7 +71,12 @@ def train(
     **options: Any,
 ) -> None:
     """Train VARIANT and score it. The same command continues an interrupted run, a longer budget a finished one."""
+    place = place_of(os.environ)
     gates = [parse_gate(text) for text in fail_on]
+    if not place.leads:
+        if not dry_run and not print_config:
+            _follow(place, options)
+        return
     if dry_run or print_config or gates:
         from ganzoo.cli.plan import plan_train
 
@@ -76,7 +84,7 @@ def train(
             return
     stop = click.get_current_context().with_resource(stop_on_signals())
     asked = columns_asked(columns, options["plugin_files"], as_json)
-    with showing(log_format, quiet, torch=False):
+    with showing(log_format, quiet, torch=False), _joined(place, stop):
         from ganzoo.runs.training import train as train_run
 
         run = train_run(
@@ -99,6 +107,34 @@ def train(
     not_reached([run])
     if tripped([run], gates) or run.diverged:
         sys.exit(1)
+
+
+def _joined(place: Place, stop: Stop) -> contextlib.AbstractContextManager[object]:
+    if place.size == 1:
+        return contextlib.nullcontext()
+    from ganzoo.engine.ranks.group import joined
+
+    return joined(place, stop)
+
+
+def _follow(place: Place, options: Mapping[str, Any]) -> None:
+    """What a process does that torchrun has started beside the first: nothing that could be seen."""
+    for name in SIGNALS:  # Python's own handlers would wait until the process no longer does
+        if hasattr(signal, name) and signal.getsignal(number := getattr(signal, name)) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    from ganzoo.config.options import load_zoo
+    from ganzoo.config.places import cache_root
+    from ganzoo.engine.ranks.group import joined
+    from ganzoo.runs.following import follow_run
+
+    stop = Stop()
+    try:
+        with joined(place, stop) as ranks:
+            library = to_library(options)
+            follow_run(ranks, load_zoo(library.get("plugins")), cache_root(library.get("data_root")), stop)
+    except UserError as error:
+        say(f"error: {error.cause}\n  try: {error.cure}")  # of this process alone: `__main__` tells what all have
+        sys.exit(2)
 
 
 def not_reached(runs: Sequence[Run]) -> None:
@@ -174,6 +210,7 @@ def bench(
     **options: Any,
 ) -> None:
     """Train and compare variants; print the leaderboard. Started again, it does only what is missing."""
+    refuse_several(os.environ, "bench")
     from ganzoo.bench.api import bench as run_bench
     from ganzoo.bench.api import speed
     from ganzoo.bench.executors import kill_workers

@@ -94,6 +94,16 @@ class Train:
         minimum=0,
         maximum=1000,
     )
+    sync_batch_norm: bool = knob(
+        True,
+        "where a run is done by several processes, batch norm over the batch of all; false: each over its own part, "
+        "which saves two messages per layer and changes the numbers",
+    )
+    rank_timeout: float = knob(
+        300.0,
+        "where a run is done by several processes, seconds that one waits for another within a step before it ends",
+        minimum=1.0,
+    )
     scores: str = knob(
         "every",
         "which snapshots are scored: none; last; every N, the first and the last always; every: by eval.every",
@@ -200,10 +210,11 @@ class RunConfig:
 PLACES = frozenset(
     {
         *("device", "callbacks", "init", "dataset.path", "features.weights", "eval.batch_size"),
-        *("train.tick_seconds", "train.pictures"),
+        *("train.tick_seconds", "train.pictures", "train.sync_batch_norm", "train.rank_timeout"),
     }
 )
 """Settings that say where, how fast or how often it is told, not what: images and weights are known by their digests.
+In how many processes a run is done is none of what it is, and so is not how they go about it.
 """
 
 BUDGET = ("train.kimg", "train.minutes", "train.until", "train.snapshots", "train.scores")

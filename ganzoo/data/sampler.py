@@ -16,6 +16,11 @@ from ganzoo.files.machine import total_memory
 
 Batch = tuple[Tensor, Tensor | None]  # uint8 [B,C,H,W], int64 [B] or None, both on the device
 
+Part = tuple[int, int]
+"""(r, n): of n equal parts of every batch, number r, counted from 0. (0, 1) is the whole of it."""
+
+WHOLE: Part = (0, 1)
+
 
 class Order:
     """The endless order of images: one permutation per epoch, each image once per epoch, epochs end to end.
@@ -23,11 +28,21 @@ class Order:
     Batch `index` is positions `index * batch_size` to `(index + 1) * batch_size`, across the borders of epochs, so no
     image is dropped and a dataset may be smaller than a batch. Positions are kept on `device` in blocks of whole
     epochs, of which a new one is drawn on the CPU and copied when it is needed.
+
+    Of each batch only the rows of `part` are given, so that processes which have one part each see the very batch that
+    one process would.
     """
 
-    def __init__(self, *, num_images: int, batch_size: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, *, num_images: int, batch_size: int, seed: int, device: torch.device, part: Part = WHOLE
+    ) -> None:
         if num_images < 1 or batch_size < 1:
             raise ValueError(f"num_images {num_images} and batch_size {batch_size} must be at least 1")
+        number, parts = part
+        if not 0 <= number < parts or batch_size % parts:
+            raise ValueError(f"there is no part {number} of {parts} equal parts of {batch_size} images")
+        self.rows = batch_size // parts  # of a batch that are given
+        self._first = number * self.rows
         self.num_images, self.batch_size, self.seed, self.device = num_images, batch_size, seed, device
         # Small datasets: many epochs in a block, so that drawing and copying stay rare; at least one batch.
         wanted = max(batch_size, min(65536, 256 * num_images))
@@ -35,13 +50,13 @@ class Order:
         self._blocks: dict[int, Tensor] = {}
 
     def indices(self, index: int) -> Tensor:
-        """Image indices of batch `index`: int64 `[batch_size]` on the device."""
+        """Image indices of batch `index`, of its part: int64 `[rows]` on the device."""
         length = self.epochs_per_block * self.num_images
-        block, start = divmod(index * self.batch_size, length)
-        here = self._block(block)[start : start + self.batch_size]
-        if len(here) == self.batch_size:
+        block, start = divmod(index * self.batch_size + self._first, length)
+        here = self._block(block)[start : start + self.rows]
+        if len(here) == self.rows:
             return here
-        return torch.cat([here, self._block(block + 1)[: self.batch_size - len(here)]])
+        return torch.cat([here, self._block(block + 1)[: self.rows - len(here)]])
 
     def _block(self, block: int) -> Tensor:
         if block not in self._blocks:
@@ -68,7 +83,8 @@ class Sampler(ABC):
 
     @abstractmethod
     def batch(self, index: int) -> Batch:
-        """Batch number `index` >= 0: pixels uint8 `[B,C,H,W]`, labels int64 `[B]` or None, on the device.
+        """Batch number `index` >= 0, or the sampler's part of it: pixels uint8 `[B,C,H,W]`, labels int64 `[B]` or None,
+        on the device.
 
         A pure function of (seed, index): to resume, go on with the index that follows.
         """
@@ -82,9 +98,9 @@ class Sampler(ABC):
 class ResidentSampler(Sampler):
     """The whole dataset lies on the device; a batch is one gather there and never makes the host wait."""
 
-    def __init__(self, images: Images, *, batch_size: int, device: torch.device, seed: int) -> None:
+    def __init__(self, images: Images, *, batch_size: int, device: torch.device, seed: int, part: Part = WHOLE) -> None:
         self.shape = images.shape
-        self._order = Order(num_images=len(images), batch_size=batch_size, seed=seed, device=device)
+        self._order = Order(num_images=len(images), batch_size=batch_size, seed=seed, device=device, part=part)
         self._pixels = images.pixels.to(device)
         self._labels = None if images.labels is None else images.labels.to(device)
 
@@ -104,19 +120,20 @@ class StreamingSampler(Sampler):
     of the prefetching thread is raised by the `batch` that asks for its result.
     """
 
-    def __init__(self, images: Images, *, batch_size: int, device: torch.device, seed: int) -> None:
+    def __init__(self, images: Images, *, batch_size: int, device: torch.device, seed: int, part: Part = WHOLE) -> None:
         self.shape = images.shape
         cpu = torch.device("cpu")
-        self._order = Order(num_images=len(images), batch_size=batch_size, seed=seed, device=cpu)
+        self._order = Order(num_images=len(images), batch_size=batch_size, seed=seed, device=cpu, part=part)
         self._images = images
         self._device = device
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ganzoo-prefetch")
         self._next: tuple[int, Future[Batch]] | None = None
         self._buffers: list[Batch] = []
         if device.type == "cuda":
-            shape = (batch_size, *images.shape)
+            rows = self._order.rows
+            shape = (rows, *images.shape)
             for _ in range(2):
-                labels = None if images.labels is None else torch.empty(batch_size, dtype=torch.int64, pin_memory=True)
+                labels = None if images.labels is None else torch.empty(rows, dtype=torch.int64, pin_memory=True)
                 self._buffers.append((torch.empty(shape, dtype=torch.uint8, pin_memory=True), labels))
         self._copied: list[torch.cuda.Event | None] = [None, None]
         self._turn = 0
@@ -170,17 +187,18 @@ def make_sampler(
     device: torch.device | str,
     seed: int,
     resident_limit_bytes: int | None = None,
+    part: Part = WHOLE,
 ) -> Sampler:
     """A sampler of `images`: resident on `device` if the pixels take at most `resident_limit_bytes`, else streaming.
 
-    `batch_size`: images per batch, at least 1. `seed`: of the order. `resident_limit_bytes` None: half of the free
-    memory of a CUDA device; on the CPU no limit for pixels that are in memory anyway, half of the machine's memory
-    for mapped ones.
+    `batch_size`: images per batch, at least 1; `part`: of each, what is given. `seed`: of the order.
+    `resident_limit_bytes` None: half of the free memory of a CUDA device; on the CPU no limit for pixels that are in
+    memory anyway, half of the machine's memory for mapped ones.
     """
     device = torch.device(device)
     limit = _default_limit(images, device) if resident_limit_bytes is None else resident_limit_bytes
     chosen = ResidentSampler if images.pixels.nbytes <= limit else StreamingSampler
-    return chosen(images, batch_size=batch_size, device=device, seed=seed)
+    return chosen(images, batch_size=batch_size, device=device, seed=seed, part=part)
 
 
 def _default_limit(images: Images, device: torch.device) -> int:

@@ -38,7 +38,7 @@ class Status:
     progress: float  # 0 .. 1
     seconds_left: float  # of training, at the average speed so far
     values: dict[str, float]  # d_loss, d_accuracy, ...: means since the last tick; and what memories keep
-    peak_memory: int  # bytes while training: of the device, or of the process on a CPU
+    peak_memory: int  # bytes while training: of the device, or of the process on a CPU; of several the largest
 
     @property
     def kimg(self) -> float:
@@ -190,6 +190,7 @@ class _Training:
             run.record(engine=dataclasses.asdict(step.answers))
         continued = state.load(run, self.host.report)
         self.host.ledger.take_up(state.spent)
+        step.share()
         if not continued:
             run.rewind(-1)
             self.take_snapshot(images=0, index=0, last=False, generator=step.averaged())
@@ -232,6 +233,7 @@ class _Training:
             synchronize(state.device)
         ledger.turn_to("ticks")
         state.seconds = ledger.seconds("train")
+        self.step.gather()
         self.values = self.step.statistics.read()
         # The budget may have ended while the device was awaited.
         reached = self.schedule.reached(state.step, state.seconds)
@@ -259,7 +261,7 @@ class _Training:
         images = steps * step.config.batch_size
         speed = images / max(state.seconds - state.tick_seconds, 1e-9)
         state.tick_step, state.tick_seconds = state.step, state.seconds
-        self.peak = max(self.peak, self.memory.training_peak())
+        self.peak = max(self.peak, self.memory.training_peak(), step.peak_elsewhere)
         status = Status(
             images=self._images,
             seconds=state.seconds,
@@ -311,6 +313,7 @@ class _Training:
         with self.host.turn.away():
             synchronize(state.device)  # what it does until then is training
         with ledger.of("ticks"):
+            self.step.gather()
             state.spent, state.seconds = ledger.spent(), ledger.seconds("train")
             state.save(self.run)
         self.saved_at = state.seconds
@@ -320,7 +323,8 @@ class _Training:
         self.host.stop.check(f" at {self._images / 1000:g} kimg, state saved")
 
     def _outcome(self, continued: bool) -> Outcome:
-        diverged, energy = self.diverged, self.energy
+        diverged, energy, host = self.diverged, self.energy, self.host
+        partly = host.turn.runs > 1 or host.ranks.several  # the device's energy is not the run's
         if diverged is None and self.values.get("diversity", 1.0) < COLLAPSE_STD:
             diverged = f"collapsed: generated images differ by {self.values['diversity']:.4f} on average"
         return Outcome(
@@ -330,7 +334,7 @@ class _Training:
             values=self.values,
             peak_memory=self.peak,
             reached=self.hit,
-            joules=None if energy.joules is None or continued or self.host.turn.runs > 1 else energy.joules,
+            joules=None if energy.joules is None or continued or partly else energy.joules,
             execution=self.step.execution,
         )
 

@@ -20,6 +20,7 @@ from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.moment import Moment, Networks, Shared
 from ganzoo.engine.probes.joint import Passes
+from ganzoo.engine.ranks.group import ALONE, Ranks
 from ganzoo.engine.rates import Rate, rate_of
 from ganzoo.engine.statistics import Statistics
 from ganzoo.errors import GameError, RunError
@@ -157,8 +158,7 @@ def _check_phases(game: Game, own: Sequence[OwnPhase], makers: _Losses) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise RunError(f"two phases are called '{twice}'", "give one of them another name")
-    of_g = [phase.name for phase in own if "generator" in phase.moves]
-    if len(of_g) > 1:
+    if len(of_g := [phase.name for phase in own if "generator" in phase.moves]) > 1:
         raise RunError(
             f"the phases {' and '.join(of_g)} both move the generator, whose images are made once in a step",
             "let one phase move it, by the sum of the losses",
@@ -321,11 +321,12 @@ def _said_of(piece: str) -> Iterator[None]:
         raise
 
 
-def run_phase(phase: Phase, shared: Shared, terms: Sequence[Term] = ()) -> None:
-    """One update. Only what is being trained has its gradients on."""
+def run_phase(phase: Phase, shared: Shared, terms: Sequence[Term] = (), ranks: Ranks = ALONE) -> None:
+    """One update, by the mean of the gradients of all `ranks`. Only what is being trained has its gradients on."""
     set_gradients(phase.parameters, on=True)
     moment = phase.see(shared)
     differentiate(phase, moment, terms)
+    ranks.average_gradients(phase.parameters)
     phase.optimizer.step()
     phase.optimizer.zero_grad(set_to_none=True)
     set_gradients(phase.parameters, on=False)

@@ -47,9 +47,8 @@ class TrainState:
         True  # False: the latest saved state cannot be used, and must not take the place of the one before
     )
 
-    def save(self, run: Journal) -> None:
-        """Write state/latest.pt, with its SHA-256; the one before is kept as state/previous.pt."""
-        document = {
+    def _document(self) -> dict[str, Any]:
+        return {
             "schema": SCHEMA,
             "run": self.identity,
             "generator": self.gan.generator.state_dict(),
@@ -71,8 +70,22 @@ class TrainState:
             },
         }
 
+    def handed_on(self) -> bytes:
+        """All of it but the statistics, for another rank of the run."""
+        document = self._document()
+        document["tick"]["statistics"] = None
         buffer = io.BytesIO()
         torch.save(document, buffer)
+        return buffer.getvalue()
+
+    def take_over(self, data: bytes) -> None:
+        """Become what another rank has `handed_on`."""
+        self._restore(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+
+    def save(self, run: Journal) -> None:
+        """Write state/latest.pt, with its SHA-256; the one before is kept as state/previous.pt."""
+        buffer = io.BytesIO()
+        torch.save(self._document(), buffer)
 
         def write(temporary: Path) -> None:
             temporary.write_bytes(sealed(buffer.getbuffer()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,6 +42,27 @@ class Statistics:
         """Values that were added to the sums without `add`."""
         self.counted.update(more)
 
+    def names(self) -> list[str]:
+        """Of all sums."""
+        return list(self._sums)
+
+    def take_out(self, names: Sequence[str]) -> Tensor:
+        """Sums and counts of `names`, in this order, float64 `[2 n]` on the CPU, and begin anew. Waits for the
+        device: a deliberate sync.
+        """
+        zero = torch.zeros((), device=self._device)
+        sums = torch.stack([self._sums.get(name, zero) for name in names]).cpu() if names else torch.empty(0)
+        counts = torch.tensor([self.counted[name] for name in names])
+        self._clear()
+        return torch.cat([sums.double(), counts.double()])
+
+    def put_in(self, names: Sequence[str], numbers: Tensor) -> None:
+        """Begin with what `take_out` gave, here or on several ranks together."""
+        sums, counts = numbers.chunk(2)
+        for name, total, count in zip(names, sums, counts.tolist(), strict=True):
+            self._sums[name].copy_(total)
+            self.counted[name] = int(count)
+
     def state(self) -> dict[str, Any]:
         """What has been added since the last read, to be saved. Waits for the device when it is."""
         return {"sums": dict(self._sums), "counted": dict(self.counted)}
@@ -72,7 +93,10 @@ class Statistics:
         numbers = read.tolist()
         result = {name: total / self.counted[name] for name, total in zip(names, numbers, strict=False)}
         result |= dict(zip(kept, numbers[len(names) :], strict=True))
+        self._clear()
+        return result
+
+    def _clear(self) -> None:
         for total in self._sums.values():
             total.zero_()
         self.counted.clear()
-        return result

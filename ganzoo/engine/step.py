@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from ganzoo.engine.moment import Networks, Shared
 from ganzoo.engine.phases import due_at, make_phases, run_phase, set_gradients
 from ganzoo.engine.probes.joint import Passes, passes_of
 from ganzoo.engine.probes.trial import Trial
+from ganzoo.engine.ranks.gathering import gather
+from ganzoo.engine.ranks.group import ALONE, Order, Ranks
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN, Normal
@@ -88,11 +91,12 @@ class Step:
         per_replay: int = ITERATIONS_PER_REPLAY,
         answers: Answers | None = None,  # that a run's networks gave when it began; None: they are asked
         report: Callable[[str], None] = lambda text: None,
+        ranks: Ranks = ALONE,  # whose `sampler` gives this rank's part of each batch of `config.batch_size`
     ) -> None:
         """The networks are brought to `device`, laid out as convolutions like it there, in train mode."""
         if not plain and device.type == "cpu":
             keep_freed_memory()
-        self.config = config
+        self.config, self.ranks = config, ranks
         game = Game(gan=gan, losses=losses, extras=extras)
         for module in (*game.networks().values(), *game.memories().values()):
             module.to(device).train().requires_grad_(False)
@@ -109,8 +113,10 @@ class Step:
             if not natural and device.type == "cpu" and precision.name == "fp32":
                 self._laid_out |= lay_out_weights(module)
         self.statistics = Statistics(device, game.memories())
+        self.peak_elsewhere = 0  # bytes: the most that another rank has taken while training
+        self._report, self._told = report, False
         # For networks alone: optimizers and all else would pay for being watched.
-        self._operations = Operations(plain=natural)
+        self._operations = Operations(plain=natural, ranks=ranks if config.sync_batch_norm else ALONE)
         self._operations.lost_is_fatal = not natural
         phases = make_phases(
             game,
@@ -136,6 +142,9 @@ class Step:
         self._prior = None if isinstance(gan.prior, Normal) else gan.prior
         self._goes_by_progress = any(term.progress for term in game.terms)
         self._sampler, self._conditional = sampler, num_classes > 0
+        modules = (*game.networks().values(), *game.memories().values())
+        self._kept = [buffer for module in modules for buffer in module.buffers() if buffer.is_floating_point()]
+        self._rows = ranks.rows(config.batch_size) if ranks.several else contextlib.nullcontext()
         self._precision = precision
         self._penalised = game.penalised
         backend = cuda_graphs(device) if graphs == "auto" and not plain else None if graphs == "auto" else graphs
@@ -178,19 +187,41 @@ class Step:
         self.advance(1)
 
     def advance(self, room: int) -> None:
-        """Do at least one iteration, and at most `room` of them."""
+        """Do at least one iteration, and at most `room` of them. Of several ranks the leader's tells the others to do
+        as many.
+        """
+        count = 1 if self._iterations is None else self._iterations.reach(self.state.step, room)
+        if self.ranks.leads:
+            self.ranks.order(Order.ADVANCE, count)
         try:
-            with numerics(self.state.device, self._precision, penalised=self._penalised):
+            with numerics(self.state.device, self._precision, penalised=self._penalised), self._rows:
                 if self._iterations is None:
-                    iteration = self._next()
-                    self._iterate(iteration)
+                    self._iterate(self._next())
                 else:
-                    count = self._iterations.reach(self.state.step, room)
                     self._iterations.run([self._next() for _ in range(count)])
         except Exception as error:
             if not self._operations.plain:  # code that has not run on trial may be legitimate all the same
                 error.add_note("ganzoo: --set engine=plain runs networks and penalties as torch does")
             raise
+
+    def share(self) -> None:
+        """The leader's, of several ranks: give the others the state that training begins with here."""
+        if self.ranks.several:
+            self.ranks.send(Order.TRAIN, self.state.handed_on())
+
+    def gather(self) -> None:
+        """The leader's, before statistics are read or saved: make them those of all ranks. The others begin anew."""
+        if not self.ranks.several:
+            return
+        names = self.statistics.names()
+        found = gather(self.ranks, names, self.state.device, self.statistics.take_out(names))
+        self.statistics.put_in(names, found.numbers)
+        self.peak_elsewhere = max(self.peak_elsewhere, found.peak)
+        if found.drawn_apart and not self._told:
+            self._told = True
+            self._report(
+                "how many random numbers are drawn depends on the images of each process: this run is not that of one"
+            )
 
     def _next(self) -> Iteration:
         state, config = self.state, self.config
@@ -239,6 +270,8 @@ class Step:
         for (phase, terms), rate in zip(given.due, given.rates, strict=True):
             if phase.rate is not None:
                 set_rates(phase.optimizer, rate)
-            run_phase(phase, shared, terms)
+            run_phase(phase, shared, terms, self.ranks)
+        if self.ranks.several and self._kept:
+            self.ranks.average(self._kept)
         if trains_g:
             ema_update(state.ema, gan.generator, given.decay)

@@ -70,6 +70,10 @@ class Stop:
             self._held += 1
             self._where = before
 
+    def hold(self) -> None:
+        """From now on signals are only noted: the work is ending for another reason, which is being told."""
+        self._held += 1
+
     def check(self, where: str = "") -> None:
         """
         Raises:

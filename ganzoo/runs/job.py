@@ -16,12 +16,14 @@ from ganzoo.config.target import parse_target
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
 from ganzoo.engine.cuda.concurrent import ALONE, OwnProcess, Turn
-from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision
+from ganzoo.engine.device import denormals_flushed, resolve_precision
 from ganzoo.engine.game import Game
 from ganzoo.engine.host import Host
 from ganzoo.engine.ledger import Ledger, wall_seconds
 from ganzoo.engine.loop import Observer, Outcome, answers_of, train
 from ganzoo.engine.memory import MemoryMeter
+from ganzoo.engine.ranks.group import ranks_here
+from ganzoo.engine.ranks.place import check_divides
 from ganzoo.engine.step import Step
 from ganzoo.engine.stopping import NEVER, Stop
 from ganzoo.errors import UserError
@@ -34,6 +36,7 @@ from ganzoo.runs.checks import check_networks, make_callbacks
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.events import note, tell, working
+from ganzoo.runs.following import set_off
 from ganzoo.runs.grid import make_grid, save_png
 from ganzoo.runs.log import RunLog
 from ganzoo.runs.losses import explained, make_losses
@@ -77,8 +80,10 @@ def run_job(
             on other images than those of now.
         Stopped: a signal has come; the same call continues.
     """
-    host = Host(ledger=Ledger(began), turn=turn, stop=stop, report=report)
+    ranks = ranks_here()
+    host = Host(ledger=Ledger(began), turn=turn, stop=stop, report=report, ranks=ranks)
     stop.check()
+    check_divides(config.train.batch_size, ranks.size)
     run = RunDirectory.open(out, config)
     if images is None:
         with working(f"loading {config.dataset.name}"):
@@ -117,12 +122,15 @@ def _run(
     run.settle(config)
     remember_places(root, config)
     run.failure_file.unlink(missing_ok=True)
-    device = resolve_device(config.device)
+    ranks = host.ranks
+    device = ranks.device(config.device)
     precision = resolve_precision(config.precision, device)
     concurrent = max(host.turn.runs, _concurrent_before(run))
     environment = describe_environment(device, precision.name, registry.plugins, root) | {"concurrent": concurrent}
     before = run.read_environment().get("provenance") if run.trained else None
     started = provenance(before if isinstance(before, dict) else None)
+    in_parts = {"ranks": ranks.size, "sync_batch_norm": config.train.sync_batch_norm} if ranks.several else {}
+    environment |= in_parts
     write_json(run.env_file, environment | {"provenance": started})
     log.begin(started, str(environment["device_name"]))
 
@@ -166,7 +174,9 @@ def _run(
     game = Game(gan=gan, losses=losses, extras=extras)
     with working("trying the networks"):
         check_samples_apart(registry, config, game, images, device)
-    sampler = make_sampler(images, batch_size=config.train.batch_size, device=device, seed=config.seed)
+    sampler = make_sampler(
+        images, batch_size=config.train.batch_size, device=device, seed=config.seed, part=(ranks.rank, ranks.size)
+    )
     watchers = [*make_callbacks(registry, run, config), teller, *observers, log]
     take_snapshot = SnapshotTaker(
         run,
@@ -196,7 +206,9 @@ def _run(
                 plain=config.engine == "plain",
                 answers=answers_of(run),
                 report=host.report,
+                ranks=ranks,
             )
+            set_off(ranks, config, device, step.answers)
         outcome = train(
             step,
             run=run,
@@ -214,7 +226,7 @@ def _run(
     result = _result(config, run, gan, images, scoring, outcome, environment, device)
     result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
     result["snapshots"] = snapshot_hashes(run)
-    result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent}
+    result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent, **in_parts}
     result["source"] = source
     result["higher_is_better"] = scores_of(registry, config)
     result["until"] = target and {

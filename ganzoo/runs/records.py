@@ -100,6 +100,8 @@ class Environment(Struct):
     python: str
     packages: dict[str, str | None]
     concurrent: int = 1
+    ranks: int = 1  # processes that did it together
+    sync_batch_norm: bool = True  # of them
 
 
 class Until(Struct):

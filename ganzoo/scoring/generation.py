@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from ganzoo.data import to_uint8
 from ganzoo.engine.cpu.operations import any_layout
-from ganzoo.engine.device import Precision, numerics, preserved_random_state
+from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
 from ganzoo.gan import Normal, Prior, named
 from ganzoo.metrics.statistics import require_finite
 from ganzoo.scoring.noise import noise
@@ -86,6 +87,26 @@ def generate_blocks(
         for start in range(0, n, BLOCK):
             pixels, labels = _block(generator, inputs, start, device)
             yield pixels[: n - start], None if labels is None else labels[: n - start]
+
+
+@torch.no_grad()
+def generate_blocks_at(
+    generator: nn.Module,
+    inputs: Inputs,
+    blocks: Iterable[int],
+    *,
+    device: torch.device,
+    timed: Callable[[float], None] = lambda seconds: None,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield these blocks whole, as `generate_blocks` would make them. `timed`: told how many seconds each took."""
+    generator = _laid_out(generator, inputs, device)
+    with evaluating(generator):
+        for block in blocks:
+            before = time.perf_counter()
+            made = _block(generator, inputs, block * BLOCK, device)
+            synchronize(device)  # deliberate: sampling is timed apart from feature extraction
+            timed(time.perf_counter() - before)
+            yield made
 
 
 @torch.no_grad()

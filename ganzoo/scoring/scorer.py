@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,19 @@ from torch import Tensor, nn
 from ganzoo.config.run_config import Eval, RunConfig, dataset_label
 from ganzoo.data import Images, NoTestSplit, label_law
 from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
+from ganzoo.engine.ranks.group import ranks_here
 from ganzoo.errors import Unavailable, UserError
 from ganzoo.files.progress import working
 from ganzoo.gan import Prior
 from ganzoo.metrics.evaluate import evaluate
-from ganzoo.metrics.extract import extract_features
+from ganzoo.metrics.extract import Extractor, extract_features
 from ganzoo.metrics.memorisation import Memorisation
 from ganzoo.metrics.reference import Reference, reference_features
 from ganzoo.scoring.declared import check_features, load_declared, load_features, make_metric
 from ganzoo.scoring.generation import NORMAL, SCORE_SEED, generate, generate_at
 from ganzoo.scoring.protocol import Protocol, metric_rules
 from ganzoo.scoring.selection import at_most, data_law
+from ganzoo.scoring.spread import Batches, Blocks, Task
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 from ganzoo.zoo.specs import Features
@@ -248,9 +250,15 @@ class Scorer:
         Raises:
             UserError: the images or their features are not finite.
         """
+        ranks = ranks_here()
+        if ranks.several:
+            task = Task(weights=generator.state_dict(), count=self.generated_count, seed=SCORE_SEED, labels=self.labels)
+            blocks = Blocks(ranks, generator, z_dim, self.extractor, task, prior=prior, device=self.device)
+            score = self._score(iter(blocks), self.labels is not None, task.count, what, blocks.features)
+            return replace(score, sample_img_per_s=task.count / blocks.seconds)
         sampling = 0.0
 
-        def timed() -> Iterator[tuple[Tensor, Tensor | None]]:
+        def timed() -> Batches:
             nonlocal sampling
             batches = generate(
                 generator,
@@ -284,7 +292,7 @@ class Scorer:
         return self._score(batches, images.labels is not None, len(images))
 
     def _score(
-        self, batches: Iterator[tuple[Tensor, Tensor | None]], labelled: bool, total: int, what: str = "scoring"
+        self, batches: Batches, labelled: bool, total: int, what: str = "scoring", extractor: Extractor | None = None
     ) -> Score:
         started = time.perf_counter()
         metrics, left_out = self.metrics(labelled)
@@ -298,7 +306,7 @@ class Scorer:
                 values = evaluate(
                     metrics,
                     batches,  # a generator's are made in here, one after the other
-                    self.extractor,
+                    extractor or self.extractor,
                     reference,
                     device=self.device,
                     on_batch=count,

@@ -186,3 +186,27 @@ def test_empirical_counts_follow_the_dataset() -> None:
     drawn, law = label_law(labels, 101, num_classes=4)
     assert law == "empirical"
     assert torch.bincount(drawn, minlength=4).tolist() == [71, 20, 10, 0]
+
+
+@pytest.mark.parametrize("limit", [10**9, 0], ids=["resident", "streaming"])
+def test_the_parts_of_a_batch_are_the_batch(limit: int) -> None:
+    """Across the borders of epochs, too."""
+    images = dataset(50)
+    whole, *parts = (
+        make_sampler(images, batch_size=12, device="cpu", seed=3, resident_limit_bytes=limit, part=part)
+        for part in [(0, 1), (0, 3), (1, 3), (2, 3)]
+    )
+    for index in [0, 1, 4, 5460, 5461, 12]:
+        pixels, labels = whole.batch(index)
+        of_parts = [part.batch(index) for part in parts]
+        assert [len(those) for those, _ in of_parts] == [4, 4, 4]
+        assert torch.equal(torch.cat([those for those, _ in of_parts]), pixels)
+        assert labels is not None
+        assert torch.equal(torch.cat([those for _, those in of_parts if those is not None]), labels)
+    for sampler in (whole, *parts):
+        sampler.close()
+
+
+def test_parts_are_equal() -> None:
+    with pytest.raises(ValueError, match="no part 0 of 5 equal parts of 12"):
+        make_sampler(dataset(50), batch_size=12, device="cpu", seed=0, part=(0, 5))

@@ -16,6 +16,7 @@ from ganzoo.config.layers import build_config
 from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY
 from ganzoo.engine.device import Precision
+from ganzoo.engine.ranks.group import ALONE, Ranks
 from ganzoo.engine.step import Step
 from ganzoo.gan import Term
 from ganzoo.runs.snapshots import build_extras, build_gan
@@ -65,10 +66,12 @@ def step_of(
     terms: Sequence[Term] = (),
     fields: Mapping[str, Any] | None = None,  # of the GAN
     extras: Mapping[str, Any] | None = None,  # fields of `Extras`
+    batch_size: int = 4,
+    ranks: Ranks = ALONE,
     **options: Any,
 ) -> Step:
     spec = REGISTRY.variant(variant)
-    sets = [*(sets or []), "train.batch_size=4", "train.kimg=0.2", "train.ema_kimg=0.05"]
+    sets = [*(sets or []), f"train.batch_size={batch_size}", "train.kimg=0.2", "train.ema_kimg=0.05"]
     sets += [f"variant.{one.name}={NARROW[one.name]}" for one in spec.settings if one.name in NARROW]
     config = build_config(REGISTRY, variant=variant, sets=sets, **options)
     random = torch.Generator().manual_seed(5)
@@ -81,7 +84,7 @@ def step_of(
         gan=dataclasses.replace(gan, terms=[*gan.terms, *terms], **(fields or {})),
         losses=REGISTRY.objective(config.objective.name).load()(config.objective.settings),
         extras=dataclasses.replace(build_extras(REGISTRY, config, images.shape), **(extras or {})),
-        sampler=make_sampler(images, batch_size=4, device=CPU, seed=0),
+        sampler=make_sampler(images, batch_size=batch_size, device=CPU, seed=0, part=(ranks.rank, ranks.size)),
         config=config.train,
         num_classes=images.num_classes if spec.conditional else 0,
         device=CPU,
@@ -89,6 +92,7 @@ def step_of(
         graphs=backend,
         plain=plain,
         per_replay=per_replay,
+        ranks=ranks,
     )
     if backend is not None:
         backend.state, backend.statistics = step.state, step.statistics

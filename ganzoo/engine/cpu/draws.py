@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from ganzoo.engine.cpu.convolutions import ordinary
 from ganzoo.engine.cpu.substitution import Substitution
+from ganzoo.engine.ranks.rows import current
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -32,12 +34,23 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     plain = input.device.type != "cpu" or not input.is_floating_point() or not 0 < dropped < 2**16
     if plain or not training or not ordinary():
         return _torch_dropout(input, p, training, inplace)
-    draws = np.empty(-(-input.numel() // 4), dtype=np.int64)
-    torch.from_numpy(draws).random_(-(2**63), None)
-    kept = draws.view(np.int16)[: input.numel()] >= dropped - 2**15  # uniform over -2^15 .. 2^15 - 1
+    rows = current()
+    if rows is not None and rows.divides(input.shape):
+        with rows.aside():
+            draws = rows.own(torch.from_numpy(_sixteen_bits(rows.size * input.numel())).view(rows.of_all(input.shape)))
+        kept = draws.numpy() >= dropped - 2**15
+    else:
+        kept = _sixteen_bits(input.numel()) >= dropped - 2**15
     scaled = np.multiply(kept, np.float32(2**16 / (2**16 - dropped))).reshape(tuple(input.shape))
     mask = torch.from_numpy(scaled).to(input.dtype)
     return input.mul_(mask) if inplace else input * mask
+
+
+def _sixteen_bits(count: int) -> NDArray[np.int16]:
+    """`[count]`, uniform over -2^15 .. 2^15 - 1."""
+    draws = np.empty(-(-count // 4), dtype=np.int64)
+    torch.from_numpy(draws).random_(-(2**63), None)
+    return draws.view(np.int16)[:count]
 
 
 _thread = threading.local()

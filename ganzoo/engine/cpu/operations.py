@@ -15,6 +15,8 @@ from ganzoo.engine.cpu.convolutions import convolve, convolve_transposed, is_our
 from ganzoo.engine.cpu.draws import DRAWS
 from ganzoo.engine.cpu.substitution import Substitution
 from ganzoo.engine.cpu.views import VIEWS, Copies
+from ganzoo.engine.ranks.batch_norm import synchronised
+from ganzoo.engine.ranks.group import ALONE, Ranks
 from ganzoo.errors import SettingError
 
 Operation = Callable[..., Any]
@@ -43,10 +45,15 @@ def any_layout(on_lost: Callable[[], None] = lambda: None) -> AnyLayout:
 
 
 def fast_operations(
-    *, plain: bool = False, halves: bool = False, on_lost: Callable[[], None] = lambda: None
+    *,
+    plain: bool = False,
+    halves: bool = False,
+    on_lost: Callable[[], None] = lambda: None,
+    ranks: Ranks = ALONE,
 ) -> AnyLayout:
     """Convolutions, batch norm and dropout on the CPU as fast as we know how; and `any_layout`. `plain`: of these, only
     dropout, whose random numbers have to be the same. `halves`: batch norm takes each half of a batch by itself.
+    `ranks`: over whose batch it is taken, where they are several.
     """
     others: dict[Any, Operation] = dict(DRAWS)
     if plain and halves:
@@ -54,6 +61,8 @@ def fast_operations(
     if not plain:
         others |= {torch.conv2d: convolve, torch.conv_transpose2d: convolve_transposed}
         others[F.batch_norm] = batch_norm_by_halves if halves else batch_norm
+    if ranks.several:
+        others[F.batch_norm] = synchronised(ranks, halves=halves)
     return AnyLayout(others, on_lost)
 
 
@@ -65,11 +74,12 @@ class Operations:
     error.
     """
 
-    def __init__(self, *, plain: bool) -> None:
+    def __init__(self, *, plain: bool, ranks: Ranks = ALONE) -> None:
+        """`ranks`: over whose batch batch norm is taken; by default over this process's own."""
         self.plain = plain
         self.lost, self.lost_is_fatal = False, False
-        self.usual = fast_operations(plain=plain, on_lost=self._on_lost)
-        self.by_halves = fast_operations(plain=plain, halves=True, on_lost=self._on_lost)
+        self.usual = fast_operations(plain=plain, on_lost=self._on_lost, ranks=ranks)
+        self.by_halves = fast_operations(plain=plain, halves=True, on_lost=self._on_lost, ranks=ranks)
 
     def _on_lost(self) -> None:
         if self.lost_is_fatal:

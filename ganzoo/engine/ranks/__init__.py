@@ -1,0 +1,1 @@
+"""One run in several processes, each with a part of every batch: data parallel."""
