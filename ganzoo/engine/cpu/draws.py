@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from ganzoo.engine.cpu.convolutions import ordinary
 from ganzoo.engine.cpu.substitution import Substitution
-from ganzoo.engine.ranks.rows import current
+from ganzoo.engine.ranks.rows import PER_ELEMENT, current
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -136,30 +136,7 @@ DRAWS: dict[Any, Callable[..., Any]] = {
     Tensor.backward: backward,
     F.dropout: dropout,
     torch.dropout: dropout_of_torch,
-    **{
-        function: contiguously(function)
-        for function in (
-            torch.randn_like,
-            torch.rand_like,
-            torch.randint_like,
-            torch.bernoulli,
-            torch.poisson,
-            torch.normal,
-            torch.rrelu,
-            F.rrelu,
-            F.alpha_dropout,
-            F.gumbel_softmax,
-            Tensor.bernoulli,
-            Tensor.bernoulli_,
-            Tensor.cauchy_,
-            Tensor.exponential_,
-            Tensor.geometric_,
-            Tensor.log_normal_,
-            Tensor.normal_,
-            Tensor.random_,
-            Tensor.uniform_,
-        )
-    },
+    **{function: contiguously(function) for function in PER_ELEMENT},
 }
 """Functions that draw a number per element, and what is called instead. Out of reach is what draws in compiled or
 scripted code, within another function of torch, or in a checkpoint that is not reentrant.

@@ -143,29 +143,18 @@ def _size_in(arguments: Sequence[Any], named: Mapping[str, Any]) -> tuple[list[i
 _MAKERS = (torch.randn, torch.rand, torch.randint)
 """Functions that draw as many numbers as they are told."""
 
-_DRAWERS = (
+PER_ELEMENT = (
     torch.randn_like,
     torch.rand_like,
     torch.randint_like,
     torch.bernoulli,
     torch.poisson,
     torch.normal,
-    torch.multinomial,
     torch.rrelu,
-    torch.dropout,
-    torch.feature_dropout,
-    torch.alpha_dropout,
-    torch.feature_alpha_dropout,
-    F.dropout,
-    F.dropout1d,
-    F.dropout2d,
-    F.dropout3d,
-    F.alpha_dropout,
-    F.feature_alpha_dropout,
     F.rrelu,
+    F.alpha_dropout,
     F.gumbel_softmax,
     Tensor.bernoulli,
-    Tensor.multinomial,
     Tensor.bernoulli_,
     Tensor.cauchy_,
     Tensor.exponential_,
@@ -174,6 +163,22 @@ _DRAWERS = (
     Tensor.normal_,
     Tensor.random_,
     Tensor.uniform_,
+)
+"""Functions that draw a number, or several, for each element of what they are given."""
+
+_DRAWERS = (
+    *PER_ELEMENT,
+    torch.multinomial,
+    torch.dropout,
+    torch.feature_dropout,
+    torch.alpha_dropout,
+    torch.feature_alpha_dropout,
+    F.dropout,
+    F.dropout1d,
+    F.dropout2d,
+    F.dropout3d,
+    F.feature_alpha_dropout,
+    Tensor.multinomial,
 )
 """Functions that draw for what they are given. Of those whose number of draws goes by the values (`poisson`, `rrelu`),
 ranks draw differently many, until they are brought together again: see `gathering`.
