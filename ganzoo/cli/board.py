@@ -242,7 +242,10 @@ def line_text(line: Line, room: int) -> str:
     """What goes on in a run, in at most `room` letters: what matters least goes first."""
     if line.work is not None:
         left = seconds_left(line.work, time.monotonic() - line.work_began)
-        return str(line.work) + ("" if left is None else f"  {events.clock(left)} left")
+        end, text = "" if left is None else f"  {events.clock(left)} left", str(line.work)
+        if len(text + end) > room:
+            text = text.removesuffix(f" {line.work.unit}")
+        return text + end
     tick = line.tick
     if tick is None:
         return ""

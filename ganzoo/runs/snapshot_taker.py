@@ -165,7 +165,7 @@ class SnapshotTaker:
             known = self._known(scorer, images)
             if known is not None:
                 return known
-            what = "scoring" if images else "scoring the untrained generator"
+            what = "scoring" if images else "scoring untrained G"
             score = scorer.score_generator(generator, self._gan.z_dim, what, prior=self._gan.prior)
             if images and len(score.pairs):
                 self._save_neighbours(scorer, images, generator, score.pairs)

@@ -174,6 +174,11 @@ def test_titles_and_parts() -> None:
     assert line_text(line.at_work["gan"], 200) == "2.0 kimg  1,204 img/s  D 0.71 G 1.23  0:42 left"
     assert line_text(line.at_work["gan"], 20) == "2.0 kimg  0:42 left"
     assert line_text(line.at_work["gan"], 1) == "2.0 kimg"
+    for done in (0, 500):
+        line.take(Working(job="gan", what="scoring untrained G", done=done, total=2000))
+    line.at_work["gan"].work_began -= 10.0
+    assert line_text(line.at_work["gan"], 80) == "scoring untrained G: 500/2000 images  0:30 left"
+    assert line_text(line.at_work["gan"], 46) == "scoring untrained G: 500/2000  0:30 left"
 
 
 def test_standings_are_ranked_by_the_mean_of_seeds() -> None:
