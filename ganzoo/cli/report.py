@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ganzoo.cli.options import load_registry, plugin_option
+from ganzoo.cli.options import load_registry, plugin_option, progress_options
 from ganzoo.cli.progress import showing
 from ganzoo.errors import SettingError
 
@@ -18,6 +18,7 @@ from ganzoo.errors import SettingError
 @click.option("--site", type=click.Path(path_type=Path), metavar="DIR", help="Write a folder for a web host instead.")
 @click.option("--no-sampling", is_flag=True, help="Make no new pictures from snapshots: quicker, and without torch.")
 @plugin_option
+@progress_options
 def report(
     paths: tuple[Path, ...],
     sort: str,
@@ -25,6 +26,8 @@ def report(
     site: Path | None,
     no_sampling: bool,
     plugin_files: tuple[Path, ...],
+    quiet: bool,
+    log_format: str,
 ) -> None:
     """Write the runs under DIR (default: runs) as one HTML page: leaderboards, charts, and each run's images."""
     from ganzoo.files.writing import write_text
@@ -34,7 +37,7 @@ def report(
     if site is not None and out is not None:
         raise SettingError("--out is one file and --site a folder", "choose one of them")
     folders = list(paths) or [Path("runs")]
-    with showing(torch=not no_sampling):
+    with showing(log_format, quiet, torch=not no_sampling):
         registry = load_registry(plugin_files)
         command = commands(registry)
         sample: Sampler | None = None
@@ -49,6 +52,6 @@ def report(
             made = make_report(folders, sort, sample, command)
             written = out or Path("report.html")
             write_text(written, made.html)
-    for line in made.notes:
+    for line in () if quiet else made.notes:
         click.echo(line, err=True)
     click.echo(written)

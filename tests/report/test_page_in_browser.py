@@ -291,6 +291,21 @@ def test_the_rows_that_are_shown_are_saved_as_csv(file: Path, open_page: Callabl
     assert [row["variant"] for row in saved()] == [BEST, "real: test split"]
 
 
+def test_names_are_no_formulas_in_the_saved_csv(
+    tmp_path: Path, write_run: Callable[..., dict[str, Any]], open_page: Callable[..., Page]
+) -> None:
+    names = ["=1+1", '@SUM(A1), "x"', "-2", "anna;=3", "anna"]
+    for seed, name in enumerate(names):
+        write_run(tmp_path / "runs" / str(seed), seed=seed, sets=(f"name={name}",))
+    page_file = tmp_path / "report.html"
+    page_file.write_text(make_report([tmp_path / "runs"]).html, encoding="utf-8")
+    page = open_page(page_file, drawn=False)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="save CSV").click()
+    rows = csv.DictReader(download.value.path().read_text(encoding="utf-8").splitlines())
+    assert sorted(row["name"] for row in rows) == sorted(["'=1+1", "'@SUM(A1), \"x\"", "'-2", "anna;'=3", "anna"])
+
+
 def test_two_runs_side_by_side(file: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(file)
     part = page.locator('[data-part="compare"]')

@@ -350,6 +350,8 @@ def test_it_is_said_how_far_the_pictures_are(runs: Path, capsys: pytest.CaptureF
     assert works[-1].done == works[-1].total == 7  # real images of three runs, three frames, neighbours
     cli.main(["report", str(runs), "--no-sampling", "--out", str(runs / "x.html")], standalone_mode=False)
     assert capsys.readouterr().err.startswith("reading runs\n")  # at once; the next line is due after two seconds
+    cli.main(["report", str(runs), "--no-sampling", "--quiet", "--out", str(runs / "x.html")], standalone_mode=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_full_page_keeps_what_matters_and_says_so(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
