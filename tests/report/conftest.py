@@ -83,6 +83,17 @@ def close_runs(runs: Path) -> Path:
     return runs
 
 
+@pytest.fixture
+def grid_runs(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> Path:
+    """Of one variant, whose rows are told apart by many settings."""
+    settings = ("train.g_lr=0.000123", "train.d_lr=0.000123", "train.batch_size=8", "variant.z_dim=77")
+    for count in range(1, 5):
+        changes = {"parameters": {"generator": 100 * 7**count, "discriminator": 500}}
+        write_run(tmp_path / "grid" / str(count), fid=9.0 + count, sets=settings[:count], changes=changes)
+        write_course(tmp_path / "grid" / str(count), 9.0 + count)
+    return tmp_path / "grid"
+
+
 FLOOR = {"name": "test split", "what": "test against train", "images": 360, "reference": 1437, "values": {"fid": 0.5}}
 SEEDS = (0, 1, 2)
 SPEEDS = {"gan": 900.0, "dcgan": 200.0, "cgan": 800.0}

@@ -306,6 +306,24 @@ def test_names_are_no_formulas_in_the_saved_csv(
     assert sorted(row["name"] for row in rows) == sorted(["'=1+1", '\'@SUM(A1), "x"', "'-2", "anna;'=3", "anna"])
 
 
+@pytest.mark.parametrize("width", [390, 1400])
+def test_long_names_leave_room_for_the_charts(
+    width: int, tmp_path: Path, grid_runs: Path, open_page: Callable[..., Page]
+) -> None:
+    page_file = tmp_path / "report.html"
+    page_file.write_text(make_report([grid_runs]).html, encoding="utf-8")
+    page = open_page(page_file, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    shares = page.evaluate("""[...document.querySelectorAll('.chart[data-drawn]')].map((box) =>
+        box.querySelector('.background').getBoundingClientRect().width / box.clientWidth)""")
+    assert len(shares) == 2
+    assert min(shares) > 0.3
+    for entry in page.locator(".chart .role-legend-label text").all():
+        box = entry.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= width
+
+
 def test_two_runs_side_by_side(file: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(file)
     part = page.locator('[data-part="compare"]')

@@ -6,6 +6,9 @@ const MOST_LINES = 12;
 /** Points that one chart names: of more, it names those on the front. */
 const MOST_NAMES = 14;
 
+/** Pixels of a name in a chart: what stands outside of the axes is taken from their room. */
+const LONGEST_NAME = 150;
+
 /** Seeds from which on intervals are drawn: those of two hide all else, and say nothing. */
 const INTERVAL_SEEDS = 3;
 
@@ -30,13 +33,14 @@ function draw(box, spec, description) {
   drawn.set(box, () => draw(box, spec, description));
   const style = getComputedStyle(document.documentElement);
   const [fg, dim, line] = ["--fg", "--dim", "--line"].map((name) => resolved(style.getPropertyValue(name)));
+  const name = Math.min(220, 8 * Math.max(16, ...made.data.values.map((/** @type {{name?: string}} */ value) => value.name?.length ?? 0)));
   const full = {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container", height: 320, background: null,
     autosize: { type: "fit-x", contains: "padding" }, description, ...made,
     config: {
       font: "system-ui, sans-serif", mark: { aria: false }, view: { stroke: null }, text: { color: fg, fontSize: 12 },
       axis: { labelColor: dim, titleColor: fg, gridColor: line, domainColor: dim, tickColor: dim, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500, titlePadding: 8, tickCount: 8, labelOverlap: true },
-      legend: { labelColor: fg, labelFontSize: 13, symbolSize: 90, symbolOpacity: 1, orient: "bottom", columns: Math.max(1, Math.floor(box.clientWidth / 170)), labelLimit: 220 },
+      legend: { labelColor: fg, labelFontSize: 13, symbolSize: 90, symbolOpacity: 1, orient: "bottom", columns: Math.max(1, Math.floor(box.clientWidth / (name + 40))), labelLimit: 220 },
     },
   };
   const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
@@ -200,7 +204,7 @@ function paretoSpec(found, table, how) {
       { data: { values: bars.filter((bar) => bar.x1 !== null) }, mark: { type: "rule", strokeWidth: 1.5 }, encoding: { x: { ...x, field: "x1" }, x2: { field: "x2" }, y, color: { ...look.colour, legend: null } } },
       { data: { values: bars.filter((bar) => bar.y1 !== null) }, mark: { type: "rule", strokeWidth: 1.5 }, encoding: { x, y: { ...y, field: "y1" }, y2: { field: "y2" }, color: { ...look.colour, legend: null } } },
       { mark: { type: "point", filled: true, size: 130, opacity: 1 }, encoding: { x, y, color: { ...look.colour, legend: null }, shape: { ...look.shape, legend: null }, tooltip } },
-      { data: { values: values.length > MOST_NAMES && !found.no_front ? front : values }, mark: { type: "text", align: "left", dx: 10, dy: -9, fontSize: 13 }, encoding: { x, y, text: { field: "name" } } },
+      { data: { values: values.length > MOST_NAMES && !found.no_front ? front : values }, mark: { type: "text", align: "left", dx: 10, dy: -9, fontSize: 13, limit: LONGEST_NAME }, encoding: { x, y, text: { field: "name" } } },
   ];
   return { data: { values }, layer: layers.filter((layer) => layer.data?.values.length !== 0) };
 }
