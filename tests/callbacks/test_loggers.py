@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def config(registry: Registry) -> RunConfig:
     return build_config(registry, variant="dcgan", dataset="digits", regularize="r1", sets=sets)
 
 
-def play(logger: Logger, *, from_images: int = 0) -> None:
+def play(logger: Logger, *, from_images: int = 0, diverged: str | None = None) -> None:
     """A run of 2 kimg, or its second half."""
     if not from_images:
         logger.on_snapshot(snapshot(0, 0))
@@ -62,7 +62,7 @@ def play(logger: Logger, *, from_images: int = 0) -> None:
     logger.on_status(status(2000, d_loss=0.5, g_loss=3.0))
     logger.on_snapshot(snapshot(2000, 1, **{"fid": 12.5, "density": 0.5, "fid.200": 99.0}))
     values = {"fid": 12.5, "density": 0.5, "fid.200": 99.0}
-    logger.on_end({"kimg": 2.0, "diverged": None, "status": "done", "last": {"values": values}})
+    logger.on_end({"kimg": 2.0, "diverged": diverged, "status": "done", "last": {"values": values}})
 
 
 class Recorder(Logger):
@@ -97,6 +97,14 @@ def test_what_a_logger_is_told(run: RunDirectory, config: RunConfig) -> None:
         ("grid/fake", 2000, (8, 12, 3)),
         "close",
     ]
+
+
+def test_a_short_tick_at_the_end_is_told(run: RunDirectory, config: RunConfig) -> None:
+    logger = Recorder(run, config)
+    for images in (1000, 1200):
+        logger.on_status(status(images, d_loss=float(images)))
+    logger.on_end({"kimg": 1.2, "diverged": None, "status": "done", "last": None})
+    assert [(said[0], said[1]["train/d_loss"]) for said in logger.said[1:-1]] == [(1000, 1000.0), (1200, 1200.0)]
 
 
 def test_ticks_that_were_cut_short_are_put_together() -> None:
@@ -194,13 +202,18 @@ def test_wandb_keeps_a_run_that_can_be_synced(
 
     for name, value in (("WANDB_MODE", "offline"), ("WANDB_SILENT", "true"), ("HOME", str(tmp_path))):
         monkeypatch.setenv(name, value)
+
+    def written(before: Collection[Path] = ()) -> tuple[Path, list[Any]]:
+        (file,) = set(run.path.glob("wandb/offline-run-*/*.wandb")) - set(before)
+        for _ in range(100):  # a process of W&B's own writes it
+            records = [Record.FromString(data) for data in leveldb_records(file.read_bytes())]
+            if any(record.WhichOneof("record_type") == "exit" for record in records):
+                break
+            time.sleep(0.2)
+        return file, records
+
     play(WandB(run, config))
-    (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
-    for _ in range(100):  # a process of W&B's own writes it
-        records = [Record.FromString(data) for data in leveldb_records(file.read_bytes())]
-        if any(record.WhichOneof("record_type") == "exit" for record in records):
-            break
-        time.sleep(0.2)
+    file, records = written()
     (begun,) = [record.run for record in records if record.WhichOneof("record_type") == "run"][:1]
     assert (begun.project, begun.display_name) == ("ganzoo", title(config))
     assert (run.path / "wandb-id.txt").read_text().strip() == begun.run_id
@@ -214,7 +227,13 @@ def test_wandb_keeps_a_run_that_can_be_synced(
     assert [(row["kimg"], row["train/d_loss"]) for row in rows if "train/d_loss" in row] == [(1.0, 1.0), (2.0, 0.5)]
     assert [(row["kimg"], row["metrics/fid"]) for row in rows if "metrics/fid" in row] == [(2.0, 12.5)]
     assert len(list(run.path.glob("wandb/offline-run-*/files/media/images/grid/*.png"))) == 3
-    assert any(record.WhichOneof("record_type") == "exit" for record in records)
+    assert [record.exit.exit_code for record in records if record.WhichOneof("record_type") == "exit"] == [0]
+
+    time.sleep(1.1)  # folders are called by the second
+    play(WandB(run, config), from_images=1000, diverged="NaN")  # the same command, after it was interrupted
+    _, records = written([file])
+    assert {record.run.run_id for record in records if record.WhichOneof("record_type") == "run"} == {begun.run_id}
+    assert [record.exit.exit_code for record in records if record.WhichOneof("record_type") == "exit"] == [1]
 
 
 def test_mlflow_has_metrics_params_and_grids_and_goes_on(
@@ -259,6 +278,24 @@ def test_a_tracking_server_that_does_not_answer_is_the_users_to_mend(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(UserError, match=r"MLflow at http://127\.0\.0\.1:9 refuses"):
         MLflow(run, config).on_status(status(1000, d_loss=1.0))
+
+
+@pytest.mark.parametrize("diverged", [None, "NaN"])
+def test_tensorboard_hides_what_is_trained_again(run: RunDirectory, config: RunConfig, diverged: str | None) -> None:
+    pytest.importorskip("tensorboard", reason="needs the extra `tensorboard`")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from ganzoo.callbacks.tensorboard import TensorBoard
+
+    killed = TensorBoard(run, config)
+    for images in (1000, 2000, 3000):
+        killed.on_status(status(images, d_loss=images / 1000))
+    killed._writer.close()
+    time.sleep(1.1)  # event files are called by the second
+    play(TensorBoard(run, config), from_images=1000, diverged=diverged)
+    read = EventAccumulator(str(run.path)).Reload()
+    assert [(point.step, point.value) for point in read.Scalars("train/d_loss")] == [(1000, 1.0), (2000, 0.5)]
+    assert ("_hparams_/session_end_info" in read.summary_metadata) == (diverged is None)
 
 
 def test_tensorboard_serves_scalars_grids_config_and_hparams(served: Callable[..., Any]) -> None:
