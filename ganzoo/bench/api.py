@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.bench.executors import check_script, kill_workers
 from ganzoo.bench.grid import Grid
 from ganzoo.bench.plan import compete, entrants
+from ganzoo.bench.processes import check_script, kill_workers
 from ganzoo.config.options import Names, RunOptions, number_of, takes_run_options
 from ganzoo.config.places import as_path
 from ganzoo.engine.stopping import Stop, signals_of_the_caller

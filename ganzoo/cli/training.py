@@ -213,7 +213,7 @@ def bench(
     refuse_several(os.environ, "bench")
     from ganzoo.bench.api import bench as run_bench
     from ganzoo.bench.api import speed
-    from ganzoo.bench.executors import kill_workers
+    from ganzoo.bench.processes import kill_workers
     from ganzoo.cli.tables import print_tables
 
     def kill(number: int) -> None:
