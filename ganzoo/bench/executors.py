@@ -51,7 +51,7 @@ def run_jobs(
             for worker in await_workers(busy, HELD_SECONDS if held else None):
                 job, exitcode = busy.pop(worker), exitcode_of(worker)
                 if exitcode != BUSY or not held.take(job):
-                    _say_failure(job, exitcode)
+                    say_failure(job, exitcode)
             if len(busy) < at_once:
                 left += held.give_back()
     except BaseException:  # an error, too, may come while others work
@@ -92,7 +92,7 @@ class Held:
         return free
 
 
-def _say_failure(job: Job, exitcode: int) -> None:
+def say_failure(job: Job, exitcode: int) -> None:
     """Tell of a job's end, unless it was a good one."""
     run = RunDirectory(Path(job.out))
     with as_job(job.title):
