@@ -7,6 +7,7 @@ A plugin registers an `Executor` whose target makes a `Cluster`. It brings an `O
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Hashable, Mapping, Sequence
@@ -41,6 +42,8 @@ class Order:
     job: Job
     versions: Mapping[str, str]
     """What the bench's own machine has, see `ganzoo.bench.elsewhere.versions`: the other must have the same."""
+    command: tuple[str, ...]
+    """The bench's own, which results name."""
     mark: str
     """A file in the bench's folder: a machine that does not see it has other disks."""
 
@@ -123,7 +126,9 @@ def run_on(
             while left and len(running) < slots:
                 job = left.popleft()
                 if not done_before(job, outdated) and not held.take(job):
-                    order = Order(job=_anywhere(job), versions=versions, mark=str(mark.resolve()))
+                    order = Order(
+                        job=_anywhere(job), versions=versions, command=tuple(sys.argv), mark=str(mark.resolve())
+                    )
                     running[cluster.start(order)] = job
             for name, news in cluster.news(1.0):
                 if name not in running:  # of an order that was taken for lost

@@ -9,6 +9,7 @@ import importlib.util
 import math
 import multiprocessing
 import socket
+import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -79,18 +80,19 @@ def carry_out(order: Order, *, threads: int | None = None, gpus: float = 0.0) ->
             job = replace(job, out=str(Path(scratch) / Path(job.out).name))
         if not Path(job.root).is_dir():
             job = replace(job, root=str(cache_root(None)))
-        exitcode = yield from _events(job, at_once=max(1, math.floor(1 / gpus)) if 0 < gpus < 1 else 1)
+        exitcode = yield from _events(job, order.command, max(1, math.floor(1 / gpus)) if 0 < gpus < 1 else 1)
         if not shared:
             yield from _parts(Path(job.out))
         yield Ended(exitcode=exitcode)
 
 
-def _events(job: Job, at_once: int) -> Generator[Event, None, int]:
+def _events(job: Job, command: Sequence[str], at_once: int) -> Generator[Event, None, int]:
     """The exit code at the end."""
     heard: list[Event] = []
     worker = make_worker(multiprocessing.get_context("spawn"), work, job, at_once, name=job.title)
     try:
-        start_worker(worker)
+        with _called(command):  # a process is told the command of the one that begins it
+            start_worker(worker)
         ended = False
         while not ended:
             with listening(heard.append):  # a generator must not leave it set where it yields
@@ -101,6 +103,15 @@ def _events(job: Job, at_once: int) -> Generator[Event, None, int]:
         end_workers([worker])
         raise
     return exitcode_of(worker)
+
+
+@contextlib.contextmanager
+def _called(command: Sequence[str]) -> Iterator[None]:
+    before, sys.argv = sys.argv, list(command)
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def _parts(folder: Path) -> Iterator[Part]:

@@ -52,6 +52,7 @@ class RayCluster:
             **takes, max_retries=0, num_returns="streaming", scheduling_strategy="SPREAD"
         )
         self._streams: dict[Any, Hashable] = {}
+        self._late: list[tuple[Hashable, News]] = []  # news of tasks that were stopped
         self._started = 0
 
     def _check(self, settings: Mapping[str, Any]) -> None:
@@ -71,7 +72,7 @@ class RayCluster:
         return self._started
 
     def news(self, seconds: float) -> Sequence[tuple[Hashable, News]]:
-        until, found = time.monotonic() + seconds, list[tuple[Hashable, News]]()
+        until, found, self._late = time.monotonic() + seconds, self._late, []
         while self._streams:
             left = 0.0 if found else max(0.0, until - time.monotonic())
             streams = list(self._streams)
@@ -111,10 +112,13 @@ class RayCluster:
         for stream in self._streams:
             self._ray.cancel(stream, force=False)  # KeyboardInterrupt in the task, which ends its process well
         until = time.monotonic() + seconds
+        late: list[tuple[Hashable, News]] = []
         while self._streams and time.monotonic() < until:
-            self.news(0.2)
+            late += self.news(0.2)
+        self._late = late
         for stream in self._streams:
             self._ray.cancel(stream, force=True)
+        self._streams = {}
         if self._ours:
             self._ray.shutdown()
 

@@ -62,6 +62,8 @@ class SlurmCluster:
         self._threads = settings["cpus"]
         self.slots: int | None = settings["at_once"]
         self._jobs: dict[Hashable, _Submitted] = {}
+        self._late: list[tuple[Hashable, News]] = []  # news of jobs that were stopped
+        self._leaving: list[Any] = []  # jobs that have said their last word, and are not over yet
         self._started = 0
 
     def start(self, order: Order) -> Hashable:
@@ -74,9 +76,11 @@ class SlurmCluster:
         return self._started
 
     def news(self, seconds: float) -> Sequence[tuple[Hashable, News]]:
-        until = time.monotonic() + seconds
-        while not (found := self._read()) and time.monotonic() < until:
+        until, found = time.monotonic() + seconds, self._late + self._read()
+        self._late = []
+        while not found and time.monotonic() < until:
             time.sleep(0.2)
+            found = self._read()
         return found
 
     def _read(self) -> list[tuple[Hashable, News]]:
@@ -92,16 +96,18 @@ class SlurmCluster:
                 found.append((name, Ended(lost=f"Slurm says {one.job.state}")))
                 ended = True
             if ended:
-                del self._jobs[name]
+                self._leaving.append(self._jobs.pop(name).job)
                 one.spool.unlink(missing_ok=True)
+        self._leaving = [job for job in self._leaving if not job.done()]
         return found
 
     def stop(self, seconds: float) -> None:
         for one in self._jobs.values():
             one.job.cancel(check=False)
         until = time.monotonic() + seconds
-        while self._jobs and time.monotonic() < until:
-            self.news(0.5)
+        while (self._jobs or self._leaving) and time.monotonic() < until:
+            self._late += self._read()
+            time.sleep(0.2)
 
 
 def _silent(one: _Submitted) -> bool:
