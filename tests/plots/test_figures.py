@@ -204,3 +204,17 @@ def test_the_command_needs_no_torch(runs: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, "plot", str(runs), "--out", str(tmp_path / "out"), "--format", "svg"]
     done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
     assert len(done.stdout.splitlines()) == 5
+
+
+@needs_matplotlib
+def test_no_protocol_leads_out_of_the_folder(tmp_path: Path, write_run: Write) -> None:
+    """Its id is what a result says that it is, and results come from others."""
+    ids = ["digits-a", "../../up", str(tmp_path / "elsewhere"), "a/b", "a-b", "..", "L" * 400, "\u00e4"]
+    for number, protocol in enumerate(ids):
+        write_run(tmp_path / "runs" / str(number), protocol=protocol)
+    out = tmp_path / "at" / "a" / "depth" / "out"
+    cli.main(["plot", str(tmp_path / "runs"), "--out", str(out), "--format", "svg"], standalone_mode=False)
+    folders = [path for path in out.iterdir() if path.is_dir()]
+    assert len(folders) == len(ids)
+    assert {"digits-a", "a-b"} <= {folder.name for folder in folders}
+    assert sorted(tmp_path.rglob("*.svg")) == sorted(file for folder in folders for file in folder.glob("*.svg"))
