@@ -54,6 +54,6 @@ def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: flo
 
 
 def folder_of(protocol: str) -> str:
-    """The name of a protocol's folder: its id, which a stranger's result may have written as "../../x", or at length."""
+    """The name of a protocol's folder: its id, which a stranger may have written as "../../x", or at length."""
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", protocol)[:100].lstrip(".")
     return name if name == protocol else f"{name}-{hashlib.sha256(protocol.encode()).hexdigest()[:8]}"
