@@ -320,10 +320,13 @@ def test_long_names_leave_room_for_the_charts(
         box.querySelector('.background').getBoundingClientRect().width / box.clientWidth)""")
     assert len(shares) == 2
     assert min(shares) > 0.3
-    for entry in page.locator(".chart .role-legend-label text").all():
+    legend = page.locator('[data-part="curves"] .chart')
+    inside = legend.bounding_box()
+    assert inside is not None
+    for entry in legend.locator(".role-legend-label text").all():
         box = entry.bounding_box()
         assert box is not None
-        assert box["x"] + box["width"] <= width
+        assert box["x"] + box["width"] <= inside["x"] + inside["width"] - 1
     entries = page.locator('[data-part="curves"] .role-legend-label text').all_text_contents()
     assert len(set(entries)) == 4
 
