@@ -192,6 +192,21 @@ def test_the_slider_and_the_button_move_all_pictures(file: Path, open_page: Call
     assert len(set(alts)) == len(alts) == 4
 
 
+def test_a_seed_without_a_film_can_be_left_again(bench: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """A page that is full has films of first seeds alone."""
+    for seed in range(2):
+        shutil.copytree(bench / f"gan-s{seed}", tmp_path / "runs" / f"gan-s{seed}")
+    for picture in sorted((tmp_path / "runs" / "gan-s1" / "samples").iterdir())[:-1]:
+        picture.unlink()
+    (tmp_path / "page.html").write_text(make_report([tmp_path / "runs"]).html, encoding="utf-8")
+    page = open_page(tmp_path / "page.html", drawn=False)
+    part = page.locator('[data-part="films"]')
+    part.get_by_label("of", exact=True).select_option("seed 1")
+    assert part.get_by_role("slider").is_hidden()
+    part.get_by_label("of", exact=True).select_option("seed 0")
+    assert part.get_by_role("slider").is_visible()
+
+
 def test_the_charts_have_choices(file: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(file)
     curves = page.locator('[data-part="curves"]')
