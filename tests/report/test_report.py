@@ -201,6 +201,9 @@ def test_errors(runs: Path, tmp_path: Path) -> None:
         make_report([runs], sort="fidd")
     with pytest.raises(SettingError, match="--site"):
         cli.main(["report", str(runs), "--out", "x.html", "--site", "x"], standalone_mode=False)
+    with pytest.raises(SettingError, match="is a folder") as caught:  # before a minute of work
+        cli.main(["report", str(tmp_path / "nowhere"), "--out", str(tmp_path)], standalone_mode=False)
+    assert str(tmp_path / "report.html") in caught.value.cure
 
 
 def test_the_command(
