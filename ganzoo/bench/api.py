@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganzoo.bench.executors import check_script, kill_workers
 from ganzoo.bench.grid import Grid
-from ganzoo.bench.plan import compete, entrants
+from ganzoo.bench.plan import LOCAL, chosen_executor, compete, entrants
+from ganzoo.bench.processes import check_script, kill_workers
 from ganzoo.config.options import Names, RunOptions, number_of, takes_run_options
 from ganzoo.config.places import as_path
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
@@ -35,6 +35,7 @@ def bench(
     seeds: int = 1,
     grid: Grid = None,
     concurrent: int | None = None,
+    executor: str = LOCAL,
     out: str | Path = "runs/bench",
     listen: Listen | None = None,
     stop: Stop | None = None,
@@ -53,6 +54,8 @@ def bench(
         grid: {"train.g_lr": [1e-4, 2e-4], "objective": ["hinge", "wasserstein"]}, or such texts as --grid takes: every
             variant with every combination that fits it; None: each once.
         concurrent: runs at a time; None: by rule, see docs/runs.md.
+        executor: where the runs are processes: local, this machine; ray, slurm, or what a plugin registers, with
+            settings in `sets`: {"executor.gpus": 0.25}. See docs/scaling.md.
         out: folder of the run directories.
         listen: told, in this process, of the events of all runs, each with the title of its run (`event.job`): what
             takes a while, ticks, pictures, scores, findings, ends, failures. See docs/python.md. None: nobody is.
@@ -71,8 +74,9 @@ def bench(
     concurrent = None if concurrent is None else number_of(concurrent, "concurrent", int, minimum=1)
     under = as_path(out, "out")
     with listening(listen), signals_of_the_caller(stop, again=_break_off), endings_told():
-        chosen = entrants(variants, under, options, grid)
-        runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent)
+        elsewhere, options = chosen_executor(executor, options)
+        chosen = entrants(variants, under, options, grid, elsewhere is not None)
+        runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent, elsewhere=elsewhere)
         started = [run for run in runs if run.config_file.exists()]
         tables = make_tables(started, chosen.sort) if started else []
     return Leaderboard(compared=tables, runs=[Run.at(run) for run in runs])

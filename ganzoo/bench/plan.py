@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ganzoo.bench import together
 from ganzoo.bench.chosen import ALL, chosen_names
-from ganzoo.bench.executors import run_jobs
+from ganzoo.bench.executors import Outdated, run_jobs
 from ganzoo.bench.grid import Grid, points_of
 from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
 from ganzoo.config.fit import check_fit
@@ -18,13 +18,16 @@ from ganzoo.config.layers import from_dict
 from ganzoo.config.options import Names, RunOptions, check_used, config_of, files_of, load_zoo, names_of, texts_of
 from ganzoo.config.places import cache_root
 from ganzoo.config.run_config import RunConfig
-from ganzoo.errors import SettingError
+from ganzoo.config.settings import resolve
+from ganzoo.errors import SettingError, UnknownName
 from ganzoo.files.machine import usable_cores
+from ganzoo.files.writing import write_text, writing
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Planned, note, tell, working
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
 from ganzoo.runs.training import say_what_was_read
 from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.specs import Executor
 
 if TYPE_CHECKING:
     from ganzoo.data import Images
@@ -98,7 +101,7 @@ def asked_for(variants: Names, out: Path, options: RunOptions, grid: Grid = None
     return Asked(registry=registry, plugins=plugins, root=root, configs=configs, left_out=left_out, strict=strict)
 
 
-def entrants(variants: Names, out: Path, options: RunOptions, grid: Grid = None) -> Entrants:
+def entrants(variants: Names, out: Path, options: RunOptions, grid: Grid = None, elsewhere: bool = False) -> Entrants:
     """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`. Images are decoded or
     downloaded once, here. Told, in notes: plugins and variants that are left out, what was read.
 
@@ -113,7 +116,8 @@ def entrants(variants: Names, out: Path, options: RunOptions, grid: Grid = None)
         from ganzoo.engine.device import resolve_device
         from ganzoo.scoring.scorer import load_images
 
-    device = resolve_device(configs[0].device)  # refused once, rather than in every job
+    # Refused once, rather than in every job; a cluster's machines have other devices than this one.
+    device_type = "cpu" if elsewhere else resolve_device(configs[0].device).type
     with working(f"loading {configs[0].dataset.name}"):
         images = load_images(registry, configs[0], root, "train")
     say_what_was_read(configs[0], images)
@@ -139,8 +143,44 @@ def entrants(variants: Names, out: Path, options: RunOptions, grid: Grid = None)
     for line in (*asked.left_out, *more):
         note(line)
     return Entrants(
-        registry=registry, plugins=plugins, root=root, configs=configs, images=images, device_type=device.type
+        registry=registry, plugins=plugins, root=root, configs=configs, images=images, device_type=device_type
     )
+
+
+LOCAL = "local"
+"""The executor that is none of a plugin's: processes of this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """The machines that a bench's jobs are given to, in place of this one."""
+
+    spec: Executor
+    settings: Mapping[str, Any]
+
+
+def chosen_executor(name: str, options: RunOptions) -> tuple[Elsewhere | None, RunOptions]:
+    """The executor that is named, with what `sets` says of it; None: this machine. And the options without that.
+
+    Raises:
+        UserError: no plugin registers it, or what is set is none of its settings.
+    """
+    texts = texts_of(options.get("sets"))
+    mine = {key.strip(): value.strip() for key, _, value in (text.partition("=") for text in texts)}
+    mine = {key.partition(".")[2]: value for key, value in mine.items() if key.startswith("executor.")}
+    rest = cast(RunOptions, {**options, "sets": [text for text in texts if not text.strip().startswith("executor.")]})
+    if name == LOCAL:
+        if mine:
+            raise SettingError(
+                f"executor.{next(iter(mine))} is set, and jobs run on this machine", "name the executor: --executor ray"
+            )
+        return None, options
+    registry = load_zoo(files_of(options.get("plugins")))
+    known = {spec.name for spec in registry.all("executors")}
+    if name not in known:
+        raise UnknownName("executor", name, {LOCAL, *known})
+    spec = registry.executor(name)
+    return Elsewhere(spec=spec, settings=resolve(spec.settings, mine, "executor")), rest
 
 
 def compete(
@@ -149,27 +189,70 @@ def compete(
     seeds: int,
     out: Path,
     concurrent: int | None,  # runs at a time; None: by rule
+    elsewhere: Elsewhere | None = None,
 ) -> list[RunDirectory]:
     """Run what is missing; the runs, in order.
 
     Raises:
+        RunError: there is no such cluster, or its machines cannot run these jobs.
         Stopped: a signal has come; the same call continues.
     """
-    from ganzoo.runs.begin import init_sha256, outdated
+    from ganzoo.runs.begin import init_sha256
 
     registry, root, configs = entrants.registry, entrants.root, entrants.configs
     data = entrants.images.sha256 + init_sha256(registry, configs[0].init)
     jobs = plan_jobs(registry, configs, seeds, out, root, entrants.plugins, data=data)
+    if elsewhere is not None:
+        return _compete_elsewhere(elsewhere, entrants, jobs, out, concurrent)
     at_once = min(len(jobs), concurrent or together.default_concurrent(entrants.device_type, configs, len(jobs)))
     if entrants.device_type == "cpu" and at_once > 1:
         said = os.environ.get("OMP_NUM_THREADS", "")
         cores = min(usable_cores(), int(said)) if said.isdigit() else usable_cores()  # who has set it knows better
         jobs = [replace(job, threads=max(1, cores // at_once)) for job in jobs]
     tell(Planned(jobs=tuple(job.title for job in jobs), at_once=at_once))
-
-    def why_again(job: Job, result: dict[str, Any]) -> str | None:
-        return outdated(result, registry, from_dict(registry, job.config), root)
-
+    why_again = _why_again(registry, root)
     if entrants.device_type == "cuda" and at_once > 1:
         return together.run_groups(jobs, concurrent=at_once, outdated=why_again)
     return run_jobs(jobs, why_again, at_once)
+
+
+def _compete_elsewhere(
+    elsewhere: Elsewhere, entrants: Entrants, jobs: Sequence[Job], out: Path, at_most: int | None
+) -> list[RunDirectory]:
+    from ganzoo.bench.clusters import run_on
+    from ganzoo.bench.elsewhere import versions
+    from ganzoo.zoo.calls import call_target
+
+    registry = entrants.registry
+    tell(Planned(jobs=tuple(job.title for job in jobs), at_once=at_most or len(jobs)))
+    owners = {name for config in entrants.configs for name in plugins_of(registry, config)}
+    found = versions([str(file) for file in entrants.plugins])
+    needed = {name: value for name, value in found.items() if not name.startswith("plugin ") or name[7:] in owners}
+    mark = out / ".ganzoo-bench"
+    with writing(mark):
+        out.mkdir(parents=True, exist_ok=True)
+    write_text(mark, "seen by machines that share this folder\n")
+    with working(f"asking {elsewhere.spec.name} for machines"):
+        cluster = call_target(registry, "executors", elsewhere.spec, elsewhere.settings, out, form="(settings, out)")
+    return run_on(cluster, jobs, needed, mark, _why_again(registry, entrants.root), at_most)
+
+
+def plugins_of(registry: Registry, config: RunConfig) -> set[str]:
+    """Names of the plugins that a run needs."""
+    used = [
+        ("variants", config.variant.name),
+        ("objectives", config.objective.name),
+        *(("regularizers", choice.name) for choice in config.regularizers),
+        *(("augmentations", choice.name) for choice in config.augmentations),
+        ("datasets", config.dataset.name),
+        ("features", config.features.name),
+        *(("metrics", name) for name in config.metric_names),
+        *(("callbacks", name) for name in config.callbacks),
+    ]
+    return {registry.owner(kind, name).name for kind, name in used}
+
+
+def _why_again(registry: Registry, root: Path) -> Outdated:
+    from ganzoo.runs.begin import outdated
+
+    return lambda job, result: outdated(result, registry, from_dict(registry, job.config), root)

@@ -12,23 +12,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganzoo.bench.executors import (
-    Outdated,
-    done_before,
-    end_with_parent,
-    first_failure,
-    join,
-    leave,
-    make_worker,
-    record_failure,
-    run_jobs,
-)
+from ganzoo.bench.executors import Outdated, done_before, first_failure, run_jobs
 from ganzoo.bench.jobs import Job
 from ganzoo.bench.pipes import all_sent
+from ganzoo.bench.processes import join, make_worker
+from ganzoo.bench.worker import end_with_parent, leave, record_failure
 from ganzoo.config.layers import from_dict
 from ganzoo.config.options import load_zoo
 from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.stopping import Stop, Stopped, stop_on_signals
+from ganzoo.files.locks import AtWork
 from ganzoo.files.progress import Listen, as_job, listener, listening
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Failed, Interrupted, note, tell, working
@@ -131,6 +124,8 @@ def _run(registry: Registry, job: Job, stop: Stop, turn: Turn) -> None:
         run_job(registry, config, run.path, root=Path(job.root), turn=turn, stop=stop)
     except Stopped as error:
         tell(Interrupted(text=str(error)))
+    except AtWork:
+        pass  # what has no result is looked at again, alone
     except Exception as error:
         if _device_is_broken():
             # No run of this process can survive that, and not always the one that hears of it first is to blame: all

@@ -171,6 +171,13 @@ def tripped(runs: Sequence[Run], gates: Sequence[Gate]) -> bool:
     "--grid", multiple=True, metavar="KEY=A,B", help="Every variant with each of these, e.g. train.g_lr=1e-4,2e-4."
 )
 @click.option("--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs at a time.  [default: by rule]")
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Where runs are processes: local, or of `ganzoo list executors`.",
+)
 @num_images_option
 @click.option("--speed-only", is_flag=True, help="Train nothing; measure throughput, into OUT/speed.json.")
 @click.option(
@@ -198,6 +205,7 @@ def bench(
     seeds: int,
     grid: tuple[str, ...],
     concurrent: int | None,
+    executor: str,
     speed_only: bool,
     rounds: int,
     compare: Path | None,
@@ -213,7 +221,7 @@ def bench(
     refuse_several(os.environ, "bench")
     from ganzoo.bench.api import bench as run_bench
     from ganzoo.bench.api import speed
-    from ganzoo.bench.executors import kill_workers
+    from ganzoo.bench.processes import kill_workers
     from ganzoo.cli.tables import print_tables
 
     def kill(number: int) -> None:
@@ -243,7 +251,8 @@ def bench(
         report_speed(measured, compare, as_json)
         return
     with showing(log_format, quiet, torch=False):
-        board = run_bench(variants, seeds=seeds, grid=grid, concurrent=concurrent, stop=stop, **options)
+        how: dict[str, Any] = {"concurrent": concurrent, "executor": executor, "stop": stop}
+        board = run_bench(variants, seeds=seeds, grid=grid, **how, **options)
     if not board.compared:
         sys.exit(1)
     if as_json:

@@ -12,12 +12,17 @@ from ganzoo.errors import UserError
 from ganzoo.files.writing import writing
 
 
+class AtWork(UserError):
+    """Another process holds the lock: it does the work, or will have done it."""
+
+
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock file `path`, at once or not at all. No lock on a file system that has none.
 
     Raises:
-        UserError: another process holds it, or `path` is no place for it.
+        AtWork: another process holds it.
+        UserError: `path` is no place for it.
     """
     from filelock import FileLock, Timeout  # only here: it takes longer to import than a command takes to start
 
@@ -28,13 +33,24 @@ def exclusive(path: Path) -> Iterator[None]:
             try:
                 stack.enter_context(lock.acquire(blocking=False))
             except Timeout:
-                raise UserError(
+                raise AtWork(
                     f"another process is at work in {path.parent}", "wait for it, or use another --out"
                 ) from None
             except OSError as error:
                 if not _has_no_locks(error):
                     raise
         yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process holds the lock file `path` now."""
+    if not path.exists():
+        return False
+    try:
+        with exclusive(path):
+            return False
+    except AtWork:
+        return True
 
 
 @contextlib.contextmanager

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pluggy
 
-from ganzoo.zoo.specs import Augmentation, Callback, Dataset, Features, Metric, Model, Objective, Regularizer, Variant
+from ganzoo.zoo.specs import (
+    Augmentation,
+    Callback,
+    Dataset,
+    Executor,
+    Features,
+    Metric,
+    Model,
+    Objective,
+    Regularizer,
+    Variant,
+)
 
 GANZOO_API = 2
 """Version of the plugin contract. A plugin module says which one it was written for: `GANZOO_API = 2`. Those of
@@ -57,3 +68,8 @@ def register_callbacks() -> list[Callback]:  # type: ignore[empty-body]
 @hookspec
 def register_models() -> list[Model]:  # type: ignore[empty-body]
     """Trained generators: weights of a variant that is in the zoo, with their scores."""
+
+
+@hookspec
+def register_executors() -> list[Executor]:  # type: ignore[empty-body]
+    """Clusters that the jobs of a bench can be given to."""

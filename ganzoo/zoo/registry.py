@@ -14,6 +14,7 @@ from ganzoo.zoo.specs import (
     Augmentation,
     Callback,
     Dataset,
+    Executor,
     Features,
     Metric,
     Model,
@@ -139,6 +140,9 @@ class Registry:
 
     def model(self, name: str) -> Model:
         return self._get("models", name, Model)
+
+    def executor(self, name: str) -> Executor:
+        return self._get("executors", name, Executor)
 
     def models(self) -> list[Model]:
         return [cast(Model, spec) for spec in self.all("models")]

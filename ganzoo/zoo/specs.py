@@ -157,6 +157,13 @@ class Callback(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Executor(Spec):
+    """What runs the jobs of a bench on machines elsewhere. Target: `(settings: Mapping, out: Path) ->
+    ganzoo.bench.clusters.Cluster`, where `out` is the bench's folder.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model(Spec):
     """A trained generator that comes with a plugin. `name` is VARIANT@DATASET; the target is the path of its file, a
     snapshot as `ganzoo export` writes it. `ganzoo.models_in(FOLDER)` makes them of what lies in a folder.
@@ -190,4 +197,5 @@ KINDS: dict[str, type[Spec]] = {
     "metrics": Metric,
     "callbacks": Callback,
     "models": Model,
+    "executors": Executor,
 }

@@ -20,6 +20,7 @@ from ganzoo.zoo.specs import (
     Augmentation,
     Callback,
     Dataset,
+    Executor,
     Features,
     Metric,
     Model,
@@ -264,5 +265,6 @@ _CHECKS = {
     Features: _check_features,
     Metric: _check_metric,
     Callback: _nothing,
+    Executor: _nothing,
     Model: _check_model,
 }

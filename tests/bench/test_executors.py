@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +51,68 @@ def test_a_listener_that_raises_ends_them_all(jobs: list[Job]) -> None:
     assert not multiprocessing.active_children()
 
 
+HOLD = """
+import pathlib, sys
+from ganzoo.files.locks import exclusive
+with exclusive(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def short(registry: Registry, root: Path, out: Path) -> list[Job]:
+    sets = ["train.kimg=0.128", "train.batch_size=64", "train.scores=none", "train.snapshots=1"]
+    config = build_config(registry, variant="gan", sets=sets)
+    return plan_jobs(registry, [config], 2, out, root, [], data="")
+
+
+def test_a_run_that_another_process_is_at_work_on_is_left_to_it_and_comes_last(
+    registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "HELD_SECONDS", 0.1)
+    jobs = short(registry, data_root, tmp_path)
+    first = Path(jobs[0].out)
+    first.mkdir(parents=True)
+    told: list[Event] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(first / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+
+        def listen(event: Event) -> None:
+            told.append(event)
+            if event.kind == "finished" and event.job == jobs[1].title:
+                assert not (first / "failure.txt").exists()
+                other.stdin.write("\n")  # it leaves the run, which it has not finished
+                other.stdin.close()
+
+        with listening(listen):
+            runs = executors.run_jobs(jobs)
+    assert [event.job for event in told if event.kind == "finished"] == [jobs[1].title, jobs[0].title]
+    assert sum("another process is at work" in str(event) for event in told) == 1
+    assert all(run.read_result() is not None and not run.failure_file.exists() for run in runs)
+
+
+def test_a_worker_that_comes_second_leaves_no_failure(registry: Registry, data_root: Path, tmp_path: Path) -> None:
+    from ganzoo.bench.worker import BUSY, work
+    from ganzoo.files.locks import exclusive
+
+    job = short(registry, data_root, tmp_path)[0]
+    Path(job.out).mkdir(parents=True)
+    with exclusive(Path(job.out) / ".lock"), pytest.raises(SystemExit) as ended:
+        work(job)
+    assert ended.value.code == BUSY
+    assert not (Path(job.out) / "failure.txt").exists()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_a_signal_as_a_worker_starts_ends_that_one_too(
     jobs: list[Job], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, started = executors._start, list[Any]()
+    start, started = executors.start_worker, list[Any]()
 
     def start_and_be_told(worker: Any) -> None:
         start(worker)
@@ -62,7 +120,7 @@ def test_a_signal_as_a_worker_starts_ends_that_one_too(
         if len(started) == at_once:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(executors, "_start", start_and_be_told)
+    monkeypatch.setattr(executors, "start_worker", start_and_be_told)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which workers of pytest-xdist ignore
     try:
         with pytest.raises(KeyboardInterrupt):

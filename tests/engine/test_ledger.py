@@ -15,8 +15,8 @@ import torch
 import ganzoo.runs.job
 import ganzoo.runs.snapshot_taker
 from ganzoo.__main__ import main
-from ganzoo.bench.executors import work
 from ganzoo.bench.jobs import plan_jobs
+from ganzoo.bench.worker import work
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import build_config
 from ganzoo.engine.ledger import PARTS, Ledger, _age, process_began, wall_seconds
@@ -182,10 +182,10 @@ def test_a_job_of_a_bench_counts_from_the_start_of_its_worker(
 
     given: list[float | None] = []
     monkeypatch.setattr(ganzoo.runs.job, "run_job", lambda *arguments, **options: given.append(options["began"]))
-    monkeypatch.setattr("ganzoo.bench.executors.process_began", lambda: 7.0)
+    monkeypatch.setattr("ganzoo.bench.worker.process_began", lambda: 7.0)
     config = build_config(registry, variant="gan", sets=TINY)
     (job,) = plan_jobs(registry, [config], 1, tmp_path, data_root, [], data="")
-    monkeypatch.setattr("ganzoo.bench.executors.end_with_parent", lambda: None)
+    monkeypatch.setattr("ganzoo.bench.worker.end_with_parent", lambda: None)
     work(job)
     monkeypatch.setattr("multiprocessing.parent_process", Parent)
     work(job)
