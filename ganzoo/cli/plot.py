@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from pathlib import Path
 
 import click
@@ -37,7 +39,7 @@ def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: flo
     tables = read_tables(folders)
     written = 0
     for table in tables:
-        folder = out if len(tables) == 1 else out / table.protocol
+        folder = out if len(tables) == 1 else out / folder_of(table.protocol)
         files = write_figures(table, folder, form=form, cost=cost, quality=quality, width=width)
         for file in files:
             click.echo(file)
@@ -49,3 +51,9 @@ def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: flo
             f"there is nothing to draw under {' or '.join(map(str, folders))}: no run has a score or a loss yet",
             "train further: the same command continues a run",
         )
+
+
+def folder_of(protocol: str) -> str:
+    """The name of a protocol's folder: its id, which a stranger may have written as "../../x", or at length."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", protocol)[:100].lstrip(".")
+    return name if name == protocol else f"{name}-{hashlib.sha256(protocol.encode()).hexdigest()[:8]}"

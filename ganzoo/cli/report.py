@@ -36,6 +36,8 @@ def report(
 
     if site is not None and out is not None:
         raise SettingError("--out is one file and --site a folder", "choose one of them")
+    if out is not None and out.is_dir():  # before minutes of work
+        raise SettingError(f"--out is one file, and {out} is a folder", f"say --out {out / 'report.html'}")
     folders = list(paths) or [Path("runs")]
     with showing(log_format, quiet, torch=not no_sampling):
         registry = load_registry(plugin_files)

@@ -53,6 +53,8 @@ def _flushed() -> bool:
     """Whether all that was printed has been read. What cannot be is dropped: Python would try, and complain, again."""
     read = True
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:  # there has never been one, as with `>&-`
+            continue
         try:
             stream.flush()
         except (OSError, ValueError):  # ValueError: closed

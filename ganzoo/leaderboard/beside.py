@@ -15,17 +15,18 @@ from ganzoo.files.progress import Listen, listening, note
 from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
 from ganzoo.leaderboard.columns import Number
-from ganzoo.leaderboard.compare import Comparison, Difference, side_of_model, side_of_run
+from ganzoo.leaderboard.compare import Comparison, Difference, Side, side_of_model, side_of_moment, side_of_run
 from ganzoo.leaderboard.compare import compare as set_against
 from ganzoo.leaderboard.render import show
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.shown import picture_html, text
-from ganzoo.runs.sources import find_source
+from ganzoo.runs.sources import Found, find_source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ganzoo.runs.sampling import Labels
+    from ganzoo.runs.snapshots import LoadedSnapshot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,8 @@ def compare(
     listen: Listen | None = None,
 ) -> SideBySide:
     """Set two runs or models side by side, as `ganzoo compare` does. Runs beside a run that differ from it by their
-    seed alone count with it, and give intervals.
+    seed alone count with it, and give intervals, unless the other side is one of them. A snapshot that is not its run's
+    last has its own scores, if it was scored.
 
     Example:
         ganzoo.compare("dcgan", "cdcgan@digits").numbers["fid"]["difference"]
@@ -148,17 +150,34 @@ def compare(
         registry = load_zoo(plugins, note)
         found = [find_source(registry, str(as_path(of, name))) for of, name in ((first, "first"), (second, "second"))]
         sources = [open_source(registry, where, device=str(device or "auto")) for where in found]
+        ended = [_ended(where) for where in found]
         sides = [
-            side_of_run(RunDirectory(where.place))
-            if where.model is None
-            else side_of_model(where.model, source.snapshot.config.to_dict())
-            for where, source in zip(found, sources, strict=True)
+            _side_of(where, source.snapshot, run, other)
+            for where, source, run, other in zip(found, sources, ended, reversed(ended), strict=True)
         ]
-        names = [clean(where.place.resolve().name if where.model is None else where.name, 50) for where in found]
+        names = [
+            clean(run.path.resolve().name if run is not None else side.name, 50)
+            for run, side in zip(ended, sides, strict=True)
+        ]
         picture, images = side_by_side(
             (sources[0], sources[1]), (names[0], names[1]), count=n, labels=labels, seed=seed
         )
     return SideBySide(comparison=set_against(sides[0], sides[1]), picture=picture, images=images)
+
+
+def _ended(where: Found) -> RunDirectory | None:
+    """The run whose last snapshot it is, which is what its scores are of."""
+    run = RunDirectory(where.place)
+    is_last = where.model is None and [path.resolve() for path in run.snapshots()[-1:]] == [where.file.resolve()]
+    return run if is_last else None
+
+
+def _side_of(where: Found, snapshot: LoadedSnapshot, run: RunDirectory | None, other: RunDirectory | None) -> Side:
+    if where.model is not None:
+        return side_of_model(where.model, snapshot.config.to_dict())
+    if run is not None:
+        return side_of_run(run, other)
+    return side_of_moment(where.file, RunDirectory(where.place), snapshot.images, snapshot.config.to_dict())
 
 
 def _side(side: Any) -> dict[str, Any]:

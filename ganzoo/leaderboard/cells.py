@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from ganzoo.leaderboard.columns import Column, Number
 from ganzoo.leaderboard.formats import with_interval
 from ganzoo.leaderboard.rows import Row, Table
@@ -44,3 +47,17 @@ def used_columns(table: Table, every: bool = False) -> list[Column]:
 def in_order(table: Table) -> list[Row]:
     """For people: real images, which nothing competes with, stand below what was generated."""
     return sorted(table.rows, key=lambda row: row.kind == "real")
+
+
+_KEY = re.compile(r"(?:(?<=^)|(?<= ))((?:[\w-]+\.)+)([\w-]+)(?==)")
+
+
+def shortened(settings: Sequence[str]) -> list[str]:
+    """ "train.g_lr=0.001" -> "g_lr=0.001", unless that could be another's, too."""
+    whole: dict[str, set[str]] = {}
+    for text in settings:
+        for section, name in _KEY.findall(text):
+            whole.setdefault(name, set()).add(section)
+    if any(len(sections) > 1 for sections in whole.values()):
+        return list(settings)
+    return [_KEY.sub(r"\2", text) for text in settings]

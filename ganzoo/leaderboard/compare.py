@@ -64,8 +64,9 @@ class Comparison:
     notes: tuple[str, ...]  # why numbers are not set against each other
 
 
-def side_of_run(run: RunDirectory) -> Side:
-    """A run, with the runs beside it that differ from it by their seed alone.
+def side_of_run(run: RunDirectory, against: RunDirectory | None = None) -> Side:
+    """A run, with the runs beside it that differ from it by their seed alone; without them where `against` is one of
+    them: then two seeds are compared. None: nothing is known of the other side, or it is a model.
 
     Raises:
         RunError: its result is damaged.
@@ -73,10 +74,11 @@ def side_of_run(run: RunDirectory) -> Side:
     config, name = run.read_config(), run.path.resolve().name
     if run.read_result() is None:
         return Side(name=name, protocol="", seeds=1, values={}, columns=COLUMNS, config=config)
-    row, columns, protocol = _row_of(run)
+    row, columns, protocol = _row_of(run, against)
     values = {column.key: tuple(column.values(row.results)) for column in columns if row.numbers.get(column.key)}
     machines = frozenset(str(result["environment"]["device"]) for result in row.results)
-    shown = f"{row.variant}, {len(row.results)} seeds" if len(row.results) > 1 else name
+    alike = against is not None and against.read_config()["variant"]["name"] == row.variant
+    shown = f"{name if alike else row.variant}, {len(row.results)} seeds" if len(row.results) > 1 else name
     return Side(
         name=shown,
         protocol=protocol,
@@ -88,9 +90,10 @@ def side_of_run(run: RunDirectory) -> Side:
     )
 
 
-def _row_of(run: RunDirectory) -> tuple[Row, list[Column], str]:
-    """The run's row among the runs of the folder that it lies in."""
+def _row_of(run: RunDirectory, against: RunDirectory | None) -> tuple[Row, list[Column], str]:
+    """The run's row among the runs of the folder that it lies in, or alone."""
     path, beside = Path(os.path.realpath(run.path)), [run]
+    other_side = None if against is None else os.path.realpath(against.path)
     try:
         entries = sorted(entry.path for entry in os.scandir(path.parent) if entry.is_dir(follow_symlinks=False))
     except OSError:
@@ -98,6 +101,9 @@ def _row_of(run: RunDirectory) -> tuple[Row, list[Column], str]:
     for entry in entries[:MOST_BESIDE]:
         other = RunDirectory(Path(entry))
         if entry != str(path) and _same_but_seed(run, other):
+            if entry == other_side:
+                beside = [run]
+                break
             beside.append(other)
     for table in make_tables(beside):
         for row in table.rows:
@@ -117,6 +123,31 @@ def _same_but_seed(run: RunDirectory, other: RunDirectory) -> bool:
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flatten(config).items() if key not in PLACES and key not in ("seed", "schema")}
+
+
+def side_of_moment(file: Path, run: RunDirectory, images: int, config: Mapping[str, Any]) -> Side:
+    """A snapshot that is not its run's last, or lies apart from it, with the scores that the run has of it.
+
+    Args:
+        file: the snapshot.
+        run: where it lies, if that is a run.
+        images: after how many it was made.
+        config: in its header.
+
+    Raises:
+        RunError: the run's scores cannot be read.
+    """
+    ours = file.parent == run.snapshots_dir
+    score = next((line for line in reversed(run.metrics()) if line["images"] == images), None) if ours else None
+    values = {} if score is None else {key: (float(x),) for key, x in score["values"].items() if x is not None}
+    return Side(
+        name=f"{run.path.resolve().name if ours else file.name} at {images / 1000:g} kimg",
+        protocol="" if score is None else score["protocol"],
+        seeds=1,
+        values=values | {"kimg": (images / 1000,)},
+        columns=COLUMNS,
+        config=config,
+    )
 
 
 def side_of_model(model: Model, config: Mapping[str, Any]) -> Side:
@@ -157,13 +188,17 @@ def compare(first: Side, second: Side) -> Comparison:
         differences.append(
             Difference(column=column, first=numbers[0], second=numbers[1], difference=difference, half=half)
         )
+    settings = differing(first.config, second.config)
     if comparable and min(first.seeds, second.seeds) < 2:
-        notes.append("one seed of each says nothing about chance: train more (--seed), and they are found beside it")
+        if settings:
+            notes.append("one seed says nothing about chance: train more (--seed), and they are found beside it")
+        elif first.config.get("seed") != second.config.get("seed"):
+            notes.append("nothing but the seed differs: what the scores differ by is chance")
     return Comparison(
         first=first,
         second=second,
         differences=tuple(differences),
-        settings=differing(first.config, second.config),
+        settings=settings,
         notes=tuple(notes),
     )
 

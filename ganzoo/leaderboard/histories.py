@@ -5,12 +5,12 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import RunError
-from ganzoo.leaderboard.render import label
+from ganzoo.leaderboard.cells import label, shortened
 from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.runs.directory import RunDirectory
 
@@ -46,9 +46,11 @@ class History:
 
 def names(table: Table) -> list[str]:
     """What the rows of generated images are called in charts, in order: the variant, its settings where they tell rows
-    apart, and the objective where rows of the same variant have several.
+    apart (without their sections where that says as much), and the objective where rows of a variant have several.
     """
-    rows = generated(table)
+    found = generated(table)
+    settings = shortened([row.settings for row in found])
+    rows = [replace(row, settings=short) for row, short in zip(found, settings, strict=True)]
     objectives = {(row.variant, row.objective) for row in rows}
     several = Counter(variant for variant, _ in objectives)
     return [f"{label(row)} + {row.objective}" if several[row.variant] > 1 else label(row) for row in rows]

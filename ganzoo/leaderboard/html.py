@@ -50,7 +50,7 @@ def _rows(table: Table, columns: Sequence[Column]) -> str:
         cells.append(str(len(row.results) or "-"))
         small = row.kind == "real"
         body += "<tr>" + "".join(f"<td>{f'<small>{cell}</small>' if small else cell}</td>" for cell in cells) + "</tr>"
-    title = f"{_text(table.dataset)}, ranked by {_text(table.sort.title)}"
+    title = f"{_text(table.dataset)}, ranked by {_text(table.sort.title)}" if table.dataset else "runs without a result"
     return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ganzoo.errors import UnknownName
-from ganzoo.leaderboard.cells import NOTHING, in_order, rank, show, used_columns
+from ganzoo.leaderboard.cells import NOTHING, in_order, rank, shortened, show, used_columns
 from ganzoo.leaderboard.columns import COLUMNS, Column
 from ganzoo.leaderboard.rows import Row, Table
 
@@ -236,7 +236,7 @@ class _Arranging:
         settings = [row.settings for row in self.rows]
         texts = [
             _with(self.named(row, "objective" in keys), setting)
-            for row, setting in zip(self.rows, _shortened(settings) if short else settings, strict=True)
+            for row, setting in zip(self.rows, shortened(settings) if short else settings, strict=True)
         ]
         cells = tuple("\n".join(folded(text, room)) if room else text for text in texts)
         return Shown(key="variant", title=("variant",), cells=cells, right=False)
@@ -257,20 +257,6 @@ def _rank(row: Row) -> str:
 
 def _with(name: str, settings: str) -> str:
     return f"{name} [{settings}]" if settings else name
-
-
-_KEY = re.compile(r"(?:(?<=^)|(?<= ))((?:[\w-]+\.)+)([\w-]+)(?==)")
-
-
-def _shortened(settings: Sequence[str]) -> list[str]:
-    """ "train.g_lr=0.001" -> "g_lr=0.001", unless that could be another's, too."""
-    whole: dict[str, set[str]] = {}
-    for text in settings:
-        for section, name in _KEY.findall(text):
-            whole.setdefault(name, set()).add(section)
-    if any(len(sections) > 1 for sections in whole.values()):
-        return list(settings)
-    return [_KEY.sub(r"\2", text) for text in settings]
 
 
 def cells_of(text: str) -> int:

@@ -64,7 +64,8 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
             row.results.append(result)
     if not finished and not failed:
         if skipped:
-            raise RunError(f"no record here can be read: {skipped[0]}", "take the folder from where it came again")
+            cure = "update ganzoo where a newer one wrote it; else take the folder from where it came again"
+            raise RunError(f"no record here can be read: {skipped[0]}", cure)
         raise RunError("there are no runs here", WRITTEN)
     results = [result for rows in finished.values() for row in rows.values() for result in row.results]
     columns = [*COLUMNS, *extra_columns(results)]

@@ -21,7 +21,9 @@ _LEVEL = f"at {100 * LEVEL:.0f} %"
 
 
 def title(table: Table) -> str:
-    """ "digits, 3 seeds each, 32 kimg (32,000 real images) each": of the rows, where it is the same for all."""
+    """ "digits, 3 seeds each, 32 kimg (32,000 real images) each": of the rows, where it is the same for all. Of runs
+    that are not finished nobody knows under which protocol they will be scored.
+    """
     rows = [row for row in table.rows if row.results]
     seeds, kimgs = {len(row.results) for row in rows}, {_kimg(row) for row in rows}
     parts = [table.dataset]
@@ -29,7 +31,7 @@ def title(table: Table) -> str:
         parts.append(_many(seeds.pop(), "seed") + (" each" if len(rows) > 1 else ""))
     if len(kimgs) == 1 and (kimg := kimgs.pop()) is not None:
         parts.append(f"{kimg:g} kimg ({kimg * 1000:,.0f} real images){' each' if len(rows) > 1 else ''}")
-    return ", ".join(part for part in parts if part)
+    return ", ".join(part for part in parts if part) or "runs without a result"
 
 
 def _kimg(row: Row) -> float | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-import math
+import itertools
 import re
-from collections.abc import Sequence
+import textwrap
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,17 @@ LOG_RATIO = 20.0
 CROWD = 12
 """Rows of which the legend fits among the curves."""
 
-LEGEND_COLUMN, LEGEND_LINE = 1.05, 0.1
-"""Inches that a name takes below the axes, and its height."""
+LONG_NAME = 26
+"""Letters of a name, of which more hide the curves that the legend lies among."""
+
+LEGEND_MARK, LEGEND_LETTER, LEGEND_LINE = 0.3, 0.042, 0.105
+"""Inches of a legend below the axes: what stands before a name, one of its letters, the height of a line."""
+
+NARROWEST = 16
+"""Letters of a name in a line of that legend, at least."""
+
+LONGEST = 120
+"""Letters of a name: what tells points of a grid apart stands at its end."""
 
 NAME_ROOM = 0.06
 """Of the height of the axes, that a name beside a line takes."""
@@ -99,7 +110,9 @@ def _rendered(draw: Any, width: float, form: str) -> bytes:
     draw(figure.add_subplot())
     buffer = io.BytesIO()
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": None}
-    figure.savefig(buffer, format=form, metadata=dates[form])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a name: boxes are seen in the figure
+        figure.savefig(buffer, format=form, metadata=dates[form])
     return buffer.getvalue()
 
 
@@ -136,25 +149,24 @@ def draw_pareto(axes: Any, chart: Pareto) -> None:
     axes.set_xlabel(_label(UNITS.get(chart.cost.key, chart.cost.title), chart.cost.higher_is_better))
     axes.set_ylabel(_label(chart.quality.title, chart.quality.higher_is_better))
     _floors(axes, chart.floors, y)
-    _legend(axes, len(chart.points))
+    _legend(axes, [point.name for point in chart.points])
 
 
 def draw_curves(axes: Any, chart: Curves, over: str) -> None:
     """A line for each row, and around it the interval over its seeds. `over`: "kimg" or "seconds"."""
     values: list[float] = []
-    drawn = 0
+    drawn: list[str] = []
     for curve in chart.curves:
         colour, marker, dash = look(curve.place)
         xs, moments = _along(curve, over)
         if not xs:
             continue
-        drawn += 1
         means = [moment.number.mean for moment in moments]
         values += means
         few, crowd = len(xs) <= 12, len(chart.curves) > CROWD
-        name = _text(curve.name) + (f" ({curve.seeds} seeds)" if curve.seeds > 1 else "")
+        drawn.append(curve.name + (f" ({curve.seeds} seeds)" if curve.seeds > 1 else ""))
         axes.plot(  # colours and dashes alone do not tell a crowd apart
-            xs, means, color=colour, linestyle=dash, marker=marker if few or crowd else None, label=name,
+            xs, means, color=colour, linestyle=dash, marker=marker if few or crowd else None, label=_text(drawn[-1]),
             markevery=None if few else max(1, len(xs) // 6),
         )  # fmt: skip
         band = [(x, m.number) for x, m in zip(xs, moments, strict=True) if m.number.half is not None]
@@ -220,14 +232,32 @@ def _floors(axes: Any, floors: Sequence[tuple[str, float]], values: Sequence[flo
         )  # fmt: skip
 
 
-def _legend(axes: Any, rows: int) -> None:
-    if rows <= CROWD:
-        axes.legend(loc="best")
+def _legend(axes: Any, names: Sequence[str]) -> None:
+    """`names`: of what has been drawn, in order."""
+    handles, _ = axes.get_legend_handles_labels()
+    if len(names) <= CROWD and max(map(len, names), default=0) <= LONG_NAME:
+        axes.legend(handles, list(map(_text, names)), loc="best")
         return
     figure = axes.figure  # below the axes, in columns, and the figure as much higher as they are
-    columns = max(1, int(figure.get_figwidth() / LEGEND_COLUMN))
-    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * math.ceil(rows / columns))
-    figure.legend(loc="outside lower left", ncols=columns, fontsize=5, handlelength=2.2, columnspacing=1.0)
+    lines, columns, folded = min(_folded(names, figure.get_figwidth()), key=lambda found: found[0])
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * lines)
+    labels = ["\n".join(map(_text, label)) for label in folded]
+    figure.legend(
+        handles, labels, loc="outside lower left", ncols=columns, fontsize=5, handlelength=2.2, columnspacing=1.0
+    )
+
+
+def _folded(names: Sequence[str], width: float) -> Iterator[tuple[int, int, list[list[str]]]]:
+    """Legends that fit into `width` inches: (lines that the highest column takes, columns, lines of each name)."""
+    for columns in range(1, len(names) + 1):
+        letters = int((width / columns - LEGEND_MARK) / LEGEND_LETTER)
+        if columns > 1 and letters < NARROWEST:
+            return
+        folded = [textwrap.wrap(clean(name, LONGEST), max(1, letters)) for name in names]
+        most, left = divmod(len(names), columns)  # as matplotlib fills them
+        starts = [column * most + min(column, left) for column in range(columns + 1)]
+        heights = [sum(map(len, folded[at:end])) for at, end in itertools.pairwise(starts)]
+        yield max(heights), columns, folded
 
 
 def _label(title: str, higher_is_better: bool | None) -> str:
@@ -237,4 +267,4 @@ def _label(title: str, higher_is_better: bool | None) -> str:
 
 def _text(text: str) -> str:
     """As it is: a dollar would begin a formula, which a name from elsewhere may hold."""
-    return clean(text, 60).replace("$", r"\$")
+    return clean(text, LONGEST).replace("$", r"\$")

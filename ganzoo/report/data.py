@@ -39,7 +39,7 @@ def table_document(table: Table, views: Sequence[RunView]) -> dict[str, Any]:
     costs = [column for column in columns if column.group != "quality" and column.key != "kimg"]
     result = next((result for row in table.rows for result in row.results), None)
     return {
-        "title": title(table) or "runs without a result",
+        "title": title(table),
         "dataset": table.dataset,
         "protocol": table.protocol,
         "verdict": verdict(table),

@@ -8,6 +8,7 @@ import hashlib
 import importlib.resources
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -95,7 +96,16 @@ def _made(
         notes.append(f"{gallery.left_out:,} pictures {LEFT_OUT}")
     with working("computing charts"):
         documents = [table_document(table, some) for table, some in zip(tables, views, strict=True)]
+    _tell_apart(documents)
     return Report(html=render(documents, gallery, notes), notes=notes)
+
+
+def _tell_apart(documents: Sequence[dict[str, Any]]) -> None:
+    """Tables of one dataset, but of two protocols, have one title, which then says the protocol."""
+    titles = Counter(document["title"] for document in documents)
+    for document in documents:
+        if titles[document["title"]] > 1:
+            document["title"] += f", {document['protocol']}"
 
 
 def render(documents: Sequence[dict[str, Any]], gallery: Gallery, notes: Sequence[str]) -> str:

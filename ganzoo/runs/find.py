@@ -105,6 +105,7 @@ def _may_be_meant(path: Path) -> bool:
 def _no_run(path: Path) -> RunError:
     """Of what is there."""
     runs = find_runs([path], deepest=NEAR) if os.path.isdir(path) else []
+    runs = [run for run in runs if not os.path.samefile(run.path, path)]  # a result that was copied alone
     if runs:
         return RunError(
             f"{path} holds runs, and is no run itself", f"give one of them, such as {named_under(path, runs[0])}"

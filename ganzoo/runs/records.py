@@ -220,6 +220,11 @@ def check(document: Any, schema: type[T]) -> dict[str, Any]:
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         field_name = where.strip("`").removeprefix("$.") or "the document"
+        if field_name == "schema" and isinstance(found := document["schema"], int):
+            cure = ": a newer ganzoo wrote it, so update this one" if found > RESULT_SCHEMA else ""
+            raise Unreadable(
+                f"is no record of this version, which reads schema {RESULT_SCHEMA}, not {found}{cure}"
+            ) from None
         raise Unreadable(f"is no record of this version: {clean(field_name, 100)}: {clean(what, 200)}") from None
     assert isinstance(document, dict)
     return document

@@ -541,3 +541,17 @@ def test_damaged_results_are_named(
     result = write_run(tmp_path / "run")
     (tmp_path / "run" / "result.json").write_text(json.dumps(result | damage))
     refused(["leaderboard", tmp_path], "result.json is no record of this version")
+
+
+def test_a_result_of_a_newer_version_says_so(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> None:
+    result = write_run(tmp_path / "run")
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result | {"schema": 3}))
+    refused(
+        ["leaderboard", tmp_path], "reads schema 2, not 3: a newer ganzoo wrote it, so update this", "update ganzoo"
+    )
+
+
+def test_a_result_alone_is_not_told_to_be_in_itself(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> None:
+    write_run(tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()
+    refused(["film", tmp_path / "run"], "is no run directory (it has no config.json)")

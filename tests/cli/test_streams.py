@@ -107,3 +107,12 @@ def test_training_goes_on_when_nobody_reads_how(tmp_path: Path) -> None:
     assert code == 0
     assert b"gan" in shown
     assert (tmp_path / "run" / "result.json").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such redirection")
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_stream_that_never_was_is_no_error(closed: str, tmp_path: Path) -> None:
+    command = ["sh", "-c", f'exec "$0" -m ganzoo list variants {closed}', sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("dcgan" in done.stdout) == (closed == "2>&-")

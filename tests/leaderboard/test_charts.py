@@ -47,6 +47,13 @@ def by_name(found: tuple[Curve, ...]) -> dict[str, Curve]:
     return {curve.name: curve for curve in found}
 
 
+def test_settings_of_names_are_without_their_sections_where_that_says_as_much(tmp_path: Path, write_run: Write) -> None:
+    """Charts have little room, and cut names off at the end, where points of a grid differ."""
+    for rate in (0.1, 0.2):
+        write_run(tmp_path / str(rate), sets=(f"train.g_lr={rate}",))
+    assert {point.name for point in pareto(only_table(tmp_path)).points} == {"gan [g_lr=0.1]", "gan [g_lr=0.2]"}
+
+
 def test_the_front_is_what_no_other_row_beats_in_both(tmp_path: Path, write_run: Write) -> None:
     for name, fid, speed in (("gan", 9.0, 400.0), ("dcgan", 5.0, 100.0), ("cgan", 6.0, 90.0), ("cdcgan", 4.0, 50.0)):
         write_run(tmp_path / name, name, fid=fid, changes={"train_img_per_s": speed})

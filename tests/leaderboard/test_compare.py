@@ -21,6 +21,8 @@ from ganzoo.leaderboard.columns import COLUMNS
 from ganzoo.leaderboard.compare import Difference, compare, differing, side_of_model, side_of_run
 from ganzoo.leaderboard.significance import welch_half_width
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.sources import find_source
+from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Model
 
 Write = Callable[..., dict[str, Any]]
@@ -53,6 +55,49 @@ def test_seeds_beside_a_run_count_with_it(tmp_path: Path, write_run: Write) -> N
     assert row.difference == pytest.approx(-5.5)
     assert row.half == pytest.approx(welch_half_width([10, 11, 12], [5, 5.5, 6]))
     assert row.better == 1
+
+
+def test_two_seeds_of_one_row_are_set_against_each_other(tmp_path: Path, write_run: Write) -> None:
+    """And not the mean of both against itself."""
+    for seed, fid in enumerate((10.0, 14.0, 99.0)):
+        write_run(tmp_path / f"gan-s{seed}", "gan", seed=seed, fid=fid)
+    first, second = (RunDirectory(tmp_path / f"gan-s{seed}") for seed in (0, 1))
+    comparison = compare(side_of_run(first, second), side_of_run(second, first))
+    (fid_row,) = [row for row in comparison.differences if row.column.key == "fid"]
+    assert (fid_row.difference, fid_row.half) == (4.0, None)
+    assert (comparison.first.name, comparison.second.name) == ("gan-s0", "gan-s1")
+    assert comparison.notes == ("nothing but the seed differs: what the scores differ by is chance",)
+
+
+def test_two_settings_of_a_variant_have_names_of_their_own(tmp_path: Path, write_run: Write) -> None:
+    for seed in range(2):
+        write_run(tmp_path / f"slow-s{seed}", "gan", seed=seed, sets=("train.g_lr=0.0001",))
+        write_run(tmp_path / f"fast-s{seed}", "gan", seed=seed, sets=("train.g_lr=0.1",))
+    slow, fast = RunDirectory(tmp_path / "slow-s0"), RunDirectory(tmp_path / "fast-s0")
+    assert side_of_run(slow, fast).name == "slow-s0, 2 seeds"
+    assert side_of_run(fast, slow).name == "fast-s0, 2 seeds"
+
+
+def test_a_snapshot_has_its_own_scores_or_none(tmp_path: Path, write_run: Write, registry: Registry) -> None:
+    """Not those of the end of its run."""
+    data = find_source(registry, "dcgan@digits").file.read_bytes()
+    write_run(tmp_path / "run", "dcgan", fid=10.0)
+    (tmp_path / "run" / "snapshots").mkdir()
+    early, last = (tmp_path / "run" / "snapshots" / f"{kimg}.safetensors" for kimg in ("000032.000", "000064.000"))
+    stray = tmp_path / "stray.safetensors"
+    for file in (early, last, stray):
+        file.write_bytes(data)
+    score = {"images": 32000, "kimg": 32.0, "values": {"fid": 70.0}, "seconds": 1.0, "sample_img_per_s": 1.0,
+             "left_out": {}, "protocol": "digits-a"}  # fmt: skip
+    (tmp_path / "run" / "metrics.jsonl").write_text(json.dumps(score) + "\n")
+    pair = ganzoo.compare(early, last, n=4)
+    assert (pair.first["name"], pair.second["name"]) == ("run at 32 kimg", "run")
+    assert pair.numbers["fid"]["difference"] == -60.0
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    for file, name in ((early, "run at 32 kimg"), (stray, "stray.safetensors at 32 kimg")):
+        pair = ganzoo.compare(tmp_path / "run", file, n=4)
+        assert pair.numbers["fid"]["second"] is None
+        assert pair.notes == [f"{name} has no scores"]
 
 
 def test_what_the_interval_leaves_open_has_no_winner(tmp_path: Path, write_run: Write) -> None:

@@ -80,5 +80,11 @@ def test_a_row_says_what_is_amiss_with_it(tmp_path: Path, write_run: Write) -> N
     assert "<br><small>1/1 diverged: NaN &amp; more</small>" in ganzoo.leaderboard(tmp_path)._repr_html_()
 
 
+def test_runs_without_a_result_are_called_so(tmp_path: Path, write_run: Write) -> None:
+    write_run(tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    assert "<caption>runs without a result</caption>" in ganzoo.leaderboard(tmp_path)._repr_html_()
+
+
 def test_nothing_has_begun() -> None:
     assert Leaderboard(compared=[], runs=[])._repr_html_() == "<p>no run has begun</p>"

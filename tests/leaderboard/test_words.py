@@ -72,6 +72,12 @@ def test_the_title_says_what_is_the_same_for_all(seeds: Seeds, tmp_path: Path) -
     assert title(table(tmp_path)) == "digits"
 
 
+def test_runs_that_have_no_result_have_a_title(seeds: Seeds, tmp_path: Path) -> None:
+    seeds("gan", [9.0])
+    (tmp_path / "gan-s0" / "result.json").unlink()
+    assert title(table(tmp_path)) == "runs without a result"
+
+
 def test_below_zero_is_explained_where_it_is_shown(seeds: Seeds, tmp_path: Path) -> None:
     floor = {"name": "test split", "what": "test", "images": 9, "reference": 9, "values": {"kid": -0.1, "fid": 0.1}}
     seeds("gan", [9.0], changes={"floors": [floor]})

@@ -204,3 +204,55 @@ def test_the_command_needs_no_torch(runs: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, "plot", str(runs), "--out", str(tmp_path / "out"), "--format", "svg"]
     done = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
     assert len(done.stdout.splitlines()) == 5
+
+
+@needs_matplotlib
+def test_no_protocol_leads_out_of_the_folder(tmp_path: Path, write_run: Write) -> None:
+    """Its id is what a result says that it is, and results come from others."""
+    ids = ["digits-a", "../../up", str(tmp_path / "elsewhere"), "a/b", "a-b", "..", "L" * 400, "\u00e4"]
+    for number, protocol in enumerate(ids):
+        write_run(tmp_path / "runs" / str(number), protocol=protocol)
+    out = tmp_path / "at" / "a" / "depth" / "out"
+    cli.main(["plot", str(tmp_path / "runs"), "--out", str(out), "--format", "svg"], standalone_mode=False)
+    folders = [path for path in out.iterdir() if path.is_dir()]
+    assert len(folders) == len(ids)
+    assert {"digits-a", "a-b"} <= {folder.name for folder in folders}
+    assert sorted(tmp_path.rglob("*.svg")) == sorted(file for folder in folders for file in folder.glob("*.svg"))
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("rows", [4, 16, 37])
+def test_names_of_a_grid_are_in_the_figure_to_their_ends(rows: int, runs: Path) -> None:
+    """What tells the points of a grid apart stands at the end of a long name."""
+    from dataclasses import replace
+
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    (table,) = read_tables([runs])
+    one = curves(table).curves[0]
+    many = tuple(
+        replace(one, name=f"gan [d_lr=0.0002 g_lr=0.0002 batch_size=32 channels={place}]", place=place, seeds=3)
+        for place in range(rows)
+    )
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(3.25, 2.34))
+        axes = figure.add_subplot()
+        draw_curves(axes, replace(curves(table), curves=many), "kimg")
+        figure.draw_without_rendering()
+    (legend,) = figure.legends
+    names = [text.get_text().replace("\n", " ") for text in legend.get_texts()]
+    assert [name.partition("channels=")[2] for name in names] == [f"{place}] (3 seeds)" for place in range(rows)]
+    for text in legend.get_texts():
+        box = text.get_window_extent()
+        assert figure.bbox.contains(box.x1, box.y0), text
+    assert axes.get_window_extent().height > 1.3 * figure.dpi
+
+
+@needs_matplotlib
+def test_a_name_without_letters_in_the_font_is_no_warning(tmp_path: Path, write_run: Write) -> None:
+    for seed in range(2):
+        write_run(tmp_path / str(seed), sets=("name=\U0001f984",), seed=seed)
+    (table,) = read_tables([tmp_path])
+    assert table.rows[0].name == "\U0001f984"  # warnings are errors
+    assert write_figures(table, tmp_path / "out", form="png")

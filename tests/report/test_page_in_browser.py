@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,6 +192,21 @@ def test_the_slider_and_the_button_move_all_pictures(file: Path, open_page: Call
     assert len(set(alts)) == len(alts) == 4
 
 
+def test_a_seed_without_a_film_can_be_left_again(bench: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """A page that is full has films of first seeds alone."""
+    for seed in range(2):
+        shutil.copytree(bench / f"gan-s{seed}", tmp_path / "runs" / f"gan-s{seed}")
+    for picture in sorted((tmp_path / "runs" / "gan-s1" / "samples").iterdir())[:-1]:
+        picture.unlink()
+    (tmp_path / "page.html").write_text(make_report([tmp_path / "runs"]).html, encoding="utf-8")
+    page = open_page(tmp_path / "page.html", drawn=False)
+    part = page.locator('[data-part="films"]')
+    part.get_by_label("of", exact=True).select_option("seed 1")
+    assert part.get_by_role("slider").is_hidden()
+    part.get_by_label("of", exact=True).select_option("seed 0")
+    assert part.get_by_role("slider").is_visible()
+
+
 def test_the_charts_have_choices(file: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(file)
     curves = page.locator('[data-part="curves"]')
@@ -318,10 +335,42 @@ def test_long_names_leave_room_for_the_charts(
         box.querySelector('.background').getBoundingClientRect().width / box.clientWidth)""")
     assert len(shares) == 2
     assert min(shares) > 0.3
-    for entry in page.locator(".chart .role-legend-label text").all():
+    legend = page.locator('[data-part="curves"] .chart')
+    inside = legend.bounding_box()
+    assert inside is not None
+    for entry in legend.locator(".role-legend-label text").all():
         box = entry.bounding_box()
         assert box is not None
-        assert box["x"] + box["width"] <= width
+        assert box["x"] + box["width"] <= inside["x"] + inside["width"] - 1
+    entries = page.locator('[data-part="curves"] .role-legend-label text').all_text_contents()
+    assert len(set(entries)) == 4
+
+
+def test_no_axis_begins_below_what_can_be(bench: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:
+    """Nobody shows a critic -5 kimg."""
+    shutil.copytree(bench / "gan-s0", tmp_path / "run")
+    ticks = [{"images": 1000 * k, "kimg": k, "seconds": k, "g_loss": 2 + k / 40} for k in range(1, 33)]
+    (tmp_path / "run" / "stats.jsonl").write_text("".join(json.dumps(tick) + "\n" for tick in ticks))
+    (tmp_path / "page.html").write_text(make_report([tmp_path / "run"]).html, encoding="utf-8")
+    page = open_page(tmp_path / "page.html", drawn=False)
+    until(page, "document.querySelectorAll('.chart[data-drawn]').length === 1")
+    part = page.locator('[data-part="curves"]')
+    redrawn(page, "curves", lambda: part.get_by_label("show", exact=True).select_option("g_loss"))
+    assert not [text for text in texts_of(page, "curves") if text.startswith("\N{MINUS SIGN}")]
+
+
+def test_one_run_has_its_curves_over_the_whole_width(
+    bench: Path, tmp_path: Path, open_page: Callable[..., Page]
+) -> None:
+    """There is nothing to set its quality against."""
+    shutil.copytree(bench / "gan-s0", tmp_path / "run")
+    (tmp_path / "page.html").write_text(make_report([tmp_path / "run"]).html, encoding="utf-8")
+    page = open_page(tmp_path / "page.html", drawn=False)
+    until(page, "document.querySelectorAll('.chart[data-drawn]').length === 1")
+    chart, board = (page.locator(one).bounding_box() for one in ('[data-part="curves"]', ".scroll >> nth=0"))
+    assert chart is not None
+    assert board is not None
+    assert (chart["x"], chart["width"]) == pytest.approx((board["x"], board["width"]), abs=1)
 
 
 def test_two_runs_side_by_side(file: Path, open_page: Callable[..., Page]) -> None:
@@ -466,5 +515,8 @@ def test_a_class_is_grouped_by_whose_runs_they_are(
     part.get_by_label("order by").select_option("gan")
     assert whose.all_text_contents() == ["anna", evil, "ben"]
     assert part.locator("td.best").all_text_contents() == ["5.00", "10.00"]
+    page.set_viewport_size({"width": 390, "height": 900})
+    widths = whose.evaluate_all("all => all.map(one => [one.scrollWidth, one.clientWidth])")
+    assert all(inner <= outer for inner, outer in widths)  # nothing of a name lies over the numbers beside it
     part.get_by_role("button", name="ben, dcgan: FID 15.00").click()
     assert "class/ben/dcgan" in page.get_by_role("dialog").inner_text().replace("\\", "/")

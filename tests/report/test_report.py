@@ -85,6 +85,8 @@ def test_everything_is_on_the_page(runs: Path) -> None:
     first, second = page.data["tables"]
     assert [row["name"] for row in first["rows"]] == ["dcgan", "gan"]
     assert [row["name"] for row in second["rows"]] == ["gan"]
+    assert [first["title"], second["title"]] == ["digits, 1 seed each, 1 kimg (1,000 real images) each",
+                                                 "digits, 1 seed, 1 kimg (1,000 real images)"]  # fmt: skip
     run = next(run for run in first["runs"] if run["path"].endswith("a"))
     colours = [pixel(page.data["pictures"][name]) for _, name in run["film"]]
     assert [kimg for kimg, _ in run["film"]] == [0, 0.5, 1]
@@ -99,6 +101,17 @@ def test_everything_is_on_the_page(runs: Path) -> None:
     assert [moment[::2] for moment in curve["moments"]] == [[0.5, 50.0], [1.0, 12.5]]
     assert curve["untrained"] == 900.0
     assert {"d_loss", "g_loss", "d_accuracy", "diversity"} <= set(first["curves"][str(index)])
+
+
+def test_tables_that_have_one_title_say_their_protocols(
+    tmp_path: Path, write_run: Callable[..., dict[str, Any]]
+) -> None:
+    for protocol in ("digits-a", "digits-b"):
+        write_run(tmp_path / protocol, protocol=protocol)
+    title = "digits, 1 seed, 1 kimg (1,000 real images)"
+    page = page_of(tmp_path)
+    assert [table["title"] for table in page.data["tables"]] == [f"{title}, digits-a", f"{title}, digits-b"]
+    assert page.text.count(f"{title}, digits-b") >= 2  # above its table, and in the list of tables
 
 
 def test_a_bench_has_ranks_bands_and_a_front(bench: Path) -> None:
@@ -188,6 +201,9 @@ def test_errors(runs: Path, tmp_path: Path) -> None:
         make_report([runs], sort="fidd")
     with pytest.raises(SettingError, match="--site"):
         cli.main(["report", str(runs), "--out", "x.html", "--site", "x"], standalone_mode=False)
+    with pytest.raises(SettingError, match="is a folder") as caught:  # before a minute of work
+        cli.main(["report", str(tmp_path / "nowhere"), "--out", str(tmp_path)], standalone_mode=False)
+    assert str(tmp_path / "report.html") in caught.value.cure
 
 
 def test_the_command(

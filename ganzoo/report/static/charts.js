@@ -33,14 +33,15 @@ function draw(box, spec, description) {
   drawn.set(box, () => draw(box, spec, description));
   const style = getComputedStyle(document.documentElement);
   const [fg, dim, line] = ["--fg", "--dim", "--line"].map((name) => resolved(style.getPropertyValue(name)));
-  const name = Math.min(220, 8 * Math.max(16, ...made.data.values.map((/** @type {{name?: string}} */ value) => value.name?.length ?? 0)));
+  const letters = Math.max(16, ...made.data.values.map((/** @type {{name?: string}} */ value) => value.name?.length ?? 0));
+  const name = Math.max(80, Math.min(box.clientWidth - 90, 8 * letters)); // what tells points of a grid apart stands at its end
   const full = {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container", height: 320, background: null,
     autosize: { type: "fit-x", contains: "padding" }, description, ...made,
     config: {
       font: "system-ui, sans-serif", mark: { aria: false }, view: { stroke: null }, text: { color: fg, fontSize: 12 },
       axis: { labelColor: dim, titleColor: fg, gridColor: line, domainColor: dim, tickColor: dim, labelFontSize: 12, titleFontSize: 13, titleFontWeight: 500, titlePadding: 8, tickCount: 8, labelOverlap: true },
-      legend: { labelColor: fg, labelFontSize: 13, symbolSize: 90, symbolOpacity: 1, orient: "bottom", columns: Math.max(1, Math.floor(box.clientWidth / (name + 40))), labelLimit: 220 },
+      legend: { labelColor: fg, labelFontSize: box.clientWidth < 500 ? 11 : 13, symbolSize: 90, symbolOpacity: 1, orient: "bottom", columns: Math.max(1, Math.floor(box.clientWidth / (name + 40))), labelLimit: name },
     },
   };
   const actions = { export: { svg: true, png: true }, source: false, compiled: false, editor: false };
@@ -78,7 +79,7 @@ function looks(table, places) {
 
 /** @param {boolean} log @param {number[]} values */
 function scaleOf(log, values) {
-  return log && values.every((value) => value > 0) ? { type: "log", nice: false, padding: 12 } : { zero: false, padding: 12 };
+  return log && values.every((value) => value > 0) ? { type: "log", nice: false, padding: 12 } : { zero: false, nice: false, padding: 12 };
 }
 
 /** @param {number[]} values of which few are far from the others */

@@ -50,7 +50,8 @@ function timeline(runs, show, label) {
       stop();
       moments = [...new Set(runs().flatMap((run) => run.film.map((frame) => frame[0])))].sort((a, b) => a - b);
       range.max = String(Math.max(0, moments.length - 1));
-      controls.hidden = moments.length < 2;
+      for (const one of [button, range, output]) one.hidden = moments.length < 2;
+      controls.hidden = [...controls.children].every((one) => /** @type {HTMLElement} */ (one).hidden); // a choice of runs stays
       at(moments.length - 1);
     },
   };
