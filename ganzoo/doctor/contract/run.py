@@ -26,7 +26,7 @@ from ganzoo.doctor.contract.findings import (
 )
 from ganzoo.doctor.contract.losses import check_objective, check_regularizer
 from ganzoo.doctor.contract.models import check_model
-from ganzoo.doctor.contract.scoring import check_callback, check_dataset, check_features, check_metric
+from ganzoo.doctor.contract.scoring import check_callback, check_dataset, check_executor, check_features, check_metric
 from ganzoo.doctor.contract.variants import check_variant
 from ganzoo.engine.device import denormals_flushed, preserved_random_state
 from ganzoo.errors import UserError
@@ -102,6 +102,7 @@ def _checks(zoo: Registry, kind: str, name: str, root: Path, path: str) -> Check
         "metrics": partial(check_metric, zoo, name),
         "callbacks": partial(check_callback, zoo, name),
         "models": partial(check_model, zoo, name),
+        "executors": partial(check_executor, zoo, name),
     }
     return of_kind[kind]
 

@@ -31,7 +31,7 @@ from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshots import weights_digest
 from ganzoo.scoring.declared import check_features as check_declared
 from ganzoo.scoring.declared import load_declared, load_features, make_metric
-from ganzoo.zoo.calls import BrokenPlugin
+from ganzoo.zoo.calls import BrokenPlugin, load_target, misfit
 from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
@@ -218,6 +218,24 @@ def _numbers(registry: Registry, name: str) -> Findings:
 
 def _labels(images: Images, start: int, end: int) -> Tensor | None:
     return None if images.labels is None else images.labels[start:end]
+
+
+def check_executor(registry: Registry, name: str) -> Iterator[Finding]:
+    """Whether it can be called; a cluster is not to be had here."""
+    yield from guarded("target", lambda: _callable(registry, name))
+
+
+def _callable(registry: Registry, name: str) -> Findings:
+    target = load_target(registry, "executors", registry.executor(name))
+    wrong = misfit(target, {}, Path("bench"))
+    if wrong:
+        yield failed("target", f"it {wrong}", "let it take (settings, out)")
+        return
+    missing = [part for part in ("start", "news", "stop") if isinstance(target, type) and not hasattr(target, part)]
+    if missing:
+        yield failed("target", f"its clusters have no {missing[0]}", "see register_executors in docs/plugins.md")
+    else:
+        yield ok("target", "takes (settings, out)")
 
 
 def check_callback(registry: Registry, name: str) -> Iterator[Finding]:
