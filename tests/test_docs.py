@@ -55,8 +55,12 @@ def _in_fence(page: str, line: str) -> bool:
 
 
 def cut(arguments: list[str]) -> list[str]:
-    """The same command with a budget of a few steps."""
+    """The same command with a budget of a few steps, on this machine."""
     arguments = list(arguments)
+    while (at := next((i for i, word in enumerate(arguments) if word.startswith("executor.")), None)) is not None:
+        del arguments[at - 1 : at + 1]
+    if "--executor" in arguments:
+        arguments[arguments.index("--executor") + 1] = "local"
     if "--kimg" in arguments:
         del arguments[arguments.index("--kimg") : arguments.index("--kimg") + 2]
     arguments = [argument.replace("fid=", "kid=") for argument in arguments]  # the one score of a few images
