@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ class RayCluster:
         self._ours = not ray.is_initialized()
         if self._ours:
             try:
+                _reach(address)
                 ray.init(None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
             except Exception as error:  # which it raises when its processes do not start in time, among others
                 first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -121,6 +123,17 @@ class RayCluster:
         self._streams = {}
         if self._ours:
             self._ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Ray itself tries for minutes.
+
+    Raises:
+        OSError: nobody answers at HOST:PORT.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _carry_out(order: Order, arguments: Mapping[str, Any]) -> Iterator[News]:
