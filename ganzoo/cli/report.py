@@ -38,6 +38,8 @@ def report(
         raise SettingError("--out is one file and --site a folder", "choose one of them")
     if out is not None and out.is_dir():  # before minutes of work
         raise SettingError(f"--out is one file, and {out} is a folder", f"say --out {out / 'report.html'}")
+    if out is not None and out.exists() and not out.is_file():  # a device would be replaced by the page
+        raise SettingError(f"{out} is no plain file", "name a new file, such as --out report.html")
     folders = list(paths) or [Path("runs")]
     with showing(log_format, quiet, torch=not no_sampling):
         registry = load_registry(plugin_files)

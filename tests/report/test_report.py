@@ -8,6 +8,7 @@ import html as entities
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -201,6 +202,11 @@ def test_errors(runs: Path, tmp_path: Path) -> None:
         make_report([runs], sort="fidd")
     with pytest.raises(SettingError, match="--site"):
         cli.main(["report", str(runs), "--out", "x.html", "--site", "x"], standalone_mode=False)
+    if os.name == "posix":
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(SettingError, match="is no plain file"):
+            cli.main(["report", str(runs), "--out", str(tmp_path / "pipe")], standalone_mode=False)
+        assert (tmp_path / "pipe").is_fifo()
     with pytest.raises(SettingError, match="is a folder") as caught:  # before a minute of work
         cli.main(["report", str(tmp_path / "nowhere"), "--out", str(tmp_path)], standalone_mode=False)
     assert str(tmp_path / "report.html") in caught.value.cure
