@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from same_rows import rows
 
 import ganzoo
 from ganzoo.errors import RunError, UserError
@@ -40,18 +39,6 @@ def cluster() -> Iterator[Any]:
 
         ray.shutdown()
         made.shutdown()
-
-
-def rows(folder: Path) -> dict[str, str]:
-    def numbers(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            kept = {name: numbers(one) for name, one in sorted(value.items())}
-            timed = re.compile(r"seconds|per_s$|memory|provenance|joules|^concurrent$|^budgets$")
-            return {name: one for name, one in kept.items() if not timed.search(name)}
-        return [numbers(one) for one in value] if isinstance(value, list) else value
-
-    found = {path.parent.name: json.loads(path.read_text()) for path in folder.rglob("result.json")}
-    return {name: json.dumps(numbers(result)) for name, result in found.items()}
 
 
 def test_a_machine_that_is_killed_in_the_middle_of_a_bench_costs_no_row(

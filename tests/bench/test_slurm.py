@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from same_rows import rows
 
 import ganzoo
 from ganzoo.errors import UserError
@@ -21,23 +20,6 @@ pytest.importorskip("submitit", reason="needs the extra `slurm`")
 OPTIONS: dict[str, Any] = {"variants": ["gan", "dcgan"], "kimg": 0.25, "num_images": 500, "device": "cpu"}
 FAST = {"eval.metrics": "fid", "train.snapshots": 2, "variant.z_dim": 16}
 HERE = {"executor.cluster": "local", "executor.minutes": 10}
-
-
-def numbers(value: Any, key: str = "") -> Any:
-    """Without what a machine, a clock or a load decides about."""
-    if isinstance(value, Mapping):
-        kept = {name: numbers(one, name) for name, one in sorted(value.items())}
-        return {
-            name: one
-            for name, one in kept.items()
-            if not re.search(r"seconds|per_s$|memory|provenance|joules|^concurrent$", name)
-        }
-    return [numbers(one) for one in value] if isinstance(value, list) else value
-
-
-def rows(folder: Path) -> dict[str, str]:
-    found = {path.parent.name: json.loads(path.read_text()) for path in folder.rglob("result.json")}
-    return {name: json.dumps(numbers(result)) for name, result in found.items()}
 
 
 def test_the_same_rows_as_on_this_machine(data_root: Path, tmp_path: Path) -> None:
