@@ -26,8 +26,9 @@ from ganzoo.runs.snapshots import load_snapshot
 from ganzoo.runs.sources import find_source
 from ganzoo.scoring.declared import load_features
 from ganzoo.scoring.generation import SCORE_SEED, generate
+from ganzoo.scoring.images import load_images
 from ganzoo.scoring.protocol import RULES
-from ganzoo.scoring.scorer import exact_numerics, load_images
+from ganzoo.scoring.scorer import exact_numerics
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 

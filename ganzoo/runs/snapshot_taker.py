@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,8 +20,10 @@ from ganzoo.engine.memory import MemoryMeter
 from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.environment import device_name
 from ganzoo.runs.events import Picture, Scored, tell
 from ganzoo.runs.grid import grid_inputs, make_grid, save_png
+from ganzoo.runs.score_time import ScoresAhead, known_speed, remember_speed
 from ganzoo.runs.snapshots import read_snapshot, save_snapshot
 from ganzoo.scoring.floors import floors
 from ganzoo.scoring.generation import generate_blocks, generate_once
@@ -35,9 +38,26 @@ class Scoring:
     minutes, and training begins without them.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
+    def __init__(self, scorer: Scorer, run: RunDirectory, root: Path) -> None:
+        """`root`: the data root, where it is kept how long scores take."""
+        self.scorer, self._run, self._root = scorer, run, root
+        self._device = device_name(scorer.device)
         self._floors: list[dict[str, Any]] | None = None
+
+    def ahead(self) -> ScoresAhead:
+        """What is still to be scored."""
+        scorer = self.scorer
+        return ScoresAhead(
+            scorer.config,
+            lambda: [line for line in self._run.metrics() if line["protocol"] == scorer.protocol.id],
+            count=scorer.generated_count,
+            real=scorer.unseen,
+            known=known_speed(self._root, scorer.config, self._device),
+        )
+
+    def took(self, seconds: float) -> None:
+        """A score did."""
+        remember_speed(self._root, self.scorer.config, self._device, seconds / self.scorer.generated_count)
 
     def prepare(self) -> None:
         if self._floors is None:
@@ -180,6 +200,7 @@ class SnapshotTaker:
             "protocol": scorer.protocol.id,
         }
         run.add_metrics(record)
+        scoring.took(score.seconds)
         tell(Scored(kimg=images / 1000, values=score.values, seconds=score.seconds))
         return record
 
