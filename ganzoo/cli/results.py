@@ -189,14 +189,25 @@ def sample(
 @click.option(
     "--even", type=click.IntRange(min=2, max=2000), metavar="N", help="N frames equally far apart in kimg instead."
 )
-def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int | None, even: int | None) -> None:
+@plugin_option
+def film(
+    runs: tuple[str, ...],
+    out: Path | None,
+    fps: float,
+    size: int | None,
+    even: int | None,
+    plugin_files: tuple[Path, ...],
+) -> None:
     """Make a film of a run's pictures, or of several runs side by side; VARIANT: its newest run. A frame for each
-    picture, which are close together at the start of training, with the kimg written on it.
+    picture, which are close together at the start of training, with the kimg written on it. Pictures of a run that has
+    none are made from its snapshots.
     """
+    from ganzoo.cli.progress import showing
     from ganzoo.runs.filming import film as write
 
     replaced = out is not None and out.exists()
-    made = write(*runs, out=out, fps=fps, size=size, even=even)
+    with showing("auto", False, torch=False):
+        made = write(*runs, out=out, fps=fps, size=size, even=even, plugins=plugin_files)
     click.echo(made.path)
     if replaced:
         say(f"{made.path} was there before, and is replaced")

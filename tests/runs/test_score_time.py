@@ -33,9 +33,7 @@ def test_scores_that_are_to_come_take_what_those_before_took(registry: Registry)
     assert ahead(registry, [untrained, trained], known=9.0).seconds(4, 8) == pytest.approx(20.0)  # the median, of 8
     assert ahead(registry, [trained]).seconds(4, 8) == pytest.approx(60.0)  # 8, and the untrained one
     assert ahead(registry, [untrained, trained]).seconds(8, 8) == 0.0
-    assert ahead(registry, [], known=0.01).seconds(0, 3) == pytest.approx(
-        20.0
-    )  # the last is always scored
+    assert ahead(registry, [], known=0.01).seconds(0, 3) == pytest.approx(20.0)  # the last is always scored
 
 
 def test_scores_are_read_once_for_each_snapshot(registry: Registry) -> None:
