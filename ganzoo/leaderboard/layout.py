@@ -211,7 +211,9 @@ class _Arranging:
         """The rank, where there is anything to rank."""
         if sum(row.kind == "generated" for row in self.rows) < 2:
             return ()
-        return (Shown(key="rank", title=("rank",), cells=tuple(_rank(row) for row in self.rows)),)
+        space = " " if any(row.shared for row in self.rows) else ""  # the digits stand below each other
+        cells = tuple(f"{_rank(row)}{'' if row.shared else space}".rjust(len("rank")) for row in self.rows)
+        return (Shown(key="rank", title=("rank",), cells=cells, right=False),)
 
     def column(self, key: str, interval: bool) -> Shown:
         if (key, interval) not in self.written:

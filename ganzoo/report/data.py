@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ganzoo.leaderboard.cells import in_order, show, used_columns
+from ganzoo.leaderboard.cells import in_order, rank, show, used_columns
 from ganzoo.leaderboard.charts import Curve, Curves, curves, pareto, training, training_keys
 from ganzoo.leaderboard.columns import Column
 from ganzoo.leaderboard.histories import History, histories, names
@@ -79,7 +78,6 @@ def row_documents(table: Table, columns: Sequence[Column]) -> list[dict[str, Any
     """Rows as the table shows them; "place" of generated ones is that of the charts and runs."""
     generated = [row for row in table.rows if row.kind == "generated"]
     named = names(table)
-    sharing = Counter(row.rank for row in generated)
     found = []
     for row in in_order(table):
         place = generated.index(row) if row.kind == "generated" else None
@@ -91,20 +89,13 @@ def row_documents(table: Table, columns: Sequence[Column]) -> list[dict[str, Any
                 "who": row.name,
                 "kind": row.kind,
                 "rank": row.rank,
-                "ranks": _ranks(row, sharing),
+                "ranks": "" if row.rank is None else rank(row),
                 "seeds": len(row.results),
                 "status": row.status,
                 "cells": {column.key: _cell(row, column) for column in columns if row.numbers.get(column.key)},
             }
         )
     return found
-
-
-def _ranks(row: Row, sharing: Mapping[int | None, int]) -> str:
-    """ "2", or "2\N{EN DASH}4" of three rows that cannot be told apart; "" without a rank."""
-    if row.rank is None:
-        return ""
-    return f"{row.rank}\N{EN DASH}{row.rank + sharing[row.rank] - 1}" if row.shared else str(row.rank)
 
 
 def _cell(row: Row, column: Column) -> list[Any]:

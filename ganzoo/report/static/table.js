@@ -146,7 +146,7 @@ function makeCards(table, box) {
     const best = rows.reduce((one, row) => (way * (row.cells[key][0] - one.cells[key][0]) < 0 ? row : one));
     const few = column.group === "quality" && best.rank === null;
     const seeds = few ? `, ${best.seeds} seed${best.seeds === 1 ? "" : "s"}, not ranked` : "";
-    const shared = key === table.sort && best.ranks.includes("–") ? ", rank shared" : "";
+    const shared = key === table.sort && best.ranks.includes("=") ? ", rank shared" : "";
     box.append(make("div", { className: "card" }, what, make("b", { textContent: best.name }),
       make("span", { className: "dim", textContent: `${column.title} ${best.cells[key][1]}${seeds}${shared}` })));
   }
