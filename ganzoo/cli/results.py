@@ -36,14 +36,15 @@ FORMATS = ("table", "md", "csv", "json", "latex", "tidy")
     type=click.Choice(FORMATS),
     default="table",
     show_default=True,
-    help="latex: a table of booktabs; tidy: CSV of one line per run, snapshot and metric.",
+    help="latex: a table of booktabs that fits a page, all of it with --columns all; tidy: CSV of one line per run, "
+    "snapshot and metric.",
 )
 @click.option("--check", is_flag=True, help="Verify snapshots against the hashes in the results instead.")
 @json_option
 def leaderboard(paths: tuple[Path, ...], sort: str, columns: str | None, form: str, check: bool, as_json: bool) -> None:
     """Rank the runs under PATHS (default: runs), one table per protocol.
 
-    The table has the columns that fit the window; csv, json and tidy have every number.
+    The table has the columns that fit the window, latex those that fit a page; csv, json and tidy have every number.
     """
     from ganzoo.leaderboard.api import leaderboard as read
     from ganzoo.leaderboard.layout import asked_columns, known_columns
@@ -95,7 +96,12 @@ def _check(paths: list[Path], as_json: bool) -> None:
 @click.option(
     "-n", "count", type=click.IntRange(min=1), metavar="N", help="Images, or rows.  [default: 64, 8 per class, 8 rows]"
 )
-@click.option("--labels", metavar="A,B", help="Classes by name or number, one column each (conditional variants).")
+@click.option(
+    "--labels",
+    metavar="A,B",
+    help="Classes by name or number, in this order a column each, a row each of --interpolate and --sweep "
+    "(conditional variants).",
+)
 @click.option("--seed", type=int, metavar="S", help="Seed of the noise.  [default: 0]")
 @click.option("--interpolate", metavar="A:B", help="Rows from the noise of seed A to that of seed B.")
 @click.option("--steps", type=click.IntRange(min=2), metavar="N", help="Columns of --interpolate.  [default: 8]")

@@ -107,6 +107,16 @@ def chosen_columns(table: Table, asked: Sequence[str] | None) -> list[Column]:
     return [by_key[key] for key in asked if key in by_key]
 
 
+PAGE = 80
+"""Characters that a page is taken to be wide: a table in print has the columns of one in a window of so many."""
+
+
+def page_columns(table: Table) -> list[Column]:
+    """For print, where nobody has named columns."""
+    keys = arrange(table, PAGE).keys
+    return [column for column in used_columns(table) if column.key in keys]
+
+
 def arrange(
     table: Table, width: int, asked: Sequence[str] | None = None, own: Mapping[str, str] | None = None
 ) -> Layout:

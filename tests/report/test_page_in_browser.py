@@ -132,7 +132,7 @@ def test_rows_are_sorted_and_real_images_stay_below(file: Path, open_page: Calla
     page.locator('table.board thead th[data-key="name"] button').click()
     assert names(page) == [SECOND, BEST, WORST, real]
     assert page.locator("table.board thead th[aria-sort]").count() == 1
-    assert page.locator("table.board tbody tr").first.locator(".rank").text_content() == "1\N{EN DASH}2"
+    assert page.locator("table.board tbody tr").first.locator(".rank").text_content() == "1="
 
 
 def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callable[..., Page]) -> None:
@@ -147,6 +147,9 @@ def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callab
     assert names(page) == ["real: test split"]
     page.get_by_label("filter").fill("nobody")
     until(page, "document.querySelectorAll('.two .chart svg').length === 0")
+    assert "Nothing matches “nobody”" in page.locator('[data-part="count"]').inner_text()
+    for part in ("films", "pareto", "curves"):  # nor captions of what is not there
+        assert page.locator(f'[data-part="{part}"]').is_hidden()
     told = redrawn(page, "curves", lambda: page.get_by_label("filter").fill(""))
     assert WORST in told
 
@@ -442,7 +445,10 @@ def test_many_rows_of_one_seed(
     assert page.locator('table.board th[data-key="fid"]').get_attribute("aria-sort") == "ascending"
     assert names(page) == [*reversed(variants[:15]), variants[15]]
     best = page.locator("table.board td.best").evaluate_all("cells => cells.map(c => c.dataset.key)")
-    assert best == ["fid", "best_fid"]  # not what is the same in all
+    assert best == ["parameters", "parameters"]  # which do not vary: of one seed nothing else can be told
+    cards = page.locator(".card").all_inner_texts()
+    assert any("closest to real, as measured" in card and "1 seed; no test tells it from" in card for card in cards)
+    assert any(card.startswith("smallest\n") for card in cards)
     until(page, "document.querySelectorAll('[data-part=pareto] .chart[data-drawn]').length === 1")
     pareto = page.locator('[data-part="pareto"]')
     redrawn(page, "pareto", lambda: pareto.get_by_label("against", exact=True).select_option("train_img_per_s"))
