@@ -352,14 +352,30 @@ def test_long_names_leave_room_for_the_charts(
 def test_no_axis_begins_below_what_can_be(bench: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:
     """Nobody shows a critic -5 kimg."""
     shutil.copytree(bench / "gan-s0", tmp_path / "run")
-    ticks = [{"images": 1000 * k, "kimg": k, "seconds": k, "g_loss": 2 + k / 40} for k in range(1, 33)]
+    ticks = [{"images": 1000 * k, "kimg": k, "seconds": 20.0 * k, "g_loss": 2 + k / 40} for k in range(1, 33)]
     (tmp_path / "run" / "stats.jsonl").write_text("".join(json.dumps(tick) + "\n" for tick in ticks))
     (tmp_path / "page.html").write_text(make_report([tmp_path / "run"]).html, encoding="utf-8")
-    page = open_page(tmp_path / "page.html", drawn=False)
+    page = open_page(tmp_path / "page.html", drawn=False, width=390)
     until(page, "document.querySelectorAll('.chart[data-drawn]').length === 1")
     part = page.locator('[data-part="curves"]')
     redrawn(page, "curves", lambda: part.get_by_label("show", exact=True).select_option("g_loss"))
     assert not [text for text in texts_of(page, "curves") if text.startswith("\N{MINUS SIGN}")]
+    redrawn(page, "curves", lambda: part.get_by_role("button", name="seconds").click())
+    assert "seconds of training" in texts_of(page, "curves")
+    assert not [text for text in texts_of(page, "curves") if text.startswith("\N{MINUS SIGN}")]
+
+
+def test_what_stands_below_the_leaderboard_is_read_without_scrolling(
+    file: Path, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(file, width=390)
+    page.get_by_role("button", name="all", exact=True).click()
+    note = page.locator(".note").first
+    box = note.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 390
+    assert box["height"] > 60  # it takes several lines
+    assert page.locator("table.board").first.get_attribute("aria-describedby") == note.get_attribute("id")
 
 
 def test_one_run_has_its_curves_over_the_whole_width(
