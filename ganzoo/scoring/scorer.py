@@ -29,7 +29,7 @@ from ganzoo.scoring.declared import check_features, load_features, make_metric
 from ganzoo.scoring.generation import NORMAL, SCORE_SEED, generate, generate_at
 from ganzoo.scoring.images import load_images
 from ganzoo.scoring.protocol import Protocol, metric_rules
-from ganzoo.scoring.selection import at_most, data_law
+from ganzoo.scoring.selection import HELD_OUT, at_most, data_law
 from ganzoo.scoring.spread import Batches, Blocks, Task
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
@@ -80,6 +80,8 @@ class Scorer:
         self._root = root
         self.spec: Features = registry.features(config.features.name)
         self.generated_count = generated_count or config.eval.num_images
+        if config.eval.held_out:
+            train_images = load_images(registry, config, root, HELD_OUT)
         train_images = at_most(train_images, config.eval.num_reference)
         check_counts(registry, config, self.generated_count, len(train_images))
         with preserved_random_state(device):
@@ -123,7 +125,9 @@ class Scorer:
 
     @functools.cached_property
     def test_images(self) -> Images | None:
-        """The dataset's test split; None without one."""
+        """The dataset's test split; None without one, and where settings are chosen, for which it is not looked at."""
+        if self.config.eval.held_out:
+            return None
         try:
             return load_images(self.registry, self.config, self._root, "test")
         except NoTestSplit:
@@ -144,7 +148,7 @@ class Scorer:
             dataset_sha256=train_images.sha256,
             test_sha256="none" if self.test_images is None else self.test_images.sha256,
             shape=train_images.shape,
-            split="train",
+            split=HELD_OUT if config.eval.held_out else "train",
             reference_count=len(train_images),
             generated_count=self.generated_count,
             features=self.spec.name,
@@ -171,6 +175,7 @@ class Scorer:
             "logits": "" if "logits" in self._sample else f"{self.spec.name} gives no logits",
             "classes": "" if aligned else f"{self.spec.name} does not tell the classes of {dataset}",
             "test": "" if self.test_images is not None else f"{dataset} has no test split",
+            "fresh": "scores are of images that were held out" if self.config.eval.held_out else "",
         }
         asked = self.config.eval.metrics != Eval().metrics
         metrics, left_out = {}, {}
