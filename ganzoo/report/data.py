@@ -128,7 +128,8 @@ def best_documents(table: Table, column: Column) -> list[int] | None:
 
 def _hardly_any_near(table: Table) -> list[str]:
     """Rows of low recall, and why: either few kinds of images are made, or none that is near a real one."""
-    collapsed, untrained = [], []
+    collapsed: list[str] = []
+    untrained: list[str] = []
     for row, name in zip(_generated(table), names(table), strict=True):
         recall, precision = row.numbers.get("recall"), row.numbers.get("precision")
         if recall is None or recall.mean >= COLLAPSED:

@@ -72,8 +72,9 @@ def forecast(config: RunConfig, runs: Sequence[RunDirectory], root: Path) -> For
         ((run, result) for *_, run, result in found
          if result.get("train_img_per_s") and _alike(wanted, result.get("config") or {})), None
     )  # fmt: skip
-    if alike is not None and (score := _scoring(config, *alike)) is not None:
-        measured = (score, _device(alike[1]))
+    measured: tuple[float, str] | None = None
+    if alike is not None and (seconds := _scoring(config, *alike)) is not None:
+        measured = (seconds, _device(alike[1]))
     else:
         measured = _scoring_elsewhere(config, [(run, result) for *_, run, result in found], root)
     if alike is None and measured is None:
