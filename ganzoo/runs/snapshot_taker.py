@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ganzoo.config.kept import kept_of
 from ganzoo.config.run_config import RunConfig
 from ganzoo.data import Images
 from ganzoo.engine.device import preserved_random_state
@@ -21,6 +22,7 @@ from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Picture, Scored, tell
 from ganzoo.runs.grid import grid_inputs, make_grid, save_png
+from ganzoo.runs.keeping import thin_out
 from ganzoo.runs.snapshots import read_snapshot, save_snapshot
 from ganzoo.scoring.floors import floors
 from ganzoo.scoring.generation import generate_blocks, generate_once
@@ -130,6 +132,8 @@ class SnapshotTaker:
         )
         for observer in self._observers:
             observer.on_snapshot(snapshot)
+        if not last:  # which snapshots are left at the end is known when all of them are scored
+            thin_out(run, kept_of(config.train.keep), images)
         return snapshot.metrics
 
     def finish(self) -> None:
