@@ -1,19 +1,21 @@
-"""What a run would be: where, how long, how much; estimated from a finished run of the same kind. Torch-free."""
+"""What runs would be: where, how long, how much; estimated from finished runs of the same kind. Torch-free."""
 
 from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ganzoo.config.kept import kept_of
 from ganzoo.config.run_config import RunConfig, difference, flatten
 from ganzoo.errors import RunError
 from ganzoo.runs.directory import RunDirectory
-from ganzoo.runs.find import find_runs
-from ganzoo.runs.names import beside_the_variant
+from ganzoo.runs.names import whose_and_what
 from ganzoo.zoo.registry import Registry
 
 _ALIKE = ("variant", "objective", "dataset", "regularizers", "augmentations")
@@ -27,6 +29,7 @@ class Forecast:
     train: float | None  # without scores
     score: float | None
     disk: int  # of the finished run
+    memory: int | None  # the most, training or scoring: of the device, or of the process on a CPU
     source: Path  # the run that it is estimated from
     device: str  # that that run was made on
 
@@ -37,72 +40,157 @@ def scored_snapshots(config: RunConfig) -> int:
     return sum(config.is_scored(index, last=index == last) for index in range(last + 1))
 
 
-def the_same(registry: Registry, config: RunConfig, under: Path) -> RunDirectory | None:
-    """A run under `under` that this config would continue or find finished, if its images are the same."""
-    prefix = f"{config.variant.name}{beside_the_variant(registry, config)}-s{config.seed}-"
-    ours = config.identity()
-    for run in find_runs([under / config.dataset.name]):
-        if run.path.name.startswith(prefix):
+class Present:
+    """Runs that there are, by what their configs say; a config is read once, when a run of its name is looked for."""
+
+    def __init__(self, runs: Sequence[RunDirectory]) -> None:
+        self._runs = runs
+        self._configs: dict[Path, dict[str, Any] | None] = {}
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, str], list[RunDirectory]]:
+        """By the folder of the dataset, and the name without the digest."""
+        named: dict[tuple[str, str], list[RunDirectory]] = defaultdict(list)
+        for run in self._runs:
+            named[run.path.parent.name, run.path.name.rpartition("-")[0]].append(run)
+        return named
+
+    def the_same(self, registry: Registry, config: RunConfig, seeds: int = 1) -> list[RunDirectory | None]:
+        """For each seed from the config's on a run that it would continue or find finished, if its images are the same;
+        None where there is none.
+        """
+        name, ours = whose_and_what(registry, config), config.identity()
+        found: list[RunDirectory | None] = []
+        for seed in range(config.seed, config.seed + seeds):
+            ours["seed"] = seed
+            near = self._named.get((config.dataset.name, f"{name}-s{seed}"), ())
+            found.append(next((run for run in near if self._is(run, ours)), None))
+        return found
+
+    def _is(self, run: RunDirectory, ours: dict[str, Any]) -> bool:
+        if run.path not in self._configs:
             try:
-                stored = flatten(run.read_config())
+                self._configs[run.path] = flatten(run.read_config())
             except RunError:
+                self._configs[run.path] = None
+        stored = self._configs[run.path]
+        return stored is not None and not difference(ours, {key: stored.get(key, ours[key]) for key in ours})
+
+
+@dataclass(kw_only=True)
+class _Source:
+    """A finished run to estimate from; what it holds is looked at once."""
+
+    run: RunDirectory
+    result: dict[str, Any]
+
+    @cached_property
+    def score_seconds(self) -> float | None:
+        """Of one score, the median."""
+        seconds = [score["seconds"] for score in self.run.metrics()]
+        return statistics.median(seconds) if seconds else None
+
+    @cached_property
+    def sizes(self) -> tuple[float, float, int, int]:
+        """Bytes of a snapshot, of its grid, of the state, and of the rest."""
+        snapshots = [os.lstat(path).st_size for path in self.run.snapshots()]
+        samples = [os.lstat(path).st_size for path in self.run.samples()]
+        states = [os.lstat(path).st_size for path in (self.run.state_file, self.run.previous_state_file)
+                  if os.path.lexists(path)]  # fmt: skip
+        whole = sum(
+            os.lstat(os.path.join(folder, name)).st_size
+            for folder, _, names in os.walk(self.run.path)
+            for name in names
+        )
+        rest = whole - sum(snapshots) - sum(samples) - sum(states)
+        return _mean(snapshots), _mean(samples), max(states, default=self._state), rest
+
+    @property
+    def _state(self) -> int:
+        """Where it was not kept: G, its average and two moments of Adam, D and its two."""
+        parameters = self.result.get("parameters") or {}
+        return int(16 * (parameters.get("generator") or 0) + 12 * (parameters.get("discriminator") or 0))
+
+
+class Forecasts:
+    """Estimates from the newest of `runs` that has finished and trains alike. Results are read from the newest on, no
+    more of them than are needed.
+    """
+
+    def __init__(self, runs: Sequence[RunDirectory]) -> None:
+        finished = []
+        for run in runs:
+            try:
+                finished.append((os.lstat(run.result_file).st_mtime, str(run.path), run))
+            except OSError:
                 continue
-            if not difference(ours, {key: stored.get(key, ours[key]) for key in ours}):
-                return run
-    return None
+        self._unread: Iterator[RunDirectory] = (run for *_, run in sorted(finished, key=lambda one: one[:2])[::-1])
+        self._sources: dict[Hashable, _Source] = {}
+
+    def __call__(self, config: RunConfig) -> Forecast | None:
+        """None: no run trains alike."""
+        source = self._source(_kind(config.to_dict()))
+        if source is None:
+            return None
+        train, result = config.train, source.result
+        limits = [] if train.minutes is None else [60 * train.minutes]
+        limits += [] if train.kimg is None else [1000 * train.kimg / float(result["train_img_per_s"])]
+        memory = [result.get(key) for key in ("peak_memory", "score_peak_memory")]
+        return Forecast(
+            train=min(limits),
+            score=_scoring(config, source),
+            disk=_disk(config, source),
+            memory=max((int(most) for most in memory if most), default=None),
+            source=source.run.path,
+            device=str((result.get("environment") or {}).get("device") or "unknown"),
+        )
+
+    def _source(self, kind: Hashable) -> _Source | None:
+        while kind not in self._sources:
+            run = next(self._unread, None)
+            if run is None:
+                return None
+            try:
+                result = run.read_result()
+            except RunError:  # damaged, or of another version
+                continue
+            if result is not None and result.get("train_img_per_s"):
+                self._sources.setdefault(_kind(result.get("config") or {}), _Source(run=run, result=result))
+        return self._sources[kind]
 
 
-def forecast(config: RunConfig, runs: Sequence[RunDirectory]) -> Forecast | None:
-    """From the newest of `runs` that has finished and trains alike; None: none does."""
-    wanted, found = config.to_dict(), []
-    for run in runs:
-        try:
-            result = run.read_result()
-        except RunError:  # damaged, or of another version
-            continue
-        if result is not None and result.get("train_img_per_s") and _alike(wanted, result.get("config") or {}):
-            found.append((os.lstat(run.result_file).st_mtime, str(run.path), run, result))
-    if not found:
-        return None
-    *_, run, result = max(found, key=lambda one: one[:2])
-    train = config.train
-    limits = [] if train.minutes is None else [60 * train.minutes]
-    limits += [] if train.kimg is None else [1000 * train.kimg / float(result["train_img_per_s"])]
-    return Forecast(
-        train=min(limits),
-        score=_scoring(config, run, result["config"]),
-        disk=_disk(config, run),
-        source=run.path,
-        device=str((result.get("environment") or {}).get("device") or "unknown"),
-    )
+def _kind(config: dict[str, Any]) -> Hashable:
+    """Runs of one kind train as fast as each other."""
+    train = config.get("train") or {}
+    return _frozen(([config.get(key) or {} for key in _ALIKE], [train.get(key) for key in _TRAINED_ALIKE]))
 
 
-def _alike(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    if any((theirs.get(key) or {}) != (ours.get(key) or {}) for key in _ALIKE):
-        return False
-    train = theirs.get("train") or {}
-    return all(train.get(key) == ours["train"][key] for key in _TRAINED_ALIKE)
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, dict):
+        return frozenset((key, _frozen(one)) for key, one in value.items())
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _scoring(config: RunConfig, run: RunDirectory, theirs: dict[str, Any]) -> float | None:
+def _mean(values: Sequence[int]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _scoring(config: RunConfig, source: _Source) -> float | None:
     """Of all scores; by images, which is what most of a score goes by."""
-    count, before = scored_snapshots(config), theirs.get("eval") or {}
+    count, theirs = scored_snapshots(config), source.result["config"]
+    before = theirs.get("eval") or {}
     if not count:
         return 0.0
     same = theirs.get("features") == config.to_dict()["features"] and before.get("metrics") == config.eval.metrics
-    seconds = [score["seconds"] for score in run.metrics()]
-    if not same or not seconds or not before.get("num_images"):
+    if not same or source.score_seconds is None or not before.get("num_images"):
         return None
-    return count * statistics.median(seconds) * config.eval.num_images / before["num_images"]
+    return count * source.score_seconds * config.eval.num_images / before["num_images"]
 
 
-def _disk(config: RunConfig, run: RunDirectory) -> int:
-    """As much for each snapshot as there, and the rest as it is."""
-    whole = sum(
-        os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(run.path) for name in names
-    )
-    kept = [os.lstat(path).st_size for path in (*run.snapshots(), *run.samples())]
-    if not kept:
-        return whole
-    of_one = sum(kept) / max(1, len(run.snapshots()))
-    return round(whole - sum(kept) + of_one * (config.train.snapshots + 1))
+def _disk(config: RunConfig, source: _Source) -> int:
+    """Of the finished run: as much for each snapshot and grid as there, the state, and the rest as it is."""
+    snapshot, grid, state, rest = source.sizes
+    count, keep = config.train.snapshots + 1, kept_of(config.train.keep)
+    kept = count if "all" in keep else min(count, 1 + ("best" in keep and scored_snapshots(config) > 2))
+    states = 2 if "all" in keep else int("state" in keep)
+    return round(rest + count * grid + kept * snapshot + states * state)
