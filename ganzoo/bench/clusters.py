@@ -22,7 +22,8 @@ from ganzoo.errors import RunError
 from ganzoo.files.progress import Event, as_job
 from ganzoo.files.writing import write_bytes
 from ganzoo.runs.directory import RunDirectory
-from ganzoo.runs.events import Failed, note, tell
+from ganzoo.runs.events import Failed, Interrupted, note, tell
+from ganzoo.runs.log import how_stopped
 
 RETRIES = 3
 """How often a job is started again whose machine was lost, or wanted by others. What was saved is not lost."""
@@ -194,8 +195,17 @@ def _without_result(job: Job, outdated: Outdated) -> str:
 
 
 def _stop(cluster: Cluster, running: Mapping[Hashable, Job]) -> None:
-    """End what runs, and tell what it still says."""
+    """End what runs, and tell what it still says: where each has stopped, and what is saved. Of those that a cluster
+    ends without their last word it stands in their folders.
+    """
     cluster.stop(GRACE_SECONDS)
+    silent = dict(running)
     for name, news in cluster.news(0.0):
         if name in running and not isinstance(news, Ended):
             _take(running[name], news)
+            if isinstance(news, Interrupted):
+                silent.pop(name, None)
+    for job in silent.values():
+        if text := how_stopped(RunDirectory(Path(job.out))):
+            with as_job(job.title):
+                tell(Interrupted(text=text))

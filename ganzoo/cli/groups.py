@@ -8,7 +8,7 @@ import click
 
 COMMANDS: Mapping[str, Sequence[str]] = {
     "See what there is": ("list", "show", "plugins", "doctor", "fetch"),
-    "Train and compare": ("bench", "train", "leaderboard", "report", "plot", "eval"),
+    "Train and compare": ("bench", "train", "leaderboard", "report", "plot", "eval", "clean"),
     "Make images": ("sample", "film", "compare"),
     "Share and extend": ("export", "stats", "check"),
 }

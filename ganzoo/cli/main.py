@@ -7,6 +7,7 @@ import click
 from ganzoo import __version__
 from ganzoo.cli import results, scores, training, zoo
 from ganzoo.cli.check import check
+from ganzoo.cli.clean import clean
 from ganzoo.cli.compare import compare
 from ganzoo.cli.doctor import doctor
 from ganzoo.cli.export import export
@@ -46,5 +47,6 @@ for _command in (
     doctor,
     check,
     export,
+    clean,
 ):
     cli.add_command(_command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,14 @@ from ganzoo.files.text import clean
 if TYPE_CHECKING:
     from ganzoo.config.gates import Gate
     from ganzoo.config.run_config import RunConfig
-    from ganzoo.runs.forecast import Forecast
+    from ganzoo.runs.forecast import Forecast, Present
     from ganzoo.zoo.registry import Registry
 
+LISTED = 24
+"""Configs that are shown one by one: more of them are told by variant."""
 
-_SUMMED = ("train_seconds", "score_seconds", "disk_bytes")
+
+_SUMMED = ("train_seconds", "score_seconds", "disk_bytes", "memory_bytes")
 """Of an estimate."""
 
 
@@ -114,36 +118,53 @@ def show_plan(
     from; `under` is the folder of run directories, `out` the one of a single run that was named.
     """
     from ganzoo.runs.find import find_runs
-    from ganzoo.runs.forecast import forecast
+    from ganzoo.runs.forecast import Forecasts, Present
 
     runs = find_runs(list(dict.fromkeys(sources)))
-    plans = [_plan(registry, config, forecast(config, runs, root), under, out) for config in configs]
-    there = _data(configs[0], root)
+    forecast, place = Forecasts(runs, root), os.path.realpath(under)
+    present = Present([run for run in runs if run.path.is_relative_to(place)])
+    plans = [_plan(registry, config, forecast(config), present, seeds, under, out) for config in configs]
+    there, totals = _data(configs[0], root), _totals(plans)
     if as_json:
-        print_json({"runs": plans, "seeds": seeds, "data": there, "totals": _totals(plans, seeds)})
+        print_json({"runs": plans, "seeds": seeds, "data": there, "totals": totals})
         return
-    for plan in plans:
-        _show(plan, seeds)
+    if len(plans) > LISTED:
+        _show_variants(plans)
+    else:
+        for plan in plans:
+            _show(plan, seeds)
     if len(plans) * seeds > 1:
-        totals = _totals(plans, seeds)
-        click.echo(f"{len(plans) * seeds} runs in all: {_estimate(totals)}")
+        finished = sum(plan["runs_finished"] for plan in plans)
+        click.echo(
+            f"{len(plans) * seeds:,} runs in all{f', {finished:,} of them finished' if finished else ''}: "
+            f"{_estimate(totals)}"
+        )
     click.echo(f"data: {there}")
     click.echo("nothing was trained, nothing was written")
 
 
 def _plan(
-    registry: Registry, config: RunConfig, estimate: Forecast | None, under: Path, out: Path | None
+    registry: Registry,
+    config: RunConfig,
+    estimate: Forecast | None,
+    present: Present,
+    seeds: int,
+    under: Path,
+    out: Path | None,
 ) -> dict[str, Any]:
     """JSON-ready."""
     from ganzoo.config.changed import changed_settings
     from ganzoo.config.run_config import dataset_label
     from ganzoo.runs.directory import RunDirectory
-    from ganzoo.runs.forecast import scored_snapshots, the_same
+    from ganzoo.runs.forecast import scored_snapshots
     from ganzoo.runs.names import beside_the_variant
 
     name = f"{config.variant.name}{beside_the_variant(registry, config)}"
-    found = RunDirectory(out) if out is not None and (out / "config.json").exists() else None
-    found = the_same(registry, config, under) if out is None else found
+    if out is None:
+        all_seeds = present.the_same(registry, config, seeds)
+    else:
+        all_seeds = [RunDirectory(out) if (out / "config.json").exists() else None]
+    found, finished = all_seeds[0], [run is not None and run.result_file.exists() for run in all_seeds]
     train = config.train
     return {
         "variant": name,
@@ -151,7 +172,9 @@ def _plan(
         "seed": config.seed,
         "directory": str(out or under / config.dataset.name / f"{name}-s{config.seed}-..."),
         "there": None if found is None else str(found.path),
-        "finished": found is not None and found.result_file.exists(),
+        "finished": finished[0],
+        "runs": len(all_seeds),
+        "runs_finished": sum(finished),
         "changed": {key: {"default": default, "value": value} for key, default, value in
                     changed_settings(registry, config)},
         "kimg": train.kimg,
@@ -166,6 +189,7 @@ def _plan(
             "train_seconds": estimate.train,
             "score_seconds": estimate.score,
             "disk_bytes": estimate.disk,
+            "memory_bytes": estimate.memory,
             "real_images_counted": estimate.real_counted,
             "from": None if estimate.source is None else str(estimate.source),
             "made_on": estimate.device,
@@ -202,15 +226,16 @@ def _estimate(one: Mapping[str, Any]) -> str:
     """What is not counted is said."""
     from ganzoo.leaderboard.columns import bytes_text
 
-    train, score, disk = (one[key] for key in _SUMMED)
+    train, score, disk, memory = (one[key] for key in _SUMMED)
     if train is score is None:
-        return "none, where one of them has none"
+        return "none: some have no finished run of their kind to tell"
     parts = [f"training {'unknown, and not counted' if train is None else _clock(train)}"]
     parts.append(f"scoring {'unknown, and not counted' if score is None else _clock(score)}")
     if score and not one["real_images_counted"]:
         parts[-1] += " and, once, as long as the real images take"
     parts += [] if None in (train, score) else [f"{_clock(train + score)} in all"]
     parts += [] if disk is None else [f"disk {bytes_text(disk)}"]
+    parts += [f"memory {bytes_text(memory)}"] if memory else []
     return ", ".join(parts)
 
 
@@ -220,14 +245,32 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _totals(plans: Sequence[Mapping[str, Any]], seeds: int) -> dict[str, Any]:
-    """Of all runs, one after the other; None where one has no estimate."""
-    estimates = [plan["estimate"] or dict.fromkeys(_SUMMED) for plan in plans]
-    sums = {
-        key: None if any(one[key] is None for one in estimates) else seeds * sum(one[key] or 0 for one in estimates)
+def _totals(plans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of the runs that are not finished, one after the other; None where one has no estimate. "memory_bytes" is of the
+    largest.
+    """
+    missing = [(plan["runs"] - plan["runs_finished"], plan["estimate"] or dict.fromkeys(_SUMMED)) for plan in plans]
+    missing = [(runs, one) for runs, one in missing if runs]
+    totals: dict[str, Any] = {
+        key: None if any(one[key] is None for _, one in missing) else sum(runs * one[key] for runs, one in missing)
         for key in _SUMMED
     }
-    return {**sums, "real_images_counted": all(one.get("real_images_counted") for one in estimates)}
+    if totals["memory_bytes"] is not None:
+        totals["memory_bytes"] = max((int(one["memory_bytes"] or 0) for _, one in missing), default=0)
+    return {**totals, "real_images_counted": all(one.get("real_images_counted") for _, one in missing)}
+
+
+def _show_variants(plans: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each variant, where there are too many runs to say more of each."""
+    by_variant: dict[str, list[Mapping[str, Any]]] = {}
+    for plan in plans:
+        by_variant.setdefault(f"{plan['variant']} on {plan['dataset']}", []).append(plan)
+    width = max(map(len, by_variant))
+    for name, group in by_variant.items():
+        runs, finished = (sum(plan[key] for plan in group) for key in ("runs", "runs_finished"))
+        said = f"{runs:,} runs of {len(group)} settings" + (f", {finished:,} finished" if finished else "")
+        click.echo(clean(f"{name:<{width}}  {said}: {_estimate(_totals(group))}", 300))
+    click.echo("each of them with its settings: --json")
 
 
 def _data(config: RunConfig, root: Path) -> str:

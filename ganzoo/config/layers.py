@@ -13,6 +13,7 @@ from typing import Any
 from ganzoo.config.documents import document_pairs, name_in, pair
 from ganzoo.config.families import family_of, recipe_names
 from ganzoo.config.fit import check_fit
+from ganzoo.config.kept import kept_of
 from ganzoo.config.known import dataset_settings, settings_of_kind, settings_of_spec
 from ganzoo.config.places import check_no_path, dataset_path
 from ganzoo.config.presets import PRESETS
@@ -205,12 +206,11 @@ def build_config(
             "add one, such as --regularize cr, or leave train.augment_in at all",
         )
     if not config.metric_names:
-        names = ", ".join(spec.name for spec in registry.all("metrics"))
-        raise SettingError("eval.metrics is empty", f"name at least one of: {names}")
+        raise SettingError("eval.metrics is empty", f"say one of: {', '.join(s.name for s in registry.all('metrics'))}")
     used = tuple(f"{registry.metric(name).name}." for name in config.metric_names)
     metrics = {key: value for key, value in values["metrics"].items() if key.startswith(used)}
     config = dataclasses.replace(config, metrics=metrics)
-    interval = score_interval(train.scores, config.eval.every)
+    interval, _ = score_interval(train.scores, config.eval.every), kept_of(train.keep)
     if train.until is not None:
         parse_target(train.until, scores_of(registry, config))
         if not interval:

@@ -108,6 +108,11 @@ class Train:
         "every",
         "which snapshots are scored: none; last; every N, the first and the last always; every: by eval.every",
     )
+    keep: str = knob(
+        "last,best,state",
+        "what stays of a finished run beside its numbers and pictures: all; or last, its last snapshot, and as wanted "
+        "best, that of lowest FID, and state, by which it can be made longer",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,11 +222,11 @@ class RunConfig:
 PLACES = frozenset(
     {
         *("device", "callbacks", "init", "dataset.path", "features.weights", "eval.batch_size"),
-        *("train.tick_seconds", "train.pictures", "train.sync_batch_norm", "train.rank_timeout"),
+        *("train.tick_seconds", "train.pictures", "train.sync_batch_norm", "train.rank_timeout", "train.keep"),
     }
 )
 """Settings that say where, how fast or how often it is told, not what: images and weights are known by their digests.
-In how many processes a run is done is none of what it is, and so is not how they go about it.
+In how many processes a run is done is none of what it is, and so is not how they go about it, nor which files stay.
 """
 
 BUDGET = ("train.kimg", "train.minutes", "train.until", "train.snapshots", "train.scores")

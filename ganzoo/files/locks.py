@@ -17,8 +17,8 @@ class AtWork(UserError):
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, at once or not at all. No lock on a file system that has none.
+def exclusive(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path`, at once or not at all. Gives False, and no lock, on a file system that has none.
 
     Raises:
         AtWork: another process holds it.
@@ -39,7 +39,10 @@ def exclusive(path: Path) -> Iterator[None]:
             except OSError as error:
                 if not _has_no_locks(error):
                     raise
-        yield
+                held = False
+            else:
+                held = True
+        yield held
 
 
 def is_held(path: Path) -> bool:

@@ -94,6 +94,19 @@ def check_same_init(run: RunDirectory, registry: Registry, config: RunConfig) ->
         )
 
 
+def check_state_kept(run: RunDirectory) -> None:
+    """
+    Raises:
+        RunError: the run is finished and cannot be taken up again.
+    """
+    if not run.has_state:
+        raise RunError(
+            f"{run.path} has a result but no saved state to continue from: it was not kept, or cleaned away",
+            f"choose another --out (--init {run.path} starts from its weights), or score what it has: ganzoo eval "
+            f"{run.path}; --set train.keep=last,best,state keeps the next one's",
+        )
+
+
 def sources_of(registry: Registry, config: RunConfig) -> dict[str, str]:
     """Whose code decides what a run computes -> the digest of that code, such as {"variant 'mine'": "3f2a..."}. Not of
     ganzoo's own modules: which version it was is in env.json.
@@ -185,11 +198,6 @@ def begin(run: RunDirectory, registry: Registry, config: RunConfig, images: Imag
         UserError: there are no such weights, or they do not fit the networks.
     """
     record = run.read_record()
-    if run.trained and not run.has_state:
-        raise RunError(
-            f"{run.path} has a result but no saved state to continue from",
-            f"bring its folder state/ back, choose another --out, or score what it has: ganzoo eval {run.path}",
-        )
     if not run.trained:
         init = None if config.init is None else _initialise(config.init, registry, gan)
         source = source_sha256(*specs_of(registry, config))

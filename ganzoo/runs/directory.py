@@ -94,10 +94,10 @@ class RunDirectory:
         longer = [line for line in lines if line.partition(":")[0] in config.budget()]
         limits = [line for line in longer if not line.startswith(("train.snapshots", "train.scores"))]
         if lasting or (any(line.startswith("train.snapshots") for line in longer) and not limits):
-            raise RunError(
-                f"{self.path} belongs to a run with another config: {'; '.join(lines)}",
-                "choose another --out, or repeat the command that started it",
-            )
+            cure = "choose another --out, or repeat the command that started it"
+            if config.fixed_length and set(lasting) <= {"train.kimg", "train.minutes"}:
+                cure = "its learning rates or losses go by how far it has come, so its length is part of it: " + cure
+            raise RunError(f"{self.path} belongs to a run with another config: {'; '.join(lines)}", cure)
         if limits:
             self._check_longer(config)
         return lines, bool(limits)

@@ -53,15 +53,27 @@ def _check(run: RunDirectory) -> Checked | None:
     hashes = result.get("snapshots")
     if not hashes:
         return Checked(path=str(run.path), snapshots=0, problems=(), known=False)
-    problems = []
+    gone = 0
+    problems, cleaned = [], _cleaned(run)
     for name, expected in sorted(hashes.items()):
         try:
             if sha256_inside(run.path, f"snapshots/{name}.safetensors") != expected:
                 problems.append(f"snapshot {name} has been changed")
         except FileNotFoundError:
+            gone += 1
+            if name in cleaned:
+                continue
             problems.append(f"snapshot {name} is missing")
         except Unreadable as error:
             problems.append(f"snapshot {name} {error}")
     unknown = [file.stem for file in run.snapshots() if file.stem not in hashes]
     problems += [f"snapshot {name} is not in the result" for name in unknown]
-    return Checked(path=str(run.path), snapshots=len(hashes), problems=tuple(problems))
+    return Checked(path=str(run.path), snapshots=len(hashes) - gone, problems=tuple(problems))
+
+
+def _cleaned(run: RunDirectory) -> list[str]:
+    """Names of snapshots that `ganzoo clean` has removed."""
+    try:
+        return list(run.read_record().get("cleaned") or ())
+    except RunError:
+        return []

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ganzoo.config.fit import check_fit
+from ganzoo.config.kept import kept_of
 from ganzoo.config.layers import scores_of, specs_of
 from ganzoo.config.run_config import RunConfig, dataset_label, score_interval
 from ganzoo.config.target import parse_target
@@ -31,13 +32,22 @@ from ganzoo.files.locks import exclusive
 from ganzoo.files.writing import write_json
 from ganzoo.gan import GAN
 from ganzoo.runs import telling
-from ganzoo.runs.begin import begin, check_same_code, check_same_images, check_same_init, data_of, outdated
+from ganzoo.runs.begin import (
+    begin,
+    check_same_code,
+    check_same_images,
+    check_same_init,
+    check_state_kept,
+    data_of,
+    outdated,
+)
 from ganzoo.runs.checks import check_networks, make_callbacks
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.events import note, tell, working
 from ganzoo.runs.following import set_off
 from ganzoo.runs.grid import make_grid, save_png
+from ganzoo.runs.keeping import remove_all, surplus_snapshots, surplus_states
 from ganzoo.runs.log import RunLog
 from ganzoo.runs.losses import explained, make_losses
 from ganzoo.runs.places import remember_places
@@ -98,6 +108,7 @@ def run_job(
         if reason is None:
             tell(telling.finished(run.path, finished, before=True))
             return finished
+        check_state_kept(run)
         host.report(f"{run.path}: {reason}")
     with exclusive(run.path / ".lock"):
         log = RunLog(run)
@@ -120,6 +131,7 @@ def _run(
     log: RunLog,
 ) -> dict[str, Any]:
     """What `run_job` does once the directory is its own."""
+    keep = kept_of(config.train.keep)
     run.settle(config)
     remember_places(root, config)
     run.failure_file.unlink(missing_ok=True)
@@ -224,6 +236,8 @@ def _run(
             host=host,
         )
         take_snapshot.finish()
+        # Before the result, which names the snapshots there are; the states after it, as a run without one needs them.
+        remove_all(surplus_snapshots(run, keep))
     sampler.close()
     result = _result(config, run, gan, images, scoring, outcome, environment, device)
     result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
@@ -244,6 +258,7 @@ def _run(
     result["seconds"] = {**spent, "wall": wall_seconds(spent)}
     result["provenance"] = started | {"ended": utc_now()}
     write_json(run.result_file, result)
+    remove_all(surplus_states(run, keep))
     for watcher in watchers:
         watcher.on_end(result)
     return result

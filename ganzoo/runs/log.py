@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.files.progress import Event, Note, Working, listener, listening
+from ganzoo.files.reading import LINES_BYTES, Unreadable, read_inside
 from ganzoo.files.text import clean
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Diagnosed, Resumed
@@ -21,6 +22,19 @@ TICK_SECONDS = 60.0
 
 WORK_SECONDS = 1.0
 """From which on it is noted that something took a while beside training."""
+
+
+_STOPPED = "ended by Stopped: "
+
+
+def how_stopped(run: RunDirectory) -> str:
+    """What a run that a signal has stopped said last; "" where it has gone on since, or ended otherwise."""
+    try:
+        lines = read_inside(run.path, run.log_file.name, LINES_BYTES).decode("utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, Unreadable):
+        return ""
+    _, stopped, text = (lines or [""])[-1].partition(_STOPPED)
+    return clean(text, 500) if stopped else ""
 
 
 class RunLog:

@@ -28,6 +28,12 @@ def _in_a_path(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()[:20] or "someone"
 
 
+def whose_and_what(registry: Registry, config: RunConfig) -> str:
+    """A folder's name before the seed: "dcgan+hinge-anna"."""
+    whose = "" if config.name is None else f"-{_in_a_path(config.name)}"
+    return f"{config.variant.name}{beside_the_variant(registry, config)}{whose}"
+
+
 def folder_of(registry: Registry, config: RunConfig, under: Path, data: str) -> Path:
     """The folder of a run of `config` under `under`.
 
@@ -37,6 +43,4 @@ def folder_of(registry: Registry, config: RunConfig, under: Path, data: str) -> 
     """
     text = json.dumps(config.identity(), sort_keys=True) + source_sha256(*specs_of(registry, config)) + data
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    whose = "" if config.name is None else f"-{_in_a_path(config.name)}"
-    name = f"{config.variant.name}{beside_the_variant(registry, config)}{whose}-s{config.seed}-{digest}"
-    return under / config.dataset.name / name
+    return under / config.dataset.name / f"{whose_and_what(registry, config)}-s{config.seed}-{digest}"

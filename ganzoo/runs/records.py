@@ -153,6 +153,7 @@ class Run(Struct):
     source: str | None = None
     sources: dict[str, str] = field(default_factory=dict)
     engine: Engine | None = None
+    cleaned: list[str] = field(default_factory=list)
 
 
 class Result(Struct):

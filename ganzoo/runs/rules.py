@@ -148,7 +148,7 @@ def memorised(run: History) -> Finding | None:
     return Finding(
         rule="memorised",
         text=f"{share:.0f} % of the images are as near to a training image as 1 % of fresh real ones are: G copies",
-        cure="look at neighbours/; take more images, --augment diffaug, a smaller network or an earlier snapshot",
+        cure="look at neighbours/; take more images, --augment diffaug, a smaller network or fewer kimg",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ganzoo.config.kept import kept_of
 from ganzoo.config.run_config import RunConfig
 from ganzoo.data import Images
 from ganzoo.engine.device import preserved_random_state
@@ -23,6 +24,7 @@ from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.environment import device_name
 from ganzoo.runs.events import Picture, Scored, tell
 from ganzoo.runs.grid import grid_inputs, make_grid, save_png
+from ganzoo.runs.keeping import thin_out
 from ganzoo.runs.repicture import grid_images, pictured, save_picture
 from ganzoo.runs.score_time import ScoresAhead, known_speed, remember_speed
 from ganzoo.runs.snapshots import read_snapshot, save_snapshot
@@ -143,6 +145,8 @@ class SnapshotTaker:
         )
         for observer in self._observers:
             observer.on_snapshot(snapshot)
+        if not last:  # which snapshots are left at the end is known when all of them are scored
+            thin_out(run, kept_of(config.train.keep), images)
         return snapshot.metrics
 
     def finish(self) -> None:

@@ -12,6 +12,10 @@ from typing import Any
 from ganzoo.bench.clusters import Ended, News, Order
 from ganzoo.bench.elsewhere import carry_out
 from ganzoo.errors import RunError, UserError
+from ganzoo.files.progress import Note
+
+LOOK_SECONDS = 10.0
+"""Without news, until it is looked whether the cluster has machines at all."""
 
 
 class RayCluster:
@@ -56,6 +60,9 @@ class RayCluster:
         self._streams: dict[Any, Hashable] = {}
         self._late: list[tuple[Hashable, News]] = []  # news of tasks that were stopped
         self._started = 0
+        self._needs = {"CPU": settings["cpus"], "GPU": settings["gpus"]}
+        self._heard = time.monotonic()
+        self._has_machines = True
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         """A job that fits no machine would wait for ever."""
@@ -74,6 +81,25 @@ class RayCluster:
         return self._started
 
     def news(self, seconds: float) -> Sequence[tuple[Hashable, News]]:
+        found = self._news(seconds)
+        if not found and self._streams and time.monotonic() - self._heard > LOOK_SECONDS:
+            found = self._machines()
+            self._heard = time.monotonic()
+        elif found:
+            self._heard = time.monotonic()
+        return found
+
+    def _machines(self) -> Sequence[tuple[Hashable, News]]:
+        """A word where the last machine that could do a job has gone, or one has come. Ray waits, and says nothing."""
+        alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        has = any(all(node.get(what, 0.0) >= amount for what, amount in self._needs.items()) for node in alive)
+        if has == self._has_machines:
+            return []
+        self._has_machines = has
+        text = "no machine of the cluster is left that could do a job: one is waited for"
+        return [(next(iter(self._streams.values())), Note(text="the cluster has machines again" if has else text))]
+
+    def _news(self, seconds: float) -> Sequence[tuple[Hashable, News]]:
         until, found, self._late = time.monotonic() + seconds, self._late, []
         while self._streams:
             left = 0.0 if found else max(0.0, until - time.monotonic())
@@ -116,7 +142,7 @@ class RayCluster:
         until = time.monotonic() + seconds
         late: list[tuple[Hashable, News]] = []
         while self._streams and time.monotonic() < until:
-            late += self.news(0.2)
+            late += self._news(0.2)
         self._late = late
         for stream in self._streams:
             self._ray.cancel(stream, force=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
+import types
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from ganzoo.config.layers import build_config
 from ganzoo.errors import RunError
 from ganzoo.files.locks import exclusive
 from ganzoo.files.progress import Event, Note, listening
+from ganzoo.runs.events import Interrupted
 from ganzoo.zoo.registry import Registry
 
 SHORT = ["train.kimg=0.128", "train.batch_size=64", "train.scores=none", "train.snapshots=1"]
@@ -132,6 +135,82 @@ def test_what_ends_the_bench_stops_the_cluster(jobs: list[Job], tmp_path: Path) 
     with pytest.raises(KeyboardInterrupt):
         run(cluster, jobs, tmp_path)
     assert cluster.stopped == 1
+
+
+def test_where_each_run_was_stopped_is_told(jobs: list[Job], tmp_path: Path) -> None:
+    """One has said it itself; of another it stands in its log; a third has gone on since, or never began."""
+
+    def log(job: Job, *lines: str) -> None:
+        Path(job.out).mkdir(parents=True)
+        (Path(job.out) / "log.txt").write_text("".join(f"2026-01-01T00:00:00Z {line}\n" for line in lines))
+
+    stopped = "ended by Stopped: stopped by SIGTERM at {} kimg, state saved; the same command continues"
+    log(jobs[0], stopped.format(1))
+    log(jobs[1], "started on some CPU", stopped.format(2))
+    log(jobs[2], stopped.format(3), "started on some CPU")
+
+    class Cut(Scripted):
+        def news(self, seconds: float) -> Sequence[tuple[Hashable, News]]:
+            if self.stopped:
+                return [(1, Interrupted(text="stopped at 1 kimg", job=jobs[0].title))]
+            if len(self.started) == 3:
+                raise KeyboardInterrupt
+            return []
+
+    told: list[Event] = []
+    with listening(told.append), pytest.raises(KeyboardInterrupt):
+        run_on(Cut(lambda order, count: []), jobs, {}, tmp_path / "mark")
+    assert [(event.job, str(event)) for event in told if event.kind == "interrupted"] == [
+        (jobs[0].title, "stopped at 1 kimg"),
+        (jobs[1].title, "stopped by SIGTERM at 2 kimg, state saved; the same command continues"),
+    ]
+
+
+class PretendedRay(types.ModuleType):
+    """A cluster whose machines are listed in `machines`, and whose tasks never say a word."""
+
+    def __init__(self, machines: list[dict[str, float]]) -> None:
+        super().__init__("ray")
+        self.machines = machines
+        self.exceptions = types.SimpleNamespace()
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def nodes(self) -> list[dict[str, Any]]:
+        gone = [{"Alive": False, "Resources": {"CPU": 8.0}}]
+        return gone + [{"Alive": True, "Resources": resources} for resources in self.machines]
+
+    def remote(self, function: Any) -> Any:
+        task = types.SimpleNamespace(remote=lambda *arguments: object())
+        return types.SimpleNamespace(options=lambda **options: task)
+
+    def wait(self, streams: list[Any], **options: Any) -> tuple[list[Any], list[Any]]:
+        return [], streams
+
+
+def test_it_is_told_when_a_ray_cluster_has_no_machine_left(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ganzoo_ray.cluster")
+    from ganzoo_ray.cluster import RayCluster
+
+    machines = [{"CPU": 2.0}, {"GPU": 1.0}]
+    monkeypatch.setitem(sys.modules, "ray", PretendedRay(machines))
+    cluster = RayCluster({"address": "auto", "cpus": 1.0, "gpus": 0.0, "memory_gb": None}, tmp_path)
+    name = cluster.start(ordered(jobs[0], tmp_path))
+    monkeypatch.setattr("ganzoo_ray.cluster.LOOK_SECONDS", -1.0)
+    assert cluster.news(0.0) == []
+    machines.pop(0)  # the other has no processor for it
+    ((of, said),) = cluster.news(0.0)
+    assert (of, str(said)) == (name, "no machine of the cluster is left that could do a job: one is waited for")
+    assert cluster.news(0.0) == []  # once
+    machines.append({"CPU": 1.0})
+    ((_, said),) = cluster.news(0.0)
+    assert str(said) == "the cluster has machines again"
+    machines.clear()
+    monkeypatch.setattr("ganzoo_ray.cluster.LOOK_SECONDS", 1000.0)
+    assert cluster.news(0.0) == []  # it is not asked all the time
 
 
 def test_a_failure_is_told_and_the_others_go_on(jobs: list[Job], done: Answer, tmp_path: Path) -> None:

@@ -67,6 +67,29 @@ def test_a_machine_that_is_killed_in_the_middle_of_a_bench_costs_no_row(
     assert there == here
 
 
+def test_a_cluster_without_machines_is_waited_for(
+    cluster: Any, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All go while a run is at work, and one comes when that is told."""
+    monkeypatch.setattr("ganzoo_ray.cluster.LOOK_SECONDS", 1.0)
+    told: list[str] = []
+
+    def listen(event: Event) -> None:
+        told.append(str(event))
+        if event.kind == "tick" and len(cluster.machines) == 2:
+            while cluster.machines:
+                cluster.remove_node(cluster.machines.pop(), allow_graceful=False)
+            cluster.machines.append(None)
+        if "no machine of the cluster is left" in str(event):
+            cluster.add_node(num_cpus=1)
+
+    sets = {**FAST, "executor.address": cluster.address}
+    options = OPTIONS | {"variants": ["gan"], "seeds": 1}
+    board = ganzoo.bench(executor="ray", sets=sets, data_root=data_root, out=tmp_path, listen=listen, **options)
+    assert not board.failed
+    assert sum("no machine of the cluster is left that could do a job" in line for line in told) == 1
+
+
 def test_what_the_cluster_does_not_have(cluster: Any, data_root: Path, tmp_path: Path) -> None:
     where = {"executor": "ray", "data_root": data_root, "out": tmp_path}
     with pytest.raises(RunError, match="a job takes 1 GPUs, and no machine of the cluster has more than 0"):
@@ -98,3 +121,5 @@ def test_ctrl_c_saves_the_states_of_all(cluster: Any, data_root: Path, tmp_path:
         assert bench.wait() == 130
     states = {file.relative_to(tmp_path / "bench").parts[1] for file in (tmp_path / "bench").rglob("*state*")}
     assert len(states) == 2, said
+    told = [line for line in said.splitlines() if "kimg, state saved; the same command continues" in line]
+    assert sorted(line.split(" seed")[0] for line in told) == ["dcgan", "gan"], said

@@ -50,16 +50,14 @@ def test_train_leaves_a_complete_run_directory(trained: Path) -> None:
     environment = json.loads(directory.env_file.read_text())
     assert environment["packages"]["torch"]
     assert environment["device"] == "cpu"
-    assert [path.name for path in directory.snapshots()] == [
-        "000000.000.safetensors",
-        "000000.112.safetensors",
-        "000000.208.safetensors",
-    ]
     assert len(directory.samples()) == 3
     assert (trained / "real.png").exists()
     assert directory.state_file.exists()
+    assert not directory.previous_state_file.exists()
     result = directory.read_result()
     assert result is not None
+    kept = {round(1000 * result[name]["kimg"]) for name in ("best", "last")}
+    assert [path.stem for path in directory.snapshots()] == [f"000000.{images:03d}" for images in sorted(kept)]
     assert result["status"] == "done"
     assert not list(trained.rglob("*.tmp"))
 

@@ -34,6 +34,7 @@ TINY = [
     "train.tick_kimg=0.048",
     "train.tick_seconds=0",
     "train.snapshots=4",
+    "train.keep=all",
     "eval.num_images=100",
     "eval.every=2",
     "eval.metrics=fid,conditional",

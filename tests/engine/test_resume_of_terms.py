@@ -70,7 +70,7 @@ def registry() -> Registry:
 
 
 TINY = ["variant.channels=4", "train.batch_size=16", "train.snapshots=2", "train.tick_kimg=0.048",
-        "train.tick_seconds=0", "eval.num_images=100", "eval.metrics=fid"]  # fmt: skip
+        "train.keep=all", "train.tick_seconds=0", "eval.num_images=100", "eval.metrics=fid"]  # fmt: skip
 
 
 def test_a_job_that_was_stopped_and_killed_between_ticks(registry: Registry, data_root: Path, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ SETS = (
     "train.tick_kimg=0.032",
     "train.tick_seconds=0",
     "train.snapshots=2",
+    "train.keep=all",
     "eval.num_images=60",
     "eval.metrics=kid",
 )

@@ -27,7 +27,7 @@ from ganzoo.zoo.registry import Registry
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
 
 SETS = ["train.kimg=0.32", "train.batch_size=16", "train.tick_kimg=0.048", "train.snapshots=4", "variant.width=16"]
-SETS += ["train.tick_seconds=0", "eval.num_images=60", "eval.metrics=kid", "eval.every=2"]
+SETS += ["train.keep=all", "train.tick_seconds=0", "eval.num_images=60", "eval.metrics=kid", "eval.every=2"]
 TIMELESS = ("images", "d_loss", "g_loss", "d_accuracy", "diversity")
 
 

@@ -25,6 +25,7 @@ TINY = [
     "train.kimg=0.32",
     "train.tick_kimg=0.048",
     "train.snapshots=4",
+    "train.keep=all",
     "eval.num_images=100",
     "eval.every=2",
     "eval.metrics=fid,conditional",

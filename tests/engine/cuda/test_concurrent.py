@@ -25,6 +25,7 @@ from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")
 TINY = [
+    "train.keep=all",
     "variant.channels=4", "variant.z_dim=8", "train.batch_size=16", "train.kimg=0.32", "train.tick_kimg=0.064",
     "train.tick_seconds=0", "train.snapshots=2", "eval.num_images=100", "eval.every=9", "eval.metrics=fid",
 ]  # fmt: skip

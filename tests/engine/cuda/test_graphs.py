@@ -187,6 +187,7 @@ def test_statistics_that_differ_from_call_to_call_are_not_replayed() -> None:
 
 
 TINY = [
+    "train.keep=all",
     "variant.channels=4", "variant.z_dim=8", "train.batch_size=16", "train.kimg=0.64", "train.tick_kimg=0.128",
     "train.tick_seconds=0", "train.snapshots=3", "eval.num_images=100", "eval.every=9", "eval.metrics=fid",
 ]  # fmt: skip
