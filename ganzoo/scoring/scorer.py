@@ -53,9 +53,7 @@ def exact_numerics(device: torch.device) -> contextlib.AbstractContextManager[No
 
 
 def load_images(registry: Registry, config: RunConfig, root: Path, split: str, download: bool = True) -> Images:
-    """The config's dataset: its "train", less what `eval.held_out` keeps from it, which is HELD_OUT, or its "test".
-    Errors as in `ganzoo.data.load_dataset`, `load_declared` and `held_out`.
-    """
+    """The config's "train", less HELD_OUT, or "test"; errors as in `load_dataset`, `load_declared` and `held_out`."""
     spec, share = registry.dataset(config.dataset.name), config.eval.held_out
     source = "train" if split == HELD_OUT else split
     images = load_declared(registry, spec, config.dataset.settings, root=root, split=source, download=download)
