@@ -113,11 +113,14 @@ def search(
 
 
 def _of_trials(options: RunOptions) -> RunOptions:
-    sets = texts_of(options.get("sets"))
-    said = {text.partition("=")[0].strip() for text in sets}
-    sets = [*sets, *([] if "eval.held_out" in said else [f"eval.held_out={HELD_OUT}"])]
-    sets += [] if "eval.metrics" in said else ["eval.metrics=fid"]
-    return cast(RunOptions, {**options, "sets": [*sets, "train.scores=last"], "seed": FIRST_SEED})
+    ours = {"eval.metrics": "fid", "train.scores": "last"}
+    sets = [text for text in texts_of(options.get("sets")) if text.partition("=")[0].strip() not in ours]
+    if not any(text.partition("=")[0].strip() == "eval.held_out" for text in sets):
+        ours["eval.held_out"] = str(HELD_OUT)
+    return cast(
+        RunOptions,
+        {**options, "sets": [*sets, *(f"{key}={value}" for key, value in ours.items())], "seed": FIRST_SEED},
+    )
 
 
 def _spaces(
