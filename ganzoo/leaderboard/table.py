@@ -15,6 +15,7 @@ from ganzoo.leaderboard.rows import RANKED_SEEDS, Row, Table, _started_from
 from ganzoo.leaderboard.significance import shared_ranks
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.find import WRITTEN, runs_under
+from ganzoo.runs.results import Results
 from ganzoo.scoring.protocol import is_unscored
 
 OTHER_MACHINES = "speed and memory of other machines or versions"
@@ -45,9 +46,10 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     finished: dict[str, dict[str, Row]] = {}  # protocol id -> key -> row
     failed: list[tuple[RunDirectory, dict[str, Any], str]] = []
     skipped: list[str] = []
+    records, keys = Results(), _Keys()
     for run in runs:
         try:
-            result = run.read_result()
+            result = records.read(run)
             if result is None:
                 if run.is_ours():
                     failed.append((run, run.read_config(), run.read_failure() or _UNFINISHED))
@@ -56,7 +58,9 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
             skipped.append(error.cause)
             continue
         rows = finished.setdefault(result["protocol"]["id"], {})
-        row = rows.setdefault(_key(result["config"], _origin(result)), _row(result["config"]))
+        row = rows.get(key := keys.of(result["config"]) + _origin(result))
+        if row is None:
+            row = rows[key] = _row(result["config"])
         row.runs.append(str(run.path))
         if any(other["seed"] == result["seed"] for other in row.results):
             row.repeats += 1
@@ -73,7 +77,7 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     if column is None:
         raise UnknownName("column", sort, [column.key for column in columns])
     for run, config, line in failed:
-        start = _key(config, None)
+        start = _key(config)
         protocols = [p for p, rows in finished.items() if _conditions(config) in _all_conditions(rows)]
         rows = finished.setdefault((*protocols, "no result")[0], {})
         row = rows.setdefault(next((key for key in rows if key.startswith(start)), start), _row(config))
@@ -85,12 +89,25 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     ]
 
 
-def _key(config: dict[str, Any], source: str | None) -> str:
+def _key(config: dict[str, Any]) -> str:
     """Equal for runs that differ only in their seed."""
     flat = {
         key: value for key, value in flatten(config).items() if not _elsewhere(key) and value != LATER.get(key, ...)
     }
-    return json.dumps(flat, sort_keys=True) + (source or "")
+    return json.dumps(flat, sort_keys=True)
+
+
+class _Keys:
+    """`_key` of many configs, whose sections are the same objects more often than not."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, int], ...], tuple[dict[str, Any], str]] = {}
+
+    def of(self, config: dict[str, Any]) -> str:
+        same = tuple((key, id(value)) for key, value in config.items() if key not in _PLACES)
+        if same not in self._known:
+            self._known[same] = (config, _key(config))  # the config as well, so that no other object gets its ids
+        return self._known[same][1]
 
 
 _UNFINISHED = "not finished; the same command continues it"
@@ -240,8 +257,11 @@ def _tell_apart(rows: list[Row]) -> None:
     for same in groups.values():
         if len(same) < 2:
             continue
+        configs = [row.results[0]["config"] for row in same]
+        varying = {key for config in configs for key in config.keys() | configs[0].keys()
+                   if (value := config.get(key)) is not (first := configs[0].get(key)) and value != first}  # fmt: skip
         flats = [
-            flatten(row.results[0]["config"])
+            flatten({key: value for key, value in row.results[0]["config"].items() if key in varying})
             | {"source": (row.results[0].get("source") or "")[:8], "started from": _started_from(row.results[0])}
             for row in same
         ]

@@ -26,26 +26,37 @@ RECORD_SCHEMA = 1
 """Version of run.json."""
 
 
+class _Below:
+    """A path below the run's own: made when it is asked for, as a leaderboard looks at thousands of runs."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def __get__(self, run: RunDirectory, owner: type[RunDirectory]) -> Path:
+        return run.path.joinpath(*self._names)
+
+
 class RunDirectory:
     """Paths and records of one run; layout in docs/architecture.md. Torch-free."""
 
+    config_file = _Below("config.json")
+    record_file = _Below("run.json")
+    env_file = _Below("env.json")
+    stats_file = _Below("stats.jsonl")
+    metrics_file = _Below("metrics.jsonl")
+    diagnostics_file = _Below("diagnostics.jsonl")
+    result_file = _Below("result.json")
+    failure_file = _Below("failure.txt")
+    log_file = _Below("log.txt")
+    snapshots_dir = _Below("snapshots")
+    samples_dir = _Below("samples")
+    neighbours_dir = _Below("neighbours")
+    pictures_dir = _Below("pictures")
+    state_file = _Below("state", "latest.pt")
+    previous_state_file = _Below("state", "previous.pt")
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config_file = path / "config.json"
-        self.record_file = path / "run.json"
-        self.env_file = path / "env.json"
-        self.stats_file = path / "stats.jsonl"
-        self.metrics_file = path / "metrics.jsonl"
-        self.diagnostics_file = path / "diagnostics.jsonl"
-        self.result_file = path / "result.json"
-        self.failure_file = path / "failure.txt"
-        self.log_file = path / "log.txt"
-        self.snapshots_dir = path / "snapshots"
-        self.samples_dir = path / "samples"
-        self.neighbours_dir = path / "neighbours"
-        self.pictures_dir = path / "pictures"
-        self.state_file = path / "state" / "latest.pt"
-        self.previous_state_file = path / "state" / "previous.pt"
 
     @classmethod
     def open(cls, path: Path, config: RunConfig) -> RunDirectory:
