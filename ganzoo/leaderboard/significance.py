@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,9 +42,14 @@ def student_t_half_width(values: Sequence[float], confidence: float = CONFIDENCE
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
     if deviation == 0:  # of squares too small for a number
         return 0.0
+    return _t_quantile(n - 1, confidence) * deviation / math.sqrt(n)
+
+
+@cache
+def _t_quantile(freedom: int, confidence: float) -> float:
     from scipy.special import stdtrit  # here, because it takes longer to import than most tables to make
 
-    return float(stdtrit(n - 1, (1 + confidence) / 2)) * deviation / math.sqrt(n)
+    return float(stdtrit(freedom, (1 + confidence) / 2))
 
 
 def welch_p(first: Sequence[float], second: Sequence[float]) -> float:
@@ -92,23 +98,27 @@ class _Groups:
 
 
 def holm(p_values: Sequence[float] | np.ndarray, level: float = LEVEL, tests: int | None = None) -> float:
-    """The largest p that is significant at `level`, all tests together; those of smaller p are, too. -1: none is.
+    """The bound up to which a p is significant at `level`, all tests together.
 
     Holm, A simple sequentially rejective multiple test procedure, 1979: from the smallest on, reject while
     p <= level / (tests left). It bounds the chance of any false claim whatever the dependence between the tests, and
     pairs that share a row do depend on each other.
 
     Args:
-        p_values: float `[K]`.
+        p_values: float `[K]`, in any order.
         level: of all tests together.
         tests: how many there are; more than K: these have the smallest p of them. None: K.
     """
     import numpy as np
 
-    p = np.sort(np.asarray(p_values, dtype=np.float64))
-    left = (len(p) if tests is None else tests) - np.arange(len(p))
-    rejected = int(np.argmax(np.append(left * p > level, True)))  # how many, before the first that is not
-    return float(p[rejected - 1]) if rejected else -1.0
+    p = np.asarray(p_values, dtype=np.float64)
+    left = len(p) if tests is None else tests
+    bound, rejected = level / max(left, 1), 0
+    # What is rejected at the bound of the first rejections is so in its turn, too: no need to sort millions.
+    while rejected < (more := int(np.count_nonzero(p <= bound))) < left:
+        rejected = more
+        bound = level / (left - rejected)
+    return bound
 
 
 def shared_ranks(groups: Sequence[Sequence[float]], level: float = LEVEL) -> list[int]:
@@ -135,10 +145,10 @@ def shared_ranks(groups: Sequence[Sequence[float]], level: float = LEVEL) -> lis
         near = np.flatnonzero(p <= level)
         found.append(p[near])
         worse.append((near + better + 1).astype(np.int32))
-    most = holm(np.concatenate(found), level, len(groups) * (len(groups) - 1) // 2)
+    bound = holm(np.concatenate(found), level, len(groups) * (len(groups) - 1) // 2)
     last = np.full(len(groups), -1)  # of the groups before it, the last that a group differs from
     for better, (p, places) in enumerate(zip(found, worse, strict=True)):
-        last[places[p <= most]] = better
+        last[places[p <= bound]] = better
     ranks: list[int] = []
     start = 0  # the first group of the current rank
     for place, differs in enumerate(last.tolist()):

@@ -77,7 +77,7 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     if column is None:
         raise UnknownName("column", sort, [column.key for column in columns])
     for run, config, line in failed:
-        start = _key(config)
+        start = keys.of(config)
         protocols = [p for p, rows in finished.items() if _conditions(config) in _all_conditions(rows)]
         rows = finished.setdefault((*protocols, "no result")[0], {})
         row = rows.setdefault(next((key for key in rows if key.startswith(start)), start), _row(config))
@@ -89,25 +89,23 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     ]
 
 
-def _key(config: dict[str, Any]) -> str:
-    """Equal for runs that differ only in their seed."""
-    flat = {
-        key: value for key, value in flatten(config).items() if not _elsewhere(key) and value != LATER.get(key, ...)
-    }
-    return json.dumps(flat, sort_keys=True)
-
-
 class _Keys:
-    """`_key` of many configs, whose sections are the same objects more often than not."""
+    """Of configs: equal for runs that differ only in their seed. Sections of many are the same objects."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[tuple[str, int], ...], tuple[dict[str, Any], str]] = {}
+        self._known: dict[tuple[str, int], tuple[Any, str]] = {}
 
     def of(self, config: dict[str, Any]) -> str:
-        same = tuple((key, id(value)) for key, value in config.items() if key not in _PLACES)
-        if same not in self._known:
-            self._known[same] = (config, _key(config))  # the config as well, so that no other object gets its ids
-        return self._known[same][1]
+        return "\n".join(self._section(key, config[key]) for key in sorted(config))
+
+    def _section(self, key: str, value: Any) -> str:
+        known = self._known.get((key, id(value)))
+        if known is None:
+            flat = {name: inner for name, inner in flatten({key: value}).items()
+                    if not _elsewhere(name) and inner != LATER.get(name, ...)}  # fmt: skip
+            known = (value, json.dumps(flat, sort_keys=True))  # the value as well: no other object gets its id
+            self._known[key, id(value)] = known
+        return known[1]
 
 
 _UNFINISHED = "not finished; the same command continues it"
@@ -266,9 +264,14 @@ def _tell_apart(rows: list[Row]) -> None:
             for row in same
         ]
         keys = sorted(key for key in {key for flat in flats for key in flat} if not _elsewhere(key))
-        differing = [key for key in keys if len({json.dumps(flat.get(key)) for flat in flats}) > 1]
+        differing = [key for key in keys if any(not _same(flat.get(key), flats[0].get(key)) for flat in flats)]
         for row, flat in zip(same, flats, strict=True):
             row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As JSON has it: 1 is neither 1.0 nor true."""
+    return one is other or (type(one) is type(other) and bool(one == other))
 
 
 def _environments(rows: Sequence[Row]) -> list[str]:

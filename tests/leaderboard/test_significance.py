@@ -83,15 +83,15 @@ def test_welch_does_not_depend_on_the_unit(unit: float) -> None:
 
 
 def test_holm_by_hand() -> None:
-    # Sorted: 0.005 * 4, 0.01 * 3 are at most 0.05; 0.03 * 2 is not, and 0.04 * 1 comes behind it.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == 0.01
-    assert holm([0.01, 0.04, 0.03, 0.005], level=0.06) == 0.04
-    assert holm([]) == -1
-    assert holm([0.2]) == -1
-    assert holm([0.9, 0.8]) == -1
-    assert holm([0.01, 0.005], tests=4) == 0.01  # 0.005 * 4, 0.01 * 3
-    assert holm([0.01, 0.005], tests=10) == 0.005
-    assert holm([0.01, 0.005], tests=11) == -1
+    # Sorted: 0.005 <= 0.05 / 4, 0.01 <= 0.05 / 3; 0.03 is above 0.05 / 2, and 0.04 comes behind it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == 0.05 / 2
+    assert holm([0.01, 0.04, 0.03, 0.005], level=0.06) == 0.06  # all of them
+    assert holm([]) == 0.05
+    assert holm([0.2]) == 0.05
+    assert holm([0.9, 0.8]) == 0.025
+    assert holm([0.01, 0.005], tests=4) == 0.025
+    assert holm([0.01, 0.005], tests=10) == 0.05 / 9
+    assert holm([0.01, 0.005], tests=11) == 0.05 / 11
 
 
 @given(p_values)
@@ -159,15 +159,15 @@ def test_what_a_rank_means(groups: list[list[float]]) -> None:
     ranks = shared_ranks(groups)
     pairs = list(itertools.combinations(range(len(groups)), 2))
     p_of = {(i, j): welch_p(groups[i], groups[j]) for i, j in pairs}
-    most = holm(list(p_of.values()))
+    bound = holm(list(p_of.values()))
     assert ranks == sorted(ranks)
     for (i, j), p in p_of.items():
         if ranks[i] == ranks[j]:
-            assert p > most
+            assert p > bound
     for place, rank in enumerate(ranks):
         if rank > 1 and place > 0 and ranks[place - 1] != rank:  # a new rank: its place, and a reason for it
             assert rank == place + 1
-            assert any(p_of[other, place] <= most for other in range(place) if ranks[other] == ranks[place - 1])
+            assert any(p_of[other, place] <= bound for other in range(place) if ranks[other] == ranks[place - 1])
 
 
 def test_the_statistics_load_scipy_when_they_are_used() -> None:
