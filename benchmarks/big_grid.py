@@ -127,16 +127,15 @@ def timed(command: list[str], work: Path) -> dict[str, Any]:
     return json.loads(process.stdout) | {"out": out, "errors": errors}
 
 
-def measured(grid: str, files: int, like: Path, commands: list[str], rounds: int, keep: Path | None) -> list[dict[str, Any]]:
+def measured(
+    grid: str, files: int, like: Path, commands: list[str], rounds: int, keep: Path | None
+) -> list[dict[str, Any]]:
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         runs = (keep or work) / f"{grid}-{files}"
         found = templates(like)
-        if runs.exists():
-            damaged = []
-        else:
-            damaged = list(written(runs, found, files, GRIDS[grid]))
+        damaged = [] if runs.exists() else list(written(runs, found, files, GRIDS[grid]))
         for name in commands:
             taken = [timed([*COMMANDS[name], str(runs)], work) for _ in range(rounds)]
             best = min(taken, key=lambda one: float(one["seconds"]))
@@ -175,8 +174,12 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(rows, indent=1))
     else:
-        print(f"{device_name(torch.device('cpu'))}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}; asked: {SECONDS:g} s, 1 GiB\n")
-        print("| grid | files | command | seconds | of a processor | most memory | written |\n|---|---|---|---|---|---|---|")
+        print(
+            f"{device_name(torch.device('cpu'))}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}; asked: {SECONDS:g} s, 1 GiB\n"
+        )
+        print(
+            "| grid | files | command | seconds | of a processor | most memory | written |\n|---|---|---|---|---|---|---|"
+        )
         for row in rows:
             seconds = ", ".join(f"{one:.1f}" for one in row["seconds"])
             print(

@@ -53,7 +53,9 @@ def print_tables(
         absent = [key for key in columns or () if key not in (ALL, *layout.keys)]
         if len(shown.rows) < len(table.rows):
             counts = [sum(row.kind == "generated" for row in one.rows) for one in (shown, table)]
-            emit(Text(f"the first {counts[0]:,} of {counts[1]:,} rows; all of them: --format csv", style="red"), console)
+            emit(
+                Text(f"the first {counts[0]:,} of {counts[1]:,} rows; all of them: --format csv", style="red"), console
+            )
         for line, style in _lines(table, layout, absent):
             emit(Text(line, style=style), console, fold=console.is_terminal if fold is None else fold)
 

@@ -275,11 +275,11 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _environments(rows: Sequence[Row]) -> list[str]:
-    return sorted({_environment(result) for row in rows for result in row.results})
+    once = {id(found): found for row in rows for result in row.results for found in (result["environment"],)}
+    return sorted({_environment(found) for found in once.values()})
 
 
-def _environment(result: dict[str, Any]) -> str:
-    environment = result["environment"]
+def _environment(environment: dict[str, Any]) -> str:
     packages = environment["packages"]
     return (
         f"{environment['device']}, {environment['precision']}, torch {packages.get('torch')}, ganzoo "

@@ -14,7 +14,7 @@ from ganzoo.errors import RunError
 from ganzoo.files.progress import working
 from ganzoo.files.text import clean
 from ganzoo.leaderboard.cells import show, used_columns
-from ganzoo.leaderboard.columns import Number
+from ganzoo.leaderboard.columns import Column, Number
 from ganzoo.leaderboard.histories import names
 from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.report.pictures import FILM_QUALITY, QUALITY, Gallery
@@ -73,12 +73,12 @@ Command = Callable[[Mapping[str, Any]], str]
 def views_of(table: Table, roots: Sequence[Path], command: Command | None = None) -> list[RunView]:
     """The runs of a table's rows, in order, without their pictures. `roots`: folders that paths are shown from."""
     found = []
-    generated = [row for row in table.rows if row.kind == "generated"]
+    generated, columns = [row for row in table.rows if row.kind == "generated"], used_columns(table)
     for place, (row, name) in enumerate(zip(generated, names(table), strict=True)):
         for path in row.runs:
             run = RunDirectory(Path(path))
             try:
-                found.append(view_of(table, row, run, place, name, roots, command))
+                found.append(view_of(table, row, run, place, name, roots, command, columns))
             except RunError:  # read a moment ago
                 continue
     owners = {view.who for view in found}
@@ -96,8 +96,10 @@ def view_of(
     name: str,
     roots: Sequence[Path] = (),
     command: Command | None = None,
+    columns: Sequence[Column] | None = None,
 ) -> RunView:
-    """
+    """`columns`: `used_columns(table)`; None: found now.
+
     Raises:
         RunError: a record of the run is damaged.
     """
@@ -121,7 +123,7 @@ def view_of(
         images=texts((result or {}).get("data") or {}),
         command=clean(command(config), 2000) if command else "",
     )
-    for column in used_columns(table):
+    for column in used_columns(table) if columns is None else columns:
         value = column.value(result) if result else None
         if value is not None:
             view.scores[column.key] = [value, show(column, Number(mean=value, half=None, n=1))]
