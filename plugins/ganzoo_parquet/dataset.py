@@ -25,7 +25,6 @@ from ganzoo.errors import DataError, UserError
 from ganzoo.files.progress import OnProgress
 from ganzoo.files.text import clean
 
-_BUFFER = 2**20  # bytes that are read of a column at a time, however large its row groups are
 _NO_LABELS = "or ignore labels: --set dataset.labels=false"
 
 
@@ -173,7 +172,7 @@ class _Table:
 
 
 class Rows(Members):
-    """Encoded images of a column, streamed: no more than a buffer of a row group is in memory."""
+    """Encoded images of a column, page after page of a mapped file, however large its row groups are."""
 
     def __init__(self, table: _Table) -> None:
         self.table = table
@@ -183,12 +182,13 @@ class Rows(Members):
             with _opened(file) as found:
                 batches = found.iter_batches(batch_size=size, columns=[self.table.column], use_threads=False)
                 while (batch := _reading(file, partial(next, batches, None))) is not None:
-                    yield [partial(_content, value) for value in batch.column(0)]
+                    cells = batch.column(0).to_pylist()  # here: what is freed in other threads, Arrow's pool keeps
+                    del batch
+                    yield [partial(_content, cell) for cell in cells]
 
 
-def _content(value: Any) -> bytes:
+def _content(found: Any) -> bytes:
     """Of a cell. ValueError: it holds no bytes."""
-    found = value.as_py()
     data = found.get("bytes") if isinstance(found, dict) else found
     if not isinstance(data, bytes):
         path = found.get("path") if isinstance(found, dict) else None
@@ -208,7 +208,7 @@ def _arrow() -> Any:
 def _opened(file: Path) -> Any:
     """A pyarrow.parquet.ParquetFile, to be closed. Raises DataError: it is none."""
     arrow = _arrow()
-    return _reading(file, partial(arrow.parquet.ParquetFile, file, buffer_size=_BUFFER, pre_buffer=False))
+    return _reading(file, partial(arrow.parquet.ParquetFile, file, memory_map=True, pre_buffer=False))
 
 
 def _reading(file: Path, work: Any) -> Any:

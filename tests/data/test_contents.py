@@ -54,17 +54,17 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Im
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How often files were hashed and images decoded."""
     counts = {"hashed": 0, "decoded": 0}
-    hash_one, decode = contents._digest, decode_all.decode_image
+    hash_one, decode = decode_all.digest_of, decode_all.decode_image
 
-    def hashing(path: str) -> bytes:
+    def hashing(content: Callable[[], bytes]) -> bytes:
         counts["hashed"] += 1
-        return hash_one(path)
+        return hash_one(content)
 
     def decoding(*arguments: object) -> np.ndarray:
         counts["decoded"] += 1
         return decode(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(contents, "_digest", hashing)
+    monkeypatch.setattr(decode_all, "digest_of", hashing)
     monkeypatch.setattr(decode_all, "decode_image", decoding)
     return counts
 
