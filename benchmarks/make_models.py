@@ -27,12 +27,14 @@ PAGE = REPOSITORY / "docs" / "models.md"
 SEED = 0
 MOST_BYTES, MOST_BYTES_IN_ALL = 4_000_000, 30_000_000
 
-RECIPES: dict[str, dict[str, object]] = {
-    **{f"{variant}@digits": {} for variant in ("gan", "cgan", "dcgan", "cdcgan", "upsample-dcgan", "wgan-gp", "acgan",
-                                               "infogan", "bigan", "began")},
-    **{f"{variant}@fashion-mnist": {"preset": "laptop", "kimg": 60.0} for variant in ("dcgan", "cdcgan")},
-}  # fmt: skip
-"""Name -> options of the run, beside variant, dataset and seed."""
+FASHION_MNIST = ("dcgan", "cdcgan")
+"""Models of all variants are of digits; of larger images one without and one with classes keep the package small."""
+
+
+def recipes(registry: Registry) -> dict[str, dict[str, object]]:
+    """Name -> options of the run, beside variant, dataset and seed."""
+    digits: dict[str, dict[str, object]] = {f"{spec.name}@digits": {} for spec in registry.variants()}
+    return digits | {f"{variant}@fashion-mnist": {"preset": "laptop", "kimg": 60.0} for variant in FASHION_MNIST}
 
 
 def main() -> None:
@@ -42,11 +44,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/models"), help="where runs are made")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of models; default: that of the package")
     arguments = parser.parse_args()
+    registry = Registry.load()
     if arguments.finished is not None:
         runs = [run.path for run in find_runs([arguments.finished]) if run.read_result() is not None]
     else:
-        runs = trained(arguments.only.split(",") if arguments.only else list(RECIPES), arguments.runs)
-    registry = Registry.load()
+        runs = trained(registry, arguments.only.split(",") if arguments.only else [], arguments.runs)
     for run in runs:
         name, entry = export_model(registry, str(run), arguments.out, root=cache_root())
         before = entry["values_before"].get("fid")
@@ -60,13 +62,13 @@ def main() -> None:
         write_table(PAGE, markdown(entries))
 
 
-def trained(names: list[str], under: Path) -> list[Path]:
-    """Runs of the recipes, those that are missing made now."""
-    runs = []
-    for name in names:
+def trained(registry: Registry, names: list[str], under: Path) -> list[Path]:
+    """Runs of the recipes, those that are missing made now. `names`: none for all."""
+    runs, options = [], recipes(registry)
+    for name in names or options:
         variant, _, dataset = name.partition("@")
         board = ganzoo.bench(
-            [variant], dataset=dataset, seed=SEED, out=under, listen=ganzoo.show_progress, **RECIPES[name],
+            [variant], dataset=dataset, seed=SEED, out=under, listen=ganzoo.show_progress, **options[name],
         )  # fmt: skip
         if board.failed:
             sys.exit(f"{name}: {board.failed[0].failure}")

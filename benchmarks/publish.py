@@ -30,7 +30,7 @@ from PIL import Image
 import ganzoo
 from ganzoo.config.layers import from_dict, specs_of
 from ganzoo.config.options import config_of
-from ganzoo.config.run_config import PLACES, difference, flatten
+from ganzoo.config.run_config import LATER, PLACES, difference, flatten
 from ganzoo.runs.events import Event, Finished
 from ganzoo.zoo.registry import Registry
 
@@ -79,8 +79,9 @@ def stale(registry: Registry, name: str, variant: str, suffix: str, file: Path) 
     sheet = sheets.SHEETS[name]
     made = json.loads(file.read_text(encoding="utf-8"))["config"]
     options = sheets.options_of(sheet) | dict(sheet.also.get(suffix, {}))
-    now = config_of(registry, variant, {**options, "seed": made["seed"]}).to_dict()
-    changed = [one for one in difference(flatten(now), flatten(made)) if one.partition(":")[0] not in PLACES]
+    now = config_of(registry, variant, {**options, "seed": made["seed"]}).identity()
+    was = {key: value for key, value in flatten(made).items() if key not in PLACES and value != LATER.get(key, ...)}
+    changed = difference(now, was)
     told = [f"seed {made['seed']} of another recipe: {changed}"] if changed else []
     if read_codes(file.parents[1]).get(file.parent.name) != code_sha256(registry, made):
         told.append(f"seed {made['seed']} made by other code")

@@ -37,7 +37,7 @@ FACTORS: dict[str, tuple[float, ...]] = {"train.g_lr": (0.5, 2.0, 4.0), "train.d
 SPACE: dict[str, tuple[Any, ...]] = {
     "train.beta1": (0.0, 0.5),
     "train.beta2": (0.9, 0.99, 0.999),
-    "train.batch_size": (16, 32, 64),
+    "train.batch_size": (8, 16, 32, 64),
     "train.d_steps": (1, 2),
     "train.ema_kimg": (0.25, 0.5, 1.0, 2.0),
     "train.schedule": ("constant", "linear"),
@@ -201,7 +201,8 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         candidates: list[Mapping[str, Any]] = [{}]
         elsewhere = from_elsewhere(options.variant, options.preset, key, present)
         for one in (*options.also, *elsewhere, *draws(present, space, options.trials, options.draw)):
-            candidates += [] if one in candidates else [one]
+            change = {name: value for name, value in one.items() if present.get(name) != value}
+            candidates += [] if change in candidates else [change]
         first = run(tasks(candidates, options.kimg * options.part, [FIRST_SEED]))
         ranked = sorted(first[1:], key=lambda one: (missed([one], most_modes(first)), mean_fid([one])))
         ranked = ranked[: options.finalists]

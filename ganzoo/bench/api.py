@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.bench.grid import Grid
 from ganzoo.bench.plan import LOCAL, chosen_executor, compete, entrants
 from ganzoo.bench.processes import check_script, kill_workers
+from ganzoo.bench.search import search as choose
 from ganzoo.config.options import Names, RunOptions, number_of, takes_run_options
 from ganzoo.config.places import as_path
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
@@ -34,6 +35,7 @@ def bench(
     *,
     seeds: int = 1,
     grid: Grid = None,
+    search: int | None = None,
     concurrent: int | None = None,
     executor: str = LOCAL,
     out: str | Path = "runs/bench",
@@ -53,6 +55,9 @@ def bench(
         seeds: training seeds per variant, `seed` and on; three or more for ranks.
         grid: {"train.g_lr": [1e-4, 2e-4], "objective": ["hinge", "wasserstein"]}, or such texts as --grid takes: every
             variant with every combination that fits it; None: each once.
+        search: how many combinations Optuna tries of each variant, out of `grid`, which then may have ranges,
+            {"train.g_lr": "1e-5..1e-2"}; compared is the variant with the one that is best on training images that were
+            held out. See docs/runs.md. None: all of `grid` is compared.
         concurrent: runs at a time; None: by rule, see docs/runs.md.
         executor: where the runs are processes: local, this machine; ray, slurm, or what a plugin registers, with
             settings in `sets`: {"executor.gpus": 0.25}. See docs/scaling.md.
@@ -72,10 +77,15 @@ def bench(
     check_script()
     seeds = number_of(seeds, "seeds", int, minimum=1)
     concurrent = None if concurrent is None else number_of(concurrent, "concurrent", int, minimum=1)
+    search = None if search is None else number_of(search, "search", int, minimum=1)
     under = as_path(out, "out")
     with listening(listen), signals_of_the_caller(stop, again=_break_off), endings_told():
         elsewhere, options = chosen_executor(executor, options)
-        chosen = entrants(variants, under, options, grid, elsewhere is not None)
+        points = None
+        if search is not None:
+            points = choose(variants, search, grid, under, options, concurrent=concurrent, elsewhere=elsewhere)
+            grid = None
+        chosen = entrants(variants, under, options, grid, elsewhere is not None, points=points)
         runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent, elsewhere=elsewhere)
         started = [run for run in runs if run.config_file.exists()]
         tables = make_tables(started, chosen.sort) if started else []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ganzoo.bench import together
 from ganzoo.bench.chosen import ALL, chosen_names
 from ganzoo.bench.executors import Outdated, run_jobs
-from ganzoo.bench.grid import Grid, points_of
+from ganzoo.bench.grid import Grid, Point, points_of
 from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
 from ganzoo.config.fit import check_fit
 from ganzoo.config.layers import from_dict
@@ -69,9 +69,15 @@ class Asked(Chosen):
         return len({config.variant.name for config in self.configs}) < len(self.configs)
 
 
-def asked_for(variants: Names, out: Path, options: RunOptions, grid: Grid = None) -> Asked:
+Points = Mapping[str, Sequence[Point]]
+"""A grid of each variant's own, by its name."""
+
+
+def asked_for(
+    variants: Names, out: Path, options: RunOptions, grid: Grid = None, *, points: Points | None = None
+) -> Asked:
     """Those of `variants` whose settings fit together; arguments and errors as of `entrants`. Torch-free."""
-    points = points_of(grid)
+    everywhere = points_of(grid)
     plugins = files_of(options.get("plugins"))
     registry, root = load_zoo(plugins, note), cache_root(options.get("data_root"))
     asked = (names_of(variants, "variants") or "").split(",")
@@ -85,32 +91,43 @@ def asked_for(variants: Names, out: Path, options: RunOptions, grid: Grid = None
         names = [spec.name for spec in registry.variants()] if names else chosen_names(registry)
     with plugins_named(registry, (run for name in names for run in runs_of(name, out))):
         names = [registry.variant(name).name for name in names]
-    wanted = {f"{name} {point.label}".strip(): (name, point) for name in names for point in points}
+    own = points or {}
+    pairs = [(name, point) for name in names for point in own.get(name, everywhere)]
+    wanted = {f"{name} {point.label}".strip(): (name, point) for name, point in pairs}
 
     def make_config(label: str) -> RunConfig:
         name, point = wanted[label]
         sets = [*texts_of(options.get("sets")), *point.sets]
         return config_of(registry, name, {**options, **point.options, "sets": sets})
 
-    strict = strict and len(points) == 1  # of a grid, what fits is compared
+    strict = strict and len(pairs) == len(names)  # of a grid, what fits is compared
     found, left_out = choose_configs(list(wanted), make_config, strict)
     configs: list[RunConfig] = []
     for config in found:  # a setting of one variant makes no difference to another
         configs += [] if config in configs else [config]
-    check_used([*texts_of(options.get("sets")), *(text for point in points for text in point.sets)], configs)
+    check_used([*texts_of(options.get("sets")), *(text for _, point in pairs for text in point.sets)], configs)
     return Asked(registry=registry, plugins=plugins, root=root, configs=configs, left_out=left_out, strict=strict)
 
 
-def entrants(variants: Names, out: Path, options: RunOptions, grid: Grid = None, elsewhere: bool = False) -> Entrants:
-    """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`. Images are decoded or
-    downloaded once, here. Told, in notes: plugins and variants that are left out, what was read.
+def entrants(
+    variants: Names,
+    out: Path,
+    options: RunOptions,
+    grid: Grid = None,
+    elsewhere: bool = False,
+    *,
+    points: Points | None = None,
+) -> Entrants:
+    """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`; each once for each of
+    `points` that are its own, or of `grid`. Images are decoded or downloaded once, here. Told, in notes: plugins and
+    variants that are left out, what was read.
 
     Raises:
         FitError: none fits, or one of those that were named does not.
         SettingError: `variants` names none.
         UserError: what is wrong whatever the variant.
     """
-    asked = asked_for(variants, out, options, grid)
+    asked = asked_for(variants, out, options, grid, points=points)
     registry, plugins, root, configs = asked.registry, asked.plugins, asked.root, asked.configs
     with working("loading torch"):
         from ganzoo.engine.device import resolve_device

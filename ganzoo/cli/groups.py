@@ -16,7 +16,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 
 OPTIONS: Mapping[str, Sequence[str]] = {
     "What": ("variants", "dataset", "size", "objective", "regularize", "augment", "init"),
-    "How long, how often": ("kimg", "minutes", "until", "seeds", "seed", "grid", "name"),
+    "How long, how often": ("kimg", "minutes", "until", "seeds", "seed", "grid", "search", "name"),
     "Settings": ("preset", "config_file", "sets", "print_config", "dry_run"),
     "Where and how fast": ("device", "precision", "concurrent", "executor", "out", "data_root", "plugin_files"),
     "Scores and logs": ("features", "metrics", "num_images", "protocol", "fail_on", "log", "quiet", "log_format"),

@@ -58,14 +58,20 @@ def plan_bench(
     seeds: int,
     grid: Sequence[str],
     as_json: bool,
+    search: int | None,
 ) -> bool:
     """As `plan_train`."""
+    from ganzoo.bench.grid import axes_of
     from ganzoo.bench.plan import asked_for
     from ganzoo.config.gates import check_known
     from ganzoo.config.layers import scores_of
     from ganzoo.runs.find import RUNS
 
     out = options["out"]
+    if search is not None:
+        axes_of(grid, ranges=True)  # refused now, if ever
+        say(f"{search + 1} trials of each would be run before, on held-out images; what follows is as they are now")
+        grid = ()
     asked = asked_for(variants, out, options, grid)  # type: ignore[arg-type]
     for config in asked.configs:
         check_known(gates, scores_of(asked.registry, config))

@@ -170,6 +170,12 @@ def tripped(runs: Sequence[Run], gates: Sequence[Gate]) -> bool:
 @click.option(
     "--grid", multiple=True, metavar="KEY=A,B", help="Every variant with each of these, e.g. train.g_lr=1e-4,2e-4."
 )
+@click.option(
+    "--search",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of --grid, which may have ranges (A..B), try N combinations on held-out images; compare the best.",
+)
 @click.option("--concurrent", type=click.IntRange(min=1), metavar="N", help="Runs at a time.  [default: by rule]")
 @click.option(
     "--executor",
@@ -204,6 +210,7 @@ def bench(
     columns: str | None,
     seeds: int,
     grid: tuple[str, ...],
+    search: int | None,
     concurrent: int | None,
     executor: str,
     speed_only: bool,
@@ -236,13 +243,14 @@ def bench(
     asked = columns_asked(columns, options["plugin_files"], as_json)
     if gates and (speed_only or compare is not None):
         raise UserError(f"--fail-on {gates[0].text} is of scores, and nothing is trained", "leave one of the two out")
-    if grid and (speed_only or compare is not None):
-        raise UserError("--grid is of runs, and nothing is trained", "leave one of the two out")
+    if (grid or search) and (speed_only or compare is not None):
+        name = "--search" if search else "--grid"
+        raise UserError(f"{name} is of runs, and nothing is trained", "leave one of the two out")
     options = {**to_library(options), "out": out}
     if dry_run or gates:
         from ganzoo.cli.plan import plan_bench
 
-        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json):
+        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json, search):
             return
     if speed_only or compare is not None:
         percent = min(percents, default=10.0)
@@ -252,7 +260,7 @@ def bench(
         return
     with showing(log_format, quiet, torch=False):
         how: dict[str, Any] = {"concurrent": concurrent, "executor": executor, "stop": stop}
-        board = run_bench(variants, seeds=seeds, grid=grid, **how, **options)
+        board = run_bench(variants, seeds=seeds, grid=grid, search=search, **how, **options)
     if not board.compared:
         sys.exit(1)
     if as_json:

@@ -124,6 +124,13 @@ class Eval:
     )
     every: int = knob(4, "score every Nth snapshot; the first and the last always are; see train.scores", minimum=1)
     batch_size: int = knob(250, "images per batch while features are extracted", minimum=1)
+    held_out: float = knob(
+        0.0,
+        "share of the training images that is not trained on, and that scores are computed with in place of all: for "
+        "choosing settings; neither the test split nor what is trained on is looked at. 0: none",
+        minimum=0.0,
+        maximum=0.5,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +242,7 @@ LATER = {
     "train.decay_from": 0.0,
     "train.warmup_kimg": 0.0,
     "train.augment_in": "all",
+    "eval.held_out": 0.0,
 }
 """Settings that earlier versions did not have, with what they did: runs of before go on."""
 

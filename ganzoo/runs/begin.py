@@ -161,7 +161,9 @@ def outdated(result: dict[str, Any], registry: Registry, config: RunConfig, root
 
 
 def test_sha256(registry: Registry, config: RunConfig, root: Path) -> str:
-    """Digest of the test images, "none" where there are none."""
+    """Digest of the test images that scores are computed with, "none" where there are none."""
+    if config.eval.held_out:
+        return "none"
     try:
         return load_images(registry, config, root, "test").sha256
     except NoTestSplit:

@@ -27,7 +27,7 @@ from ganzoo.metrics.reference import Reference, reference_features
 from ganzoo.scoring.declared import check_features, load_declared, load_features, make_metric
 from ganzoo.scoring.generation import NORMAL, SCORE_SEED, generate, generate_at
 from ganzoo.scoring.protocol import Protocol, metric_rules
-from ganzoo.scoring.selection import at_most, data_law
+from ganzoo.scoring.selection import HELD_OUT, at_most, data_law, held_out
 from ganzoo.scoring.spread import Batches, Blocks, Task
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
@@ -53,9 +53,13 @@ def exact_numerics(device: torch.device) -> contextlib.AbstractContextManager[No
 
 
 def load_images(registry: Registry, config: RunConfig, root: Path, split: str, download: bool = True) -> Images:
-    """The config's dataset; errors as in `ganzoo.data.load_dataset` and `load_declared`."""
-    spec = registry.dataset(config.dataset.name)
-    return load_declared(registry, spec, config.dataset.settings, root=root, split=split, download=download)
+    """The config's dataset: its "train", less what `eval.held_out` keeps from it, which is HELD_OUT, or its "test".
+    Errors as in `ganzoo.data.load_dataset`, `load_declared` and `held_out`.
+    """
+    spec, share = registry.dataset(config.dataset.name), config.eval.held_out
+    source = "train" if split == HELD_OUT else split
+    images = load_declared(registry, spec, config.dataset.settings, root=root, split=source, download=download)
+    return images if source == "test" or not share else held_out(images, share, split)
 
 
 class Scorer:
@@ -84,6 +88,8 @@ class Scorer:
         self._root = root
         self.spec: Features = registry.features(config.features.name)
         self.generated_count = generated_count or config.eval.num_images
+        if config.eval.held_out:
+            train_images = load_images(registry, config, root, HELD_OUT)
         train_images = at_most(train_images, config.eval.num_reference)
         self._check_counts(min(self.generated_count, len(train_images)))
         with preserved_random_state(device):
@@ -127,7 +133,9 @@ class Scorer:
 
     @functools.cached_property
     def test_images(self) -> Images | None:
-        """The dataset's test split; None without one."""
+        """The dataset's test split; None without one, and where settings are chosen, for which it is not looked at."""
+        if self.config.eval.held_out:
+            return None
         try:
             return load_images(self.registry, self.config, self._root, "test")
         except NoTestSplit:
@@ -148,7 +156,7 @@ class Scorer:
             dataset_sha256=train_images.sha256,
             test_sha256="none" if self.test_images is None else self.test_images.sha256,
             shape=train_images.shape,
-            split="train",
+            split=HELD_OUT if config.eval.held_out else "train",
             reference_count=len(train_images),
             generated_count=self.generated_count,
             features=self.spec.name,
@@ -187,6 +195,7 @@ class Scorer:
             "logits": "" if "logits" in self._sample else f"{self.spec.name} gives no logits",
             "classes": "" if aligned else f"{self.spec.name} does not tell the classes of {dataset}",
             "test": "" if self.test_images is not None else f"{dataset} has no test split",
+            "fresh": "scores are of images that were held out" if self.config.eval.held_out else "",
         }
         asked = self.config.eval.metrics != Eval().metrics
         metrics, left_out = {}, {}

@@ -1,24 +1,52 @@
-"""Which real images are compared with, and in words."""
+"""Which real images are trained on and compared with, and in words."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
 from ganzoo.data import Images, label_law
+from ganzoo.errors import DataError
 from ganzoo.metrics.neighbours import subset_index
+
+HELD_OUT = "heldout"
+"""A split beside "train" and "test": the part of "train" that `eval.held_out` keeps from training."""
 
 
 def at_most(images: Images, most: int | None) -> Images:
     """`most` of the images, always the same ones; all of them for None or where there are no more."""
     if most is None or len(images) <= most:
         return images
-    index = subset_index(len(images), most)
+    return _chosen(images, subset_index(len(images), most), str(most))
+
+
+def held_out(images: Images, share: float, split: str) -> Images:
+    """The part of the images that `split` names, in memory: HELD_OUT, `share` of them, always the same ones; "train",
+    the rest.
+
+    Raises:
+        DataError: one of the parts would be empty.
+    """
+    count = round(share * len(images))
+    if not 0 < count < len(images):
+        raise DataError(
+            f"eval.held_out={share:g} of {len(images)} images leaves none for one of two parts", "take a larger share"
+        )
+    keeps = torch.zeros(len(images), dtype=torch.bool)
+    keeps[subset_index(len(images), count)] = True
+    index = (keeps if split == HELD_OUT else ~keeps).nonzero()[:, 0]
+    return _chosen(images, index, f"{split} {share:g}")
+
+
+def _chosen(images: Images, index: Tensor, how: str) -> Images:
     return replace(
         images,
         pixels=images.pixels[index],
         labels=None if images.labels is None else images.labels[index],
-        sha256=hashlib.sha256(f"{images.sha256} {most}".encode()).hexdigest(),
+        sha256=hashlib.sha256(f"{images.sha256} {how}".encode()).hexdigest(),
         mapped=False,
     )
 
