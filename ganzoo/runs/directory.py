@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import RunError
+from ganzoo.files.below import Below
 from ganzoo.files.reading import LINES_BYTES, RECORD_BYTES, Unreadable, decode_json, is_plain, read_inside, refused
 from ganzoo.files.text import clean
 from ganzoo.files.writing import append_jsonl, write_json, write_text, writing
@@ -26,34 +27,24 @@ RECORD_SCHEMA = 1
 """Version of run.json."""
 
 
-class _Below:
-    """A path below the run's own: made when it is asked for, as a leaderboard looks at thousands of runs."""
-
-    def __init__(self, *names: str) -> None:
-        self._names = names
-
-    def __get__(self, run: RunDirectory, owner: type[RunDirectory]) -> Path:
-        return run.path.joinpath(*self._names)
-
-
 class RunDirectory:
     """Paths and records of one run; layout in docs/architecture.md. Torch-free."""
 
-    config_file = _Below("config.json")
-    record_file = _Below("run.json")
-    env_file = _Below("env.json")
-    stats_file = _Below("stats.jsonl")
-    metrics_file = _Below("metrics.jsonl")
-    diagnostics_file = _Below("diagnostics.jsonl")
-    result_file = _Below("result.json")
-    failure_file = _Below("failure.txt")
-    log_file = _Below("log.txt")
-    snapshots_dir = _Below("snapshots")
-    samples_dir = _Below("samples")
-    neighbours_dir = _Below("neighbours")
-    pictures_dir = _Below("pictures")
-    state_file = _Below("state", "latest.pt")
-    previous_state_file = _Below("state", "previous.pt")
+    config_file = Below("config.json")
+    record_file = Below("run.json")
+    env_file = Below("env.json")
+    stats_file = Below("stats.jsonl")
+    metrics_file = Below("metrics.jsonl")
+    diagnostics_file = Below("diagnostics.jsonl")
+    result_file = Below("result.json")
+    failure_file = Below("failure.txt")
+    log_file = Below("log.txt")
+    snapshots_dir = Below("snapshots")
+    samples_dir = Below("samples")
+    neighbours_dir = Below("neighbours")
+    pictures_dir = Below("pictures")
+    state_file = Below("state", "latest.pt")
+    previous_state_file = Below("state", "previous.pt")
 
     def __init__(self, path: Path) -> None:
         self.path = path
