@@ -30,7 +30,8 @@ from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.statistics import Moments, moments
 from ganzoo.runs.environment import device_name
 from ganzoo.runs.snapshots import build_gan
-from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.scoring.images import load_images
+from ganzoo.scoring.scorer import Scorer
 from ganzoo.zoo.registry import Registry
 
 DEVICE = resolve_device("auto")

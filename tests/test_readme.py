@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -89,3 +92,25 @@ def test_readme_s_own_table_fits() -> None:
     assert max(map(len, lines)) <= 80
     assert any(line.startswith("rank  variant ") for line in lines)
     assert any(line.startswith("made on: ") for line in lines)
+
+
+NAMED = re.compile(r"--(?:out|site) ([^\s`]+)")
+LEFT = ("dcgan@digits.png", "dcgan@digits-2.png", "compare.png", "film.webp", "report.html", "figures/x.pdf")
+"""By commands that name no place: what lies in no run directory."""
+
+
+@pytest.mark.skipif(shutil.which("git") is None or not (REPOSITORY / ".git").exists(), reason="no checkout")
+def test_what_the_commands_leave_is_no_news_to_git() -> None:
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")]
+    named = {name for page in pages for name in NAMED.findall(page.read_text(encoding="utf-8")) if not name.isupper()}
+    assert {"images/", "fashion-mnist.npz"} <= named
+    left = sorted(named | set(LEFT))
+    files = [f"{name.rstrip('/')}/x" if "." not in name else name for name in left]
+    command = ["git", "check-ignore", "--no-index", *files]
+    ignored = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False).stdout.splitlines()
+    assert sorted(set(files) - set(ignored)) == []
+    tracked = ["docs/images/x.png", "docs/x.md", "tests/x.png", "ganzoo/report/static/page.html"]
+    kept = subprocess.run(
+        ["git", "check-ignore", "--no-index", *tracked], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert kept.stdout == ""

@@ -13,7 +13,7 @@ from ganzoo.bench.chosen import ALL, chosen_names
 from ganzoo.bench.executors import Outdated, run_jobs
 from ganzoo.bench.grid import Grid, Point, points_of
 from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
-from ganzoo.config.fit import check_fit
+from ganzoo.config.fit import check_fit, check_scores
 from ganzoo.config.layers import from_dict
 from ganzoo.config.options import Names, RunOptions, check_used, config_of, files_of, load_zoo, names_of, texts_of
 from ganzoo.config.places import cache_root
@@ -129,14 +129,16 @@ def entrants(
     """
     asked = asked_for(variants, out, options, grid, points=points)
     registry, plugins, root, configs = asked.registry, asked.plugins, asked.root, asked.configs
+    for config in configs:
+        check_scores(registry, config)
     with working("loading torch"):
         from ganzoo.engine.device import resolve_device
-        from ganzoo.scoring.scorer import load_images
+        from ganzoo.scoring.images import training_images
 
     # Refused once, rather than in every job; a cluster's machines have other devices than this one.
     device_type = "cpu" if elsewhere else resolve_device(configs[0].device).type
     with working(f"loading {configs[0].dataset.name}"):
-        images = load_images(registry, configs[0], root, "train")
+        images = training_images(registry, configs[0], root)
     say_what_was_read(configs[0], images)
     by_label = {
         f"{config.variant.name}{f' ({i + 1})' if asked.many else ''}": config for i, config in enumerate(configs)

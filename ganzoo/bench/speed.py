@@ -23,7 +23,7 @@ from ganzoo.runs.environment import describe_environment
 from ganzoo.runs.records import Speed, read_record
 from ganzoo.runs.snapshots import build_extras, build_gan
 from ganzoo.scoring.generation import generate
-from ganzoo.scoring.scorer import load_images
+from ganzoo.scoring.images import load_images
 from ganzoo.zoo.registry import Registry
 
 SCHEMA = 1

@@ -53,9 +53,22 @@ class Line:
     work_began: float = 0.0
     score: dict[str, Any] = field(default_factory=dict)
 
+    scored: float = 0.0
+    """Seconds that its scores have taken."""
+
     @property
     def progress(self) -> float:
+        """Of training."""
         return 0.0 if self.tick is None else self.tick.progress
+
+    @property
+    def share(self) -> float:
+        """Of the whole run, in time where it is known how long its scores take."""
+        tick = self.tick
+        if tick is None or tick.scoring_left is None:
+            return WITHOUT_SCORES * self.progress
+        spent = tick.seconds + self.scored
+        return spent / max(spent + tick.seconds_left + tick.scoring_left, 1e-9)
 
 
 class Board:
@@ -139,7 +152,10 @@ class State:
                 line.score = dict(event.values)
                 line.fid = event.values.get("fid")
                 self._stand(event.job, line.score, None)
-            case events.Scored() if event.kimg > 0:
+            case events.Scored():
+                line.scored += event.seconds
+                if event.kimg == 0:
+                    return
                 line.fid, line.score = event.values.get("fid"), dict(event.values)
                 self._stand(event.job, line.score, line.tick)
 
@@ -171,7 +187,7 @@ class State:
     @property
     def share(self) -> float:
         """Of all runs, how much is done."""
-        working = sum(WITHOUT_SCORES * line.progress for title, line in self.at_work.items() if title in self.jobs)
+        working = sum(line.share for title, line in self.at_work.items() if title in self.jobs)
         return (len(self.done & set(self.jobs)) + working) / max(1, len(self.jobs))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -256,7 +272,7 @@ def line_text(line: Line, room: int) -> str:
         (4, f"{tick.img_per_s:,.0f} img/s"),
         (3, losses),
         (2, "" if line.fid is None else f"FID {line.fid:.1f}"),
-        (1, f"{events.clock(tick.seconds_left)} left"),
+        (1, tick.left),
     ]
     parts = [part for part in parts if part[1]]
     while len(parts) > 1 and len("  ".join(text for _, text in parts)) > room:

@@ -34,10 +34,12 @@ def compare(
     which they differ. Runs of other seeds beside a run count with it, and give intervals.
     """
     from ganzoo.errors import SettingError
+    from ganzoo.files.writing import check_file
     from ganzoo.leaderboard.beside import compare as set_side_by_side
 
     if out.suffix.lower() != ".png":
         raise SettingError(f"the picture is a PNG: {out}", "end --out in .png")
+    check_file(out, "compare.png")
     found = set_side_by_side(first, second, n=count, labels=labels, seed=seed, device=device, plugins=plugin_files)
     replaced = out.exists()
     found.save(out)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ganzoo.zoo.registry import Registry
 
 
+_SUMMED = ("train_seconds", "score_seconds", "disk_bytes")
+"""Of an estimate."""
+
+
 def plan_train(
     variant: str | None,
     options: Mapping[str, Any],
@@ -27,6 +31,7 @@ def plan_train(
     as_json: bool,
 ) -> bool:
     """Refuse what cannot be, and show what was asked for; whether that is all that was. Errors as of training."""
+    from ganzoo.config.fit import check_scores
     from ganzoo.config.gates import check_known
     from ganzoo.config.layers import scores_of
     from ganzoo.config.options import check_used, config_of
@@ -38,6 +43,7 @@ def plan_train(
     config = config_of(registry, variant, options)
     check_used(options.get("sets"), [config])
     check_known(gates, scores_of(registry, config))
+    check_scores(registry, config)
     if print_config:
         if as_json:
             print_json(config.to_dict())
@@ -63,6 +69,7 @@ def plan_bench(
     """As `plan_train`."""
     from ganzoo.bench.grid import axes_of
     from ganzoo.bench.plan import asked_for
+    from ganzoo.config.fit import check_scores
     from ganzoo.config.gates import check_known
     from ganzoo.config.layers import scores_of
     from ganzoo.runs.find import RUNS
@@ -75,6 +82,7 @@ def plan_bench(
     asked = asked_for(variants, out, options, grid)  # type: ignore[arg-type]
     for config in asked.configs:
         check_known(gates, scores_of(asked.registry, config))
+        check_scores(asked.registry, config)
     if dry_run:
         for line in asked.left_out:
             say(line)
@@ -109,7 +117,7 @@ def show_plan(
     from ganzoo.runs.forecast import forecast
 
     runs = find_runs(list(dict.fromkeys(sources)))
-    plans = [_plan(registry, config, forecast(config, runs), under, out) for config in configs]
+    plans = [_plan(registry, config, forecast(config, runs, root), under, out) for config in configs]
     there = _data(configs[0], root)
     if as_json:
         print_json({"runs": plans, "seeds": seeds, "data": there, "totals": _totals(plans, seeds)})
@@ -158,7 +166,8 @@ def _plan(
             "train_seconds": estimate.train,
             "score_seconds": estimate.score,
             "disk_bytes": estimate.disk,
-            "from": str(estimate.source),
+            "real_images_counted": estimate.real_counted,
+            "from": None if estimate.source is None else str(estimate.source),
             "made_on": estimate.device,
         },
     }  # fmt: skip
@@ -185,16 +194,24 @@ def _show(plan: Mapping[str, Any], seeds: int) -> None:
         click.echo("  no estimate: no finished run of this kind is there to tell")
     else:
         click.echo(f"  estimate: {_estimate(estimate)}")
-        click.echo(clean(f"    from {estimate['from']}, made on {estimate['made_on']}"))
+        source = estimate["from"] or "scores of other runs: none of this kind has finished"
+        click.echo(clean(f"    from {source}, made on {estimate['made_on']}", 300))
 
 
 def _estimate(one: Mapping[str, Any]) -> str:
+    """What is not counted is said."""
     from ganzoo.leaderboard.columns import bytes_text
 
-    if one["train_seconds"] is None:
-        return "no estimate, where one of them has none"
-    score = "unknown" if one["score_seconds"] is None else _clock(one["score_seconds"])
-    return f"training {_clock(one['train_seconds'])}, scoring {score}, disk {bytes_text(one['disk_bytes'])}"
+    train, score, disk = (one[key] for key in _SUMMED)
+    if train is score is None:
+        return "none, where one of them has none"
+    parts = [f"training {'unknown, and not counted' if train is None else _clock(train)}"]
+    parts.append(f"scoring {'unknown, and not counted' if score is None else _clock(score)}")
+    if score and not one["real_images_counted"]:
+        parts[-1] += " and, once, as long as the real images take"
+    parts += [] if None in (train, score) else [f"{_clock(train + score)} in all"]
+    parts += [] if disk is None else [f"disk {bytes_text(disk)}"]
+    return ", ".join(parts)
 
 
 def _clock(seconds: float) -> str:
@@ -205,12 +222,12 @@ def _clock(seconds: float) -> str:
 
 def _totals(plans: Sequence[Mapping[str, Any]], seeds: int) -> dict[str, Any]:
     """Of all runs, one after the other; None where one has no estimate."""
-    keys = ("train_seconds", "score_seconds", "disk_bytes")
-    estimates = [plan["estimate"] or dict.fromkeys(keys) for plan in plans]
-    return {
+    estimates = [plan["estimate"] or dict.fromkeys(_SUMMED) for plan in plans]
+    sums = {
         key: None if any(one[key] is None for one in estimates) else seeds * sum(one[key] or 0 for one in estimates)
-        for key in keys
+        for key in _SUMMED
     }
+    return {**sums, "real_images_counted": all(one.get("real_images_counted") for one in estimates)}
 
 
 def _data(config: RunConfig, root: Path) -> str:

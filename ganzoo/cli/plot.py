@@ -30,10 +30,12 @@ def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: flo
     """Draw the runs under DIR (default: runs) as figures for a paper: quality against cost with the Pareto front,
     quality over kimg and over seconds with bands over seeds, losses. Needs matplotlib (the extra `plots`).
     """
+    from ganzoo.files.writing import check_folder
     from ganzoo.leaderboard.table import read_tables
     from ganzoo.plots.figures import write_figures
     from ganzoo.plots.style import matplotlib_here
 
+    check_folder(out)
     matplotlib_here()  # before anything is read
     folders = list(paths) or [Path("runs")]
     tables = read_tables(folders)

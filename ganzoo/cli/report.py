@@ -38,16 +38,16 @@ def report(
     log_format: str,
 ) -> None:
     """Write the runs under DIR (default: runs) as one HTML page: leaderboards, charts, and each run's images."""
-    from ganzoo.files.writing import write_text
+    from ganzoo.files.writing import check_file, check_folder, write_text
     from ganzoo.report.commands import commands
     from ganzoo.report.page import make_report, make_site
 
     if site is not None and out is not None:
         raise SettingError("--out is one file and --site a folder", "choose one of them")
-    if out is not None and out.is_dir():  # before minutes of work
-        raise SettingError(f"--out is one file, and {out} is a folder", f"say --out {out / 'report.html'}")
-    if out is not None and out.exists() and not out.is_file():  # a device would be replaced by the page
-        raise SettingError(f"{out} is no plain file", "name a new file, such as --out report.html")
+    if out is not None:
+        check_file(out, "report.html")
+    if site is not None:
+        check_folder(site, "--site")
     folders = list(paths) or [Path("runs")]
     with showing(log_format, quiet, torch=False):
         registry = load_registry(plugin_files)

@@ -36,14 +36,15 @@ FORMATS = ("table", "md", "csv", "json", "latex", "tidy")
     type=click.Choice(FORMATS),
     default="table",
     show_default=True,
-    help="latex: a table of booktabs; tidy: CSV of one line per run, snapshot and metric.",
+    help="latex: a table of booktabs that fits a page, all of it with --columns all; tidy: CSV of one line per run, "
+    "snapshot and metric.",
 )
 @click.option("--check", is_flag=True, help="Verify snapshots against the hashes in the results instead.")
 @json_option
 def leaderboard(paths: tuple[Path, ...], sort: str, columns: str | None, form: str, check: bool, as_json: bool) -> None:
     """Rank the runs under PATHS (default: runs), one table per protocol.
 
-    The table has the columns that fit the window; csv, json and tidy have every number.
+    The table has the columns that fit the window, latex those that fit a page; csv, json and tidy have every number.
     """
     from ganzoo.leaderboard.api import leaderboard as read
     from ganzoo.leaderboard.layout import asked_columns, known_columns
@@ -95,7 +96,12 @@ def _check(paths: list[Path], as_json: bool) -> None:
 @click.option(
     "-n", "count", type=click.IntRange(min=1), metavar="N", help="Images, or rows.  [default: 64, 8 per class, 8 rows]"
 )
-@click.option("--labels", metavar="A,B", help="Classes by name or number, one column each (conditional variants).")
+@click.option(
+    "--labels",
+    metavar="A,B",
+    help="Classes by name or number, in this order a column each, a row each of --interpolate and --sweep "
+    "(conditional variants).",
+)
 @click.option("--seed", type=int, metavar="S", help="Seed of the noise.  [default: 0]")
 @click.option("--interpolate", metavar="A:B", help="Rows from the noise of seed A to that of seed B.")
 @click.option("--steps", type=click.IntRange(min=2), metavar="N", help="Columns of --interpolate.  [default: 8]")
@@ -189,14 +195,25 @@ def sample(
 @click.option(
     "--even", type=click.IntRange(min=2, max=2000), metavar="N", help="N frames equally far apart in kimg instead."
 )
-def film(runs: tuple[str, ...], out: Path | None, fps: float, size: int | None, even: int | None) -> None:
+@plugin_option
+def film(
+    runs: tuple[str, ...],
+    out: Path | None,
+    fps: float,
+    size: int | None,
+    even: int | None,
+    plugin_files: tuple[Path, ...],
+) -> None:
     """Make a film of a run's pictures, or of several runs side by side; VARIANT: its newest run. A frame for each
-    picture, which are close together at the start of training, with the kimg written on it.
+    picture, which are close together at the start of training, with the kimg written on it. Pictures of a run that has
+    none are made from its snapshots.
     """
+    from ganzoo.cli.progress import showing
     from ganzoo.runs.filming import film as write
 
     replaced = out is not None and out.exists()
-    made = write(*runs, out=out, fps=fps, size=size, even=even)
+    with showing("auto", False, torch=False):
+        made = write(*runs, out=out, fps=fps, size=size, even=even, plugins=plugin_files)
     click.echo(made.path)
     if replaced:
         say(f"{made.path} was there before, and is replaced")

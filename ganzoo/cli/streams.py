@@ -27,15 +27,62 @@ def safe_streams() -> Iterator[None]:
         sys.exit(1)
 
 
+SPELLED = {
+    "\N{PLUS-MINUS SIGN}": "+-",
+    "\N{INFINITY}": "inf",
+    "\N{MICRO SIGN}": "u",
+    "\N{HORIZONTAL ELLIPSIS}": "...",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+}
+"""How what ganzoo itself prints is written where the encoding lacks it."""
+
+ASCII = "ganzoo-ascii"
+"""ASCII by a name that click does not know: it would write UTF-8 in its stead."""
+
+
 def _encode(stream: object) -> None:
     """UTF-8 in files and pipes, where Windows has one of its code pages, which know no infinity. Whoever names another
-    encoding by PYTHONIOENCODING gets it, with "?" for what it lacks; ASCII counts as not named, as it does to click.
+    encoding by PYTHONIOENCODING gets it, with `SPELLED` and "?" for what it lacks.
     """
     if not isinstance(stream, io.TextIOWrapper):  # replaced, by a test or a notebook
         return
+    codecs.register(_ascii)
+    codecs.register_error("ganzoo", _spell)
     named = os.environ.get("PYTHONIOENCODING", "").partition(":")[0]
-    kept = stream.isatty() or (named and _name(stream.encoding) != "ascii")
-    stream.reconfigure(encoding=None if kept else "utf-8", errors="replace")
+    encoding = None if stream.isatty() else "utf-8"
+    if named:
+        encoding = ASCII if _name(named) == "ascii" else None
+    stream.reconfigure(encoding=encoding, errors="ganzoo")
+
+
+def _ascii(name: str) -> codecs.CodecInfo | None:
+    if name not in (ASCII, ASCII.replace("-", "_")):
+        return None
+    known = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        known.encode,
+        known.decode,
+        streamreader=known.streamreader,
+        streamwriter=known.streamwriter,
+        incrementalencoder=known.incrementalencoder,
+        incrementaldecoder=known.incrementaldecoder,
+        name=ASCII,
+    )
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(SPELLED.get(one, "?") for one in error.object[error.start : error.end]), error.end
+
+
+def spelled(text: str, encoding: str) -> str:
+    """`text` as it will be written, for whoever counts its letters."""
+    if text.isascii():
+        return text
+    codec = codecs.lookup("ascii" if encoding == ASCII else encoding)
+    return "".join(one if codec.encode(one, "replace")[0] != b"?" else SPELLED.get(one, "?") for one in text)
 
 
 def _name(encoding: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from ganzoo.leaderboard.cells import rank
+from ganzoo.cli.streams import spelled
 from ganzoo.leaderboard.layout import ALL, GAP, Layout, Shown, arrange, cells_of
 from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.leaderboard.words import conditions, no_rank, problems, title, verdict
@@ -43,12 +43,12 @@ def print_tables(
         if number:
             emit(Text(), console)
         shown = first_rows(table)
-        layout = arrange(shown, console.width, columns, own)
+        layout = _arranged(shown, columns, own, console)
         emit(Text(title(table), style="bold"), console)  # as text: names from files are no markup
         if layout.stacked:
             _print_blocks(shown, layout, console)
         else:
-            emit(_rich(shown, layout, unicode=not console.options.ascii_only), console)
+            emit(_rich(shown, layout), console)
         emit(Text(), console)
         absent = [key for key in columns or () if key not in (ALL, *layout.keys)]
         if len(shown.rows) < len(table.rows):
@@ -66,6 +66,31 @@ def first_rows(table: Table) -> Table:
         return table
     made = [row for row in table.rows if row.kind == "generated"][:MOST_ROWS]
     return replace(table, rows=[*(row for row in table.rows if row.kind == "real"), *made])
+
+
+def _arranged(table: Table, columns: Sequence[str] | None, own: Mapping[str, str], console: Console) -> Layout:
+    """What fits the window, as it will be written: where the encoding lacks a letter, another takes more room."""
+    width = console.width
+    layout = _spelled(arrange(table, width, columns, own), console)
+    while console.width < layout.width and not layout.stacked and width > 1:
+        width -= 1
+        layout = _spelled(arrange(table, width, columns, own), console)
+    return layout
+
+
+def _spelled(layout: Layout, console: Console) -> Layout:
+    encoding = console.encoding
+    if encoding.startswith("utf"):
+        return layout
+    shown = tuple(
+        replace(
+            column,
+            title=tuple(spelled(line, encoding) for line in column.title),
+            cells=tuple(spelled(cell, encoding) for cell in column.cells),
+        )
+        for column in layout.columns
+    )
+    return replace(layout, columns=shown)
 
 
 def _lines(table: Table, layout: Layout, absent: Sequence[str]) -> list[tuple[str, str]]:
@@ -99,22 +124,19 @@ def own_objectives(variants: set[str]) -> dict[str, str]:
     return found
 
 
-def _rich(table: Table, layout: Layout, *, unicode: bool) -> RichTable:
-    """The table, with colours. The best number is bold; rows of one rank stand in a bracket."""
+def _rich(table: Table, layout: Layout) -> RichTable:
+    """The table, with colours. The best number is bold."""
     rich = plain_table()
     lines = max(len(column.title) for column in layout.columns)
     for column in layout.columns:
         side: Literal["left", "right"] = "right" if column.right else "left"
         head = Text("\n" * (lines - len(column.title)) + "\n".join(column.title))
         rich.add_column(head, justify=side, no_wrap=True)
-    ranks = brackets(layout.rows) if unicode else [rank(row) for row in layout.rows]
     best = _best(table, layout.rows)
     real = next((index for index, row in enumerate(layout.rows) if row.kind == "real"), 0)
     for index, row in enumerate(layout.rows):
         cells = [Text(column.cells[index]) for column in layout.columns]  # a label is no markup
         for column, cell in zip(layout.columns, cells, strict=True):
-            if column.key == "rank" and row.kind == "generated":
-                cell.plain = ranks[index]
             if column.key == table.sort.key and index == best:
                 cell.stylize("bold green")
         if index == real and index:
@@ -129,23 +151,13 @@ def _best(table: Table, rows: Sequence[Row]) -> int | None:
     return numbers[0] if len(numbers) > 1 else None
 
 
-def brackets(rows: Sequence[Row]) -> list[str]:
-    """Ranks, with a bracket from the first to the last row of one that several have."""
-    signs = [" "] * len(rows)
-    for shared in {row.rank for row in rows if row.shared}:
-        places = [index for index, row in enumerate(rows) if row.rank == shared]
-        for place in range(places[0], places[-1] + 1):
-            signs[place] = "┌" if place == places[0] else "└" if place == places[-1] else "│"
-    return [f"{sign} {row.rank or '-'}" for sign, row in zip(signs, rows, strict=True)]
-
-
 def _print_blocks(table: Table, layout: Layout, console: Console) -> None:
     """More columns than the window is wide: below each row's name its numbers, as many to a line as fit."""
     named = {"rank", "variant"}
     pairs = [column for column in layout.columns if column.key not in named]
     for index, row in enumerate(layout.rows):
         style = "dim" if row.kind == "real" else "red" if row.failures else ""
-        lead = [column.cells[index] for column in layout.columns if column.key in named]
+        lead = [column.cells[index].strip() for column in layout.columns if column.key in named]
         emit(Text("  ".join(part for part in lead if part), style=f"bold {style}"), console)
         shown = [(_titled(column), column.cells[index]) for column in pairs if column.cells[index] not in ("", "-")]
         for line in _packed(shown, pairs, console.width - GAP):
@@ -188,11 +200,11 @@ def print_rows(
     rich.show_header = bool(heads)
     widest = max((len(row) for row in rows), default=len(heads))
     for at in range(widest):
-        head = heads[at] if at < len(heads) else ""
+        head = spelled(heads[at], console.encoding) if at < len(heads) else ""
         folds = at == left - 1 == widest - 1
         rich.add_column(Text(head), justify="left" if at < left else "right", no_wrap=not folds, overflow="fold")
     for row in rows:
-        rich.add_row(*map(Text, row))
+        rich.add_row(*(Text(spelled(cell, console.encoding)) for cell in row))
     emit(rich, console, fold=console.is_terminal, indent=indent)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganzoo.errors import FitError
+from ganzoo.config.run_config import RunConfig, score_interval
+from ganzoo.errors import FitError, UserError
+from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Objective, Regularizer, Variant
 
 _LABELS = {
@@ -55,6 +57,32 @@ def check_fit(
             )
         for need in spec.needs:
             _check_need(kind, spec, need, variant, augmentations)
+
+
+def check_scores(registry: Registry, config: RunConfig) -> None:
+    """`check_counts` of what a run of `config` generates, if it is scored at all."""
+    if score_interval(config.train.scores, config.eval.every) is not None:
+        check_counts(registry, config, config.eval.num_images)
+
+
+def check_counts(registry: Registry, config: RunConfig, generated: int | None, real: int | None = None) -> None:
+    """Whether the metrics of `config` can have numbers of so many images. None: not known yet, so not checked.
+
+    Raises:
+        UserError: one needs more images than its features have dimensions.
+    """
+    spec = registry.features(config.features.name)
+    known = [(count, which) for count, which in ((generated, "generated"), (real, "real")) if count is not None]
+    for name in config.metric_names:
+        told = config.metrics.get(f"{name}.allow_rank_deficient", False)
+        if known and "full-rank" in registry.metric(name).needs and not told and min(known)[0] <= spec.dim:
+            count, which = min(known)
+            raise UserError(
+                f"{name} needs more images than the {spec.dim} dimensions of {spec.name}, real and generated; there "
+                f"are {count} {which} ones",
+                f"use at least {spec.dim + 1}, ask for other metrics (--set eval.metrics=kid,prdc), or --set "
+                f"metrics.{name}.allow_rank_deficient=true",
+            )
 
 
 def _check_need(

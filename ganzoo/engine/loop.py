@@ -39,6 +39,8 @@ class Status:
     seconds_left: float  # of training, at the average speed so far
     values: dict[str, float]  # d_loss, d_accuracy, ...: means since the last tick; and what memories keep
     peak_memory: int  # bytes while training: of the device, or of the process on a CPU; of several the largest
+    snapshot: int = 0  # number of the newest, before the one that is due now
+    last_snapshot: int = 0  # number of the one that ends the run, if its budget does
 
     @property
     def kimg(self) -> float:
@@ -270,6 +272,8 @@ class _Training:
             seconds_left=state.seconds * (1 - done) / max(done, 1e-9),
             values=self.values,
             peak_memory=self.peak,
+            snapshot=state.snapshot,
+            last_snapshot=self.schedule.last,
         )
         self.run.add_stats(
             {

@@ -73,6 +73,13 @@ class Schedule:
             return self.first.snapshots  # not one more for a last step that ended a little late
         return max(1, math.ceil(intervals - _SLACK))
 
+    @property
+    def last(self) -> int:
+        """Number of the snapshot that ends the run, as far as its budget alone decides it."""
+        limits = [(self.budget.steps, 0.0)] if self.budget.steps is not None else []
+        limits += [(0, self.budget.seconds)] if self.budget.seconds is not None else []
+        return min(self.reached(steps, seconds) for steps, seconds in limits)
+
     def ticks(self, step: int, seconds: float) -> bool:
         """Whether statistics are read after `step`, `seconds` of training after the last reading, if no snapshot is
         due. However short the time, they are read once before each snapshot that is due by images: what is said at the

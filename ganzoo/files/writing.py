@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ganzoo.errors import UserError
+from ganzoo.errors import SettingError, UserError
 
 _HELD_OPEN = os.name == "nt"
 """Whether a file that somebody has open cannot be replaced."""
@@ -42,12 +42,37 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def check_file(path: Path, name: str | None = None) -> None:
+    """Refuse a place that cannot be a file's, before minutes of work for it. `name`: of a file that could be meant.
+
+    Raises:
+        SettingError: a folder is there; or a device, a pipe or a socket, in whose stead a file would be.
+    """
+    name = name or f"out{path.suffix}"
+    if os.path.isdir(path):
+        raise SettingError(f"one file is written, and {path} is a folder", f"say --out {path / name}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise SettingError(f"{path} is no plain file", f"name a new file, such as --out {name}")
+
+
+def check_folder(path: Path, option: str = "--out") -> None:
+    """Refuse a place that cannot be a folder's. `option`: that named it.
+
+    Raises:
+        SettingError: something else is there.
+    """
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise SettingError(f"a folder is written, and {path} is none", f"name a new one: {option} DIR")
+
+
 def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary neighbour of `path`, then rename it into place; a failure leaves `path` as it was.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written.
+        UserError: the disk is full or the folder cannot be written; there is something else than a file, see
+            `check_file`.
     """
+    check_file(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

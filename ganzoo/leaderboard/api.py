@@ -88,8 +88,10 @@ class Leaderboard:
         return to_markdown(self.compared, self._choose(columns))
 
     def to_latex(self, columns: Sequence[str] | None = None) -> str:
-        """A table of booktabs for each protocol; `columns` and errors as in `to_markdown`."""
-        return to_latex(self.compared, self._choose(columns))
+        """A table of booktabs for each protocol; `columns`: None: those that fit a page; ["all"]: those that have
+        numbers; else, and errors, as in `to_markdown`.
+        """
+        return to_latex(self.compared) if columns is None else to_latex(self.compared, self._choose(columns))
 
     def _choose(self, columns: Sequence[str] | None) -> Choose:
         known = [column for table in self.compared for column in table.columns]

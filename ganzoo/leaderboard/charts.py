@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganzoo.errors import UnknownName
+from ganzoo.leaderboard.axes import in_words, limits
 from ganzoo.leaderboard.columns import Column, Number, summarize
 from ganzoo.leaderboard.histories import (
     History,
@@ -32,8 +33,19 @@ from ganzoo.leaderboard.table import OTHER_MACHINES, SHARED_DEVICE, _environment
 @dataclass(frozen=True, kw_only=True)
 class Axis:
     key: str  # of a column, or of a number in the records of training
-    title: str
+    title: str  # in words
     higher_is_better: bool | None  # None: nobody said
+    low: float | None = None  # no value is below; None: nobody said
+    high: float | None = None  # nor above
+
+    def band(self, number: Number) -> tuple[float, float]:
+        """Ends of the interval, as far as there are such values."""
+        half = number.half or 0.0
+        return self.within(number.mean - half), self.within(number.mean + half)
+
+    def within(self, value: float) -> float:
+        low = value if self.low is None else max(value, self.low)
+        return low if self.high is None else min(low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +210,8 @@ def training(table: Table, key: str, found: Sequence[History] | None = None) -> 
         if moments:
             made.append(_curve(history, moments, None))
     higher = {"d_accuracy": None, "diversity": True, "img_per_s": True}.get(key)
-    axis = Axis(key=key, title=key.replace("_", " "), higher_is_better=higher)
+    low, high = limits(key)
+    axis = Axis(key=key, title=in_words(key, key.replace("_", " ")), higher_is_better=higher, low=low, high=high)
     return Curves(axis=axis, curves=tuple(made), floors=())
 
 
@@ -249,9 +262,11 @@ def _pairs(lines: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, fl
 
 
 def _axis(column: Column | None, key: str = "") -> Axis:
+    low, high = limits(key if column is None else column.key)
     if column is None:
-        return Axis(key=key, title=key, higher_is_better=None)
-    return Axis(key=column.key, title=column.title, higher_is_better=column.higher_is_better)
+        return Axis(key=key, title=in_words(key, key), higher_is_better=None, low=low, high=high)
+    title = in_words(column.key, column.title)
+    return Axis(key=column.key, title=title, higher_is_better=column.higher_is_better, low=low, high=high)
 
 
 def _column(table: Table, key: str) -> Column | None:

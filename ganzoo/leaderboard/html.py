@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ganzoo.files.text import clean
+from ganzoo.leaderboard.cells import rank
 from ganzoo.leaderboard.columns import Column
 from ganzoo.leaderboard.render import label, notes, show, used_columns
 from ganzoo.leaderboard.rows import Row, Table
@@ -41,8 +42,7 @@ def _rows(table: Table, columns: Sequence[Column]) -> str:
     head += "".join(f"<th>{_text(_heading(column))}</th>" for column in columns) + "<th>seeds</th>"
     body = ""
     for row in sorted(table.rows, key=lambda row: row.kind == "real"):
-        rank = "-" if row.rank is None else f"{row.rank}{'=' if row.shared else ''}"
-        cells = [_text(rank), _name(row), _text(row.objective)]
+        cells = [_text(rank(row)), _name(row), _text(row.objective)]
         for column in columns:
             cell, number = _text(show(column, row.numbers.get(column.key))), row.numbers.get(column.key)
             wins = row.kind != "real" and number is not None and number.mean == best[column.key]

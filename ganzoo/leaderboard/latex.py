@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ganzoo.leaderboard.cells import in_order, label, rank, used_columns
+from ganzoo.leaderboard.cells import in_order, label, rank
 from ganzoo.leaderboard.columns import Column, Number
 from ganzoo.leaderboard.formats import with_interval
+from ganzoo.leaderboard.layout import page_columns
 from ganzoo.leaderboard.render import Choose
 from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.leaderboard.words import conditions, no_rank, problems, title
@@ -47,13 +48,13 @@ def escape(text: str) -> str:
     return "".join(_TEXT.get(one, one) for one in text).replace("--", "-{}-")  # two are no dash
 
 
-def to_latex(tables: Sequence[Table], choose: Choose = used_columns) -> str:
+def to_latex(tables: Sequence[Table], choose: Choose = page_columns) -> str:
     """A table environment for each protocol, to be read by \\input, with a caption, a label, and its conditions as
-    comments. `choose`: the columns, of a table.
+    comments. `choose`: the columns, of a table; as many as a page is wide.
     """
     head = [
         "% in the preamble: \\usepackage{booktabs,graphicx,textcomp} and \\usepackage[T1]{fontenc}",
-        "% fewer columns: ganzoo leaderboard --format latex --columns fid,is,precision,recall",
+        "% columns that fit a page; others: ganzoo leaderboard --format latex --columns fid,kid,recall, or all",
     ]
     known: set[str] = set()
     return "\n".join([*head, *(line for table in tables for line in _lines(table, choose(table), known))]) + "\n"

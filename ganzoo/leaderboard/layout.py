@@ -107,6 +107,16 @@ def chosen_columns(table: Table, asked: Sequence[str] | None) -> list[Column]:
     return [by_key[key] for key in asked if key in by_key]
 
 
+PAGE = 80
+"""Characters that a page is taken to be wide: a table in print has the columns of one in a window of so many."""
+
+
+def page_columns(table: Table) -> list[Column]:
+    """For print, where nobody has named columns."""
+    keys = arrange(table, PAGE).keys
+    return [column for column in used_columns(table) if column.key in keys]
+
+
 def arrange(
     table: Table, width: int, asked: Sequence[str] | None = None, own: Mapping[str, str] | None = None
 ) -> Layout:
@@ -211,7 +221,9 @@ class _Arranging:
         """The rank, where there is anything to rank."""
         if sum(row.kind == "generated" for row in self.rows) < 2:
             return ()
-        return (Shown(key="rank", title=("rank",), cells=tuple(_rank(row) for row in self.rows)),)
+        space = " " if any(row.shared for row in self.rows) else ""  # the digits stand below each other
+        cells = tuple(f"{_rank(row)}{'' if row.shared else space}".rjust(len("rank")) for row in self.rows)
+        return (Shown(key="rank", title=("rank",), cells=cells, right=False),)
 
     def column(self, key: str, interval: bool) -> Shown:
         if (key, interval) not in self.written:

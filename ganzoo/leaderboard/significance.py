@@ -36,13 +36,18 @@ def student_t_half_width(values: Sequence[float], confidence: float = CONFIDENCE
     n = len(values)
     if n < 2:
         raise ValueError(f"an interval needs at least 2 values, not {n}")
-    if min(values) == max(values):
-        return 0.0
-    mean = statistics.fmean(values)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    if deviation == 0:  # of squares too small for a number
+    deviation = math.sqrt(_mean_and_variance(values)[1])
+    if deviation == 0:
         return 0.0
     return _t_quantile(n - 1, confidence) * deviation / math.sqrt(n)
+
+
+def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
+    """Of a sample, in two passes of exact sums. Equal values have that mean, to the last bit, and none of the other."""
+    if min(values) == max(values):
+        return values[0], 0.0
+    mean = statistics.fmean(values)
+    return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 @cache
@@ -72,8 +77,9 @@ class _Groups:
     def __init__(self, groups: Sequence[Sequence[float]]) -> None:
         import numpy as np  # here, as scipy below: tables without ranks do without
 
-        self.means = np.array([statistics.mean(values) for values in groups])  # exact: equal values differ by nothing
-        self.squares = np.array([statistics.variance(values) / len(values) for values in groups])
+        moments = [_mean_and_variance(values) for values in groups]
+        self.means = np.array([mean for mean, _ in moments])
+        self.squares = np.array([one[1] / len(values) for one, values in zip(moments, groups, strict=True)])
         self.freedoms = np.array([len(values) - 1 for values in groups])
 
     def p_values(self, one: int, from_t: float = 0.0) -> np.ndarray:

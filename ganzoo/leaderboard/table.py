@@ -195,6 +195,20 @@ def _rank(rows: Sequence[Row], sort: Column) -> None:
         row.rank, row.shared = rank, ranks.count(rank) > 1
 
 
+def ahead(rows: Sequence[Row], column: Column) -> list[Row]:
+    """Of generated rows, that of the best mean in a column and those that cannot be told from it, by the tests that
+    ranks come from. Empty: the best has too few seeds for a test, or no row is told from another.
+    """
+    means = [(number.mean, row) for row in rows if (number := row.numbers.get(column.key)) is not None]
+    there = [row for _, row in sorted(means, key=lambda one: one[0], reverse=column.higher_is_better)]
+    fit = [row for row in there if not _why_unranked(row, column)]
+    if len(fit) < 2 or fit[0] is not there[0] or (column.group == "speed" and len(_environments(fit)) > 1):
+        return []
+    ranks = shared_ranks([column.values(row.results) for row in fit])
+    first = [row for row, rank in zip(fit, ranks, strict=True) if rank == 1]
+    return first if len(first) < len(fit) else []
+
+
 def _why_unranked(row: Row, sort: Column) -> str:
     """ "" for a row that may be ranked. The seeds left when others stopped are no fair sample of the variant's."""
     if any(is_unscored(result["protocol"]["id"]) for result in row.results) and sort.group == "quality":

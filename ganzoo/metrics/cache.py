@@ -48,6 +48,10 @@ class TensorCache:
         except (OSError, SafetensorError, UserError) as error:
             warnings.warn(f"{name} of real images are not cached: {error}", RuntimeWarning, stacklevel=3)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of `name`, which nobody has looked into."""
+        return self._path(self._full(name)).is_file()
+
     def below(self, part: str) -> TensorCache:
         """The cache of a part of these images, or of one way to compute from them."""
         return TensorCache(self._folder, f"{part} {self._key}")

@@ -158,7 +158,7 @@ def reference_features(
     Raises:
         UserError: as `extract_features`.
     """
-    cache = None if cache_dir is None else TensorCache(cache_dir, f"{key} {images.sha256}")
+    cache = None if cache_dir is None else feature_cache(images, cache_dir, key)
     features = None if cache is None else cache.read("features")
     if features is None or not _complete(features, len(images)):
         features = extract_features(extractor, images.pixels, device=device, batch_size=batch_size, on_batch=on_batch)
@@ -174,6 +174,11 @@ def reference_features(
         test=test,
         cache=None if cache is None else cache.below(package_sha256("ganzoo.metrics")),
     )
+
+
+def feature_cache(images: Images, cache_dir: Path, key: str) -> TensorCache:
+    """Where features of `images` are kept, by the name "features"; arguments as of `reference_features`."""
+    return TensorCache(cache_dir, f"{key} {images.sha256}")
 
 
 def _complete(features: dict[str, Tensor], count: int) -> bool:

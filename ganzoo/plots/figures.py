@@ -14,9 +14,10 @@ from typing import Any
 from ganzoo.errors import SettingError
 from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
-from ganzoo.leaderboard.charts import Curve, Curves, Pareto, curves, pareto, training, training_keys
+from ganzoo.leaderboard.charts import Axis, Curve, Curves, Pareto, curves, pareto, training, training_keys
+from ganzoo.leaderboard.columns import Number
 from ganzoo.leaderboard.histories import histories
-from ganzoo.leaderboard.rows import Table
+from ganzoo.leaderboard.rows import RANKED_SEEDS, Table
 from ganzoo.plots.style import COLUMN_WIDTH, RC, look, matplotlib_here
 
 FORMATS = ("pdf", "png", "svg")
@@ -25,13 +26,15 @@ LOG_RATIO = 20.0
 """Numbers that reach over more than this ratio are drawn on a logarithmic axis."""
 
 CROWD = 12
-"""Rows of which the legend fits among the curves."""
+"""Rows of which bands can be told apart, and names written large."""
 
-LONG_NAME = 26
-"""Letters of a name, of which more hide the curves that the legend lies among."""
+FEW_SIZE, CROWD_SIZE = 6.5, 5.0
+"""Points of the letters of a legend."""
 
-LEGEND_MARK, LEGEND_LETTER, LEGEND_LINE = 0.3, 0.042, 0.105
-"""Inches of a legend below the axes: what stands before a name, one of its letters, the height of a line."""
+LEGEND_MARK, LEGEND_GAP, LEGEND_LETTER, LEGEND_LINE = 0.2, 0.02, 0.0084, 0.021
+"""Inches of a legend: what stands before a name; and, times the points of its letters, what is between columns, one
+letter, the height of a line.
+"""
 
 NARROWEST = 16
 """Letters of a name in a line of that legend, at least."""
@@ -39,10 +42,11 @@ NARROWEST = 16
 LONGEST = 120
 """Letters of a name: what tells points of a grid apart stands at its end."""
 
+LABEL = 32
+"""Letters of a line of an axis's name."""
+
 NAME_ROOM = 0.06
 """Of the height of the axes, that a name beside a line takes."""
-
-UNITS = {"seconds": "seconds of the whole run", "peak_memory": "peak memory (bytes)", "parameters": "parameters"}
 
 
 def write_figures(
@@ -123,8 +127,8 @@ def draw_pareto(axes: Any, chart: Pareto) -> None:
         axes.errorbar(
             point.cost.mean,
             point.quality.mean,
-            xerr=point.cost.half,
-            yerr=point.quality.half,
+            xerr=_error(chart.cost, point.cost),
+            yerr=_error(chart.quality, point.quality),
             color=colour,
             marker=marker,
             markerfacecolor=colour if point.on_front or chart.no_front else "white",
@@ -146,7 +150,7 @@ def draw_pareto(axes: Any, chart: Pareto) -> None:
     x, y = [point.cost.mean for point in chart.points], [point.quality.mean for point in chart.points]
     _scale(axes, "x", x)
     _scale(axes, "y", y)
-    axes.set_xlabel(_label(UNITS.get(chart.cost.key, chart.cost.title), chart.cost.higher_is_better))
+    axes.set_xlabel(_label(chart.cost.title, chart.cost.higher_is_better))
     axes.set_ylabel(_label(chart.quality.title, chart.quality.higher_is_better))
     _floors(axes, chart.floors, y)
     _legend(axes, [point.name for point in chart.points])
@@ -169,16 +173,29 @@ def draw_curves(axes: Any, chart: Curves, over: str) -> None:
             xs, means, color=colour, linestyle=dash, marker=marker if few or crowd else None, label=_text(drawn[-1]),
             markevery=None if few else max(1, len(xs) // 6),
         )  # fmt: skip
-        band = [(x, m.number) for x, m in zip(xs, moments, strict=True) if m.number.half is not None]
+        band = [(x, m.number) for x, m in zip(xs, moments, strict=True) if _shows(m.number)]
         if band and not crowd:  # whose bands would be one grey cloud
-            low = [number.mean - (number.half or 0) for _, number in band]
-            high = [number.mean + (number.half or 0) for _, number in band]
+            ends = [chart.axis.band(number) for _, number in band]
+            low, high = [low for low, _ in ends], [high for _, high in ends]
             axes.fill_between([x for x, _ in band], low, high, color=colour, alpha=0.18, linewidth=0)
     _scale(axes, "y", values)
     axes.set_xlabel("real images shown to D (kimg)" if over == "kimg" else "seconds of training")
     axes.set_ylabel(_label(chart.axis.title, chart.axis.higher_is_better))
     _floors(axes, chart.floors, values)
     _legend(axes, drawn)
+
+
+def _shows(number: Number) -> bool:
+    """Whether an interval is drawn: one of two seeds hides all else, and says nothing."""
+    return number.half is not None and number.n >= RANKED_SEEDS
+
+
+def _error(axis: Axis, number: Number) -> list[list[float]] | None:
+    """Below and above the mean, as matplotlib takes it."""
+    if not _shows(number):
+        return None
+    low, high = axis.band(number)
+    return [[max(0.0, number.mean - low)], [max(0.0, high - number.mean)]]
 
 
 def _along(curve: Curve, over: str) -> tuple[list[float], list[Any]]:
@@ -233,24 +250,25 @@ def _floors(axes: Any, floors: Sequence[tuple[str, float]], values: Sequence[flo
 
 
 def _legend(axes: Any, names: Sequence[str]) -> None:
-    """`names`: of what has been drawn, in order."""
-    handles, _ = axes.get_legend_handles_labels()
-    if len(names) <= CROWD and max(map(len, names), default=0) <= LONG_NAME:
-        axes.legend(handles, list(map(_text, names)), loc="best")
+    """Below the axes, where it hides nothing, in columns, and the figure as much higher as they are. `names`: of what
+    has been drawn, in order.
+    """
+    if not names:
         return
-    figure = axes.figure  # below the axes, in columns, and the figure as much higher as they are
-    lines, columns, folded = min(_folded(names, figure.get_figwidth()), key=lambda found: found[0])
-    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * lines)
+    handles, _ = axes.get_legend_handles_labels()
+    figure, size = axes.figure, FEW_SIZE if len(names) <= CROWD else CROWD_SIZE
+    lines, columns, folded = min(_folded(names, figure.get_figwidth(), size), key=lambda found: found[0])
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * size * lines)
     labels = ["\n".join(map(_text, label)) for label in folded]
     figure.legend(
-        handles, labels, loc="outside lower left", ncols=columns, fontsize=5, handlelength=2.2, columnspacing=1.0
+        handles, labels, loc="outside lower left", ncols=columns, fontsize=size, handlelength=2.2, columnspacing=1.0
     )
 
 
-def _folded(names: Sequence[str], width: float) -> Iterator[tuple[int, int, list[list[str]]]]:
+def _folded(names: Sequence[str], width: float, size: float) -> Iterator[tuple[int, int, list[list[str]]]]:
     """Legends that fit into `width` inches: (lines that the highest column takes, columns, lines of each name)."""
     for columns in range(1, len(names) + 1):
-        letters = int((width / columns - LEGEND_MARK) / LEGEND_LETTER)
+        letters = int((width / columns - LEGEND_MARK - LEGEND_GAP * size) / (LEGEND_LETTER * size))
         if columns > 1 and letters < NARROWEST:
             return
         folded = [textwrap.wrap(clean(name, LONGEST), max(1, letters)) for name in names]
@@ -262,7 +280,7 @@ def _folded(names: Sequence[str], width: float) -> Iterator[tuple[int, int, list
 
 def _label(title: str, higher_is_better: bool | None) -> str:
     better = {True: ", higher is better", False: ", lower is better", None: ""}[higher_is_better]
-    return f"{_text(title)}{better}"
+    return "\n".join(textwrap.wrap(f"{_text(title)}{better}", LABEL))
 
 
 def _text(text: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ganzoo.leaderboard.cells import in_order, show, used_columns
+from ganzoo.leaderboard.axes import in_words
+from ganzoo.leaderboard.cells import in_order, rank, show, used_columns
 from ganzoo.leaderboard.charts import Curve, Curves, curves, pareto, training, training_keys
 from ganzoo.leaderboard.columns import Column
 from ganzoo.leaderboard.histories import History, histories, names
 from ganzoo.leaderboard.rows import Row, Table
+from ganzoo.leaderboard.table import ahead
 from ganzoo.leaderboard.words import conditions, no_rank, problems, title, verdict
 from ganzoo.report.runs import RunView
 from ganzoo.scoring.protocol import explain
@@ -23,7 +24,10 @@ FEW_RUNS = 60
 """Up to so many runs, each has curves of its own training; of more, the rows have."""
 
 COLLAPSED = 0.05
-"""Recall below it is said to be mode collapse."""
+"""Recall below it is said to be mode collapse, where some generated images are near real ones."""
+
+EXACT = ("parameters",)
+"""Columns that do not vary over seeds."""
 
 
 def table_document(table: Table, views: Sequence[RunView], whole: Table | None = None) -> dict[str, Any]:
@@ -45,12 +49,13 @@ def table_document(table: Table, views: Sequence[RunView], whole: Table | None =
         "dataset": table.dataset,
         "protocol": table.protocol,
         "verdict": verdict(whole),
-        "warnings": [*_collapsed(whole), *problems(whole), *no_rank(whole)],
+        "warnings": [*_hardly_any_near(whole), *problems(whole), *no_rank(whole)],
         "conditions": conditions(whole),
         "ingredients": [list(entry) for entry in explain(result["protocol"])] if result else [],
         "columns": [_column(column) for column in columns],
         "summary": [key for key in SUMMARY if any(column.key == key for column in columns)],
         "sort": table.sort.key,
+        "best": {column.key: best for column in columns if (best := best_documents(table, column)) is not None},
         "rows": row_documents(table, columns),
         "costs": [column.key for column in costs],
         "qualities": [column.key for column in qualities],
@@ -72,6 +77,7 @@ def _column(column: Column) -> dict[str, Any]:
         "key": column.key,
         "title": column.title,
         "about": column.about,
+        "axis": in_words(column.key, column.title),
         "better": column.better,
         "group": "quality" if column.group == "quality" else "cost",
     }
@@ -82,7 +88,6 @@ def row_documents(table: Table, columns: Sequence[Column]) -> list[dict[str, Any
     generated = [row for row in table.rows if row.kind == "generated"]
     named = names(table)
     places = {id(row): place for place, row in enumerate(generated)}
-    sharing = Counter(row.rank for row in generated)
     found = []
     for row in in_order(table):
         place = places.get(id(row))
@@ -94,20 +99,13 @@ def row_documents(table: Table, columns: Sequence[Column]) -> list[dict[str, Any
                 "who": row.name,
                 "kind": row.kind,
                 "rank": row.rank,
-                "ranks": _ranks(row, sharing),
+                "ranks": "" if row.rank is None else rank(row),
                 "seeds": len(row.results),
                 "status": row.status,
                 "cells": {column.key: _cell(row, column) for column in columns if row.numbers.get(column.key)},
             }
         )
     return found
-
-
-def _ranks(row: Row, sharing: Mapping[int | None, int]) -> str:
-    """ "2", or "2\N{EN DASH}4" of three rows that cannot be told apart; "" without a rank."""
-    if row.rank is None:
-        return ""
-    return f"{row.rank}\N{EN DASH}{row.rank + sharing[row.rank] - 1}" if row.shared else str(row.rank)
 
 
 def _cell(row: Row, column: Column) -> list[Any]:
@@ -117,13 +115,44 @@ def _cell(row: Row, column: Column) -> list[Any]:
     return [number.mean, show(column, number), number.half]
 
 
-def _collapsed(table: Table) -> list[str]:
-    recalls = [row.numbers.get("recall") for row in _generated(table)]
-    if all(recall is None or recall.mean >= COLLAPSED for recall in recalls):
-        return []
-    named = [name for recall, name in zip(recalls, names(table), strict=True) if recall and recall.mean < COLLAPSED]
-    shown = ", ".join(named[:8]) + (f" and {len(named) - 8} others" if len(named) > 8 else "")
-    return [f"mode collapse: {shown} (recall below {COLLAPSED:g}: hardly any real image is near a generated one)"]
+def best_documents(table: Table, column: Column) -> list[int] | None:
+    """Places of the rows that are best in a column, as far as that can be said: of parameters, which do not vary, those
+    that have fewest; else those of the best mean and those that cannot be told from it, as ranks are given. None: no
+    test tells any of them apart, or there are too few seeds for one.
+    """
+    rows = _generated(table)
+    if column.key in EXACT:
+        numbers = {place: number.mean for place, row in enumerate(rows) if (number := row.numbers.get(column.key))}
+        least = [place for place, mean in numbers.items() if mean == min(numbers.values())]
+        return least if len(least) < len(numbers) else None
+    found = ahead(rows, column)
+    return [place for place, row in enumerate(rows) if any(row is one for one in found)] or None
+
+
+def _hardly_any_near(table: Table) -> list[str]:
+    """Rows of low recall, and why: either few kinds of images are made, or none that is near a real one."""
+    collapsed: list[str] = []
+    untrained: list[str] = []
+    for row, name in zip(_generated(table), names(table), strict=True):
+        recall, precision = row.numbers.get("recall"), row.numbers.get("precision")
+        if recall is None or recall.mean >= COLLAPSED:
+            continue
+        near = precision is not None and precision.mean >= COLLAPSED
+        said = {finding.get("rule") for result in row.results for finding in result.get("diagnostics") or []}
+        alike = "mode-collapse" in said and "learns-nothing" not in said
+        (collapsed if near or alike else untrained).append(name)
+    lines = []
+    if collapsed:
+        why = f"recall below {COLLAPSED:g}: few kinds of images are made, over and over"
+        lines.append(f"mode collapse: {_named(collapsed)} ({why})")
+    if untrained:
+        why = f"recall and precision below {COLLAPSED:g}: hardly any image is near a real one, nor any real one near it"
+        lines.append(f"hardly trained: {_named(untrained)} ({why}; train longer, or look at the losses)")
+    return lines
+
+
+def _named(some: Sequence[str]) -> str:
+    return ", ".join(some[:8]) + (f" and {len(some) - 8} others" if len(some) > 8 else "")
 
 
 def _generated(table: Table) -> list[Row]:
@@ -144,6 +173,7 @@ def pareto_document(table: Table, cost: Column, quality: Column, named: Sequence
             for point in found.points
         ],
         "left_out": [list(pair) for pair in found.left_out],
+        "limits": [[axis.low, axis.high] for axis in (found.cost, found.quality)],
         "no_front": found.no_front,
     }
 
@@ -160,6 +190,7 @@ def curves_document(found: Curves) -> dict[str, Any]:
     return {
         "title": found.axis.title,
         "better": "" if higher is None else "higher" if higher else "lower",
+        "limits": [found.axis.low, found.axis.high],
         "floors": [[name, *rounded(value)] for name, value in found.floors],
         "curves": [_curve(curve) for curve in found.curves],
     }

@@ -21,8 +21,8 @@ from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory, budget_of
 from ganzoo.runs.find import find_run
 from ganzoo.runs.snapshots import read_snapshot, weights_digest
+from ganzoo.scoring.images import load_images
 from ganzoo.scoring.protocol import is_unscored
-from ganzoo.scoring.scorer import load_images
 from ganzoo.zoo.models import checked_file, find_model, is_model_name
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -322,10 +323,16 @@ def budget_of(train: Mapping[str, Any]) -> dict[str, Any]:
     return {"kimg": train.get("kimg"), "minutes": train.get("minutes"), "snapshots": train.get("snapshots") or 8}
 
 
-def train_further(run: RunDirectory) -> str:
-    """The cure where something of a run is not there yet."""
-    where = shlex.join(["--config", str(run.config_file), "--out", str(run.path)])
-    return f"train it further: ganzoo train {where}"
+def lacking(run: RunDirectory, what: str) -> RunError:
+    """The error where something of a run is not there: what is finished is not trained again in its place."""
+    again = f"ganzoo train --config {shlex.quote(str(run.config_file))} --out"
+    if not os.path.exists(run.result_file):
+        return RunError(f"{run.path} has no {what} yet", f"train it further: {again} {shlex.quote(str(run.path))}")
+    fresh = (f"{run.path.name}-again{number or ''}" for number in itertools.count())
+    out = next(place for name in fresh if not os.path.lexists(place := run.path.with_name(name)))
+    return RunError(
+        f"{run.path} has no {what}, and is finished", f"train another like it: {again} {shlex.quote(str(out))}"
+    )
 
 
 def stem(images: int) -> str:

@@ -27,7 +27,8 @@ from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
 from ganzoo.runs.sources import find_source
 from ganzoo.runs.telling import endings_told
 from ganzoo.scoring.floors import floors
-from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.scoring.images import scored_images
+from ganzoo.scoring.scorer import Scorer
 from ganzoo.zoo.registry import Registry
 
 
@@ -166,7 +167,7 @@ def _evaluate(registry: Registry, question: Question, root: Path, where: torch.d
     name = str(path)
     if path is not None:
         config = _config_for_images(registry, question)
-        train = load_images(registry, config, root, "train")
+        train = scored_images(registry, config, root, question.num_images)
         images = _images_at(registry, path, root, train)
         facts = facts_of(images, "images")
         images = _with_labels_of(train, images)
@@ -188,7 +189,7 @@ def _evaluate(registry: Registry, question: Question, root: Path, where: torch.d
         loaded = load_snapshot(snapshot, registry, where)
         config = _config_of_run(registry, loaded, question)
         check_places(root, config, question.places())
-        train = load_images(registry, config, root, "train")
+        train = scored_images(registry, config, root, config.eval.num_images)
         if train.shape != loaded.shape:
             raise DataError(
                 f"the run makes {_shape(loaded.shape)} images, the dataset has {_shape(train.shape)}",

@@ -112,6 +112,15 @@ class Tick(Event):
     """d_loss, g_loss, d_accuracy, diversity, ...: means since the last tick."""
     peak_memory: int = 0
     """Bytes; 0: not known."""
+    scoring_left: float | None = 0.0
+    """Seconds of the scores that are still to come, as fast as those before them; None: none has told how fast."""
+
+    @property
+    def left(self) -> str:
+        """ "4:32 left", of training and scores; "0:42 left without scoring" where nobody knows how long scores take."""
+        if self.scoring_left is None:
+            return f"{clock(self.seconds_left)} left without scoring"
+        return f"{clock(self.seconds_left + self.scoring_left)} left"
 
     @property
     def losses(self) -> dict[str, float]:
@@ -121,7 +130,7 @@ class Tick(Event):
 
     def __str__(self) -> str:
         losses = "  ".join(f"{player} {loss:.3f}" for player, loss in self.losses.items())
-        return f"{self.kimg:.1f} kimg  {self.img_per_s:,.0f} img/s  {losses}  {clock(self.seconds_left)} left"
+        return f"{self.kimg:.1f} kimg  {self.img_per_s:,.0f} img/s  {losses}  {self.left}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ganzoo.errors import RunError, SettingError, UserError
+from ganzoo.errors import SettingError, UserError
 from ganzoo.files.pictures import decode_png
 from ganzoo.files.reading import Unreadable, read_picture, refused
 from ganzoo.files.writing import write_atomic, write_bytes
-from ganzoo.runs.directory import RunDirectory, train_further
+from ganzoo.runs.directory import RunDirectory, lacking
 from ganzoo.runs.pictures import moments
 
 ENDINGS = (".webp", ".gif", ".mp4")
@@ -71,7 +71,7 @@ def tracks_of(runs: Sequence[RunDirectory]) -> list[Track]:
     tracks = [Track(run=run, name=name, pictures=moments(run)) for run, name in zip(runs, names, strict=True)]
     for track in tracks:
         if not track.pictures:
-            raise RunError(f"{track.run.path} has no pictures yet", train_further(track.run))
+            raise lacking(track.run, "pictures")
     return tracks
 
 

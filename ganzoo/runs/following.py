@@ -23,7 +23,8 @@ from ganzoo.metrics.extract import Extractor
 from ganzoo.runs.losses import make_losses
 from ganzoo.runs.snapshots import build_extras, build_gan
 from ganzoo.scoring.declared import load_features
-from ganzoo.scoring.scorer import exact_numerics, load_images
+from ganzoo.scoring.images import load_images
+from ganzoo.scoring.scorer import exact_numerics
 from ganzoo.scoring.spread import Task, follow_score
 from ganzoo.zoo.registry import Registry
 

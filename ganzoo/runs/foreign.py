@@ -18,6 +18,7 @@ from ganzoo.data import label_law
 from ganzoo.engine.device import preserved_random_state, resolve_device
 from ganzoo.errors import DataError, SettingError, UserError
 from ganzoo.files.progress import working
+from ganzoo.files.writing import check_file
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.moments_file import MomentsFile, moments_of_batches, read_moments, write_moments
 from ganzoo.runs.places import check_places
@@ -26,8 +27,9 @@ from ganzoo.runs.snapshots import load_snapshot
 from ganzoo.runs.sources import find_source
 from ganzoo.scoring.declared import load_features
 from ganzoo.scoring.generation import SCORE_SEED, generate
+from ganzoo.scoring.images import load_images
 from ganzoo.scoring.protocol import RULES
-from ganzoo.scoring.scorer import exact_numerics, load_images
+from ganzoo.scoring.scorer import exact_numerics
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 
@@ -207,6 +209,7 @@ def write_stats(
     """
     if out.suffix != ".npz":
         raise SettingError(f"statistics are written as .npz, not to {out}", "end --out in .npz")
+    check_file(out, "statistics.npz")
     check_sets(sets, ("eval.batch_size", "dataset", "features"))
     where = resolve_device(device or "auto")
     overrides = {} if size is None else {"dataset.size": size}

@@ -46,8 +46,9 @@ from ganzoo.runs.provenance import provenance, utc_now
 from ganzoo.runs.records import RESULT_SCHEMA
 from ganzoo.runs.snapshot_taker import Scoring, SnapshotTaker
 from ganzoo.runs.snapshots import build_extras, build_gan, snapshot_hashes
+from ganzoo.scoring.images import training_images
 from ganzoo.scoring.protocol import unscored
-from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.scoring.scorer import Scorer
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 
@@ -87,7 +88,7 @@ def run_job(
     run = RunDirectory.open(out, config)
     if images is None:
         with working(f"loading {config.dataset.name}"):
-            images = load_images(registry, config, root, "train")
+            images = training_images(registry, config, root)
     check_same_images(run, images)
     check_same_init(run, registry, config)
     check_same_code(run, registry, config)
@@ -161,7 +162,8 @@ def _run(
         with working(f"loading the feature network {config.features.name}"), memory.scoring():
             scorer = Scorer(registry, config, images, root=root, device=device)
             scorer.rehearse()
-        scoring = Scoring(scorer)
+        scoring = Scoring(scorer, run, root)
+        teller.scores_ahead = scoring.ahead()
 
     torch.manual_seed(config.seed)
     gan = build_gan(registry, config, images.shape, images.num_classes)

@@ -19,7 +19,7 @@ from torch import Tensor
 from ganzoo.errors import RunError, SettingError
 from ganzoo.files.npz import add_array, npz_member
 from ganzoo.files.progress import working
-from ganzoo.files.writing import write_atomic, write_bytes, write_text, writing
+from ganzoo.files.writing import check_file, write_atomic, write_bytes, write_text, writing
 from ganzoo.runs.grid import make_grid, save_png, to_image
 from ganzoo.runs.sampling import Samples, near_square
 
@@ -42,6 +42,7 @@ def output_of(text: str) -> tuple[Path, Writer]:
     if text.endswith(("/", os.sep)) or path.is_dir() or not ending:
         _check_folder(path)
         return path, write_folder
+    check_file(path)
     if ending in (".png", ".npz"):
         return path, write_grid if ending == ".png" else write_npz
     if ending in MOVING:

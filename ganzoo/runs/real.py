@@ -17,7 +17,8 @@ from ganzoo.errors import SettingError
 from ganzoo.metrics.extract import extract_features
 from ganzoo.runs.question import any_variant, part_of
 from ganzoo.scoring.declared import check_features, load_features
-from ganzoo.scoring.scorer import exact_numerics, load_images
+from ganzoo.scoring.images import load_images
+from ganzoo.scoring.scorer import exact_numerics
 
 
 @known_arguments

@@ -52,14 +52,17 @@ class Samples:
         return str(label) if names is None else names[label]
 
     def legend(self, grid: bool) -> str | None:
-        """Which class is where, such as "columns: 0 cat, 1 dog", and which codes and truncation were chosen; None where
-        there is nothing to tell.
+        """Which class is where, such as "columns: 0 cat, 1 dog" or "rows: 3, 7", and which codes and truncation were
+        chosen; None where there is nothing to tell.
         """
         said = []
-        if any(self.class_name(label) != str(label) for label in self.made):
+        if self.made:
             what = ("rows" if self.by_row else "columns") if grid else "classes"
-            what += " in turn" if grid and not self.by_row and self.columns > len(self.classes) else ""
-            said.append(f"{what}: {', '.join(f'{label} {self.class_name(label)}' for label in self.made)}")
+            places = -(-self.count // self.columns) if self.by_row else self.columns
+            what += " in turn" if grid and places > len(self.classes) else ""
+            named = any(self.class_name(label) != str(label) for label in self.made)
+            shown = [f"{label} {self.class_name(label)}" if named else str(label) for label in self.made]
+            said.append(f"{what}: {', '.join(shown)}")
         if self.codes is not None:
             said.append(self.codes.legend(grid))
         if self.truncation is not None:

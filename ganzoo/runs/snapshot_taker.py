@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,15 +20,15 @@ from ganzoo.engine.memory import MemoryMeter
 from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory
+from ganzoo.runs.environment import device_name
 from ganzoo.runs.events import Picture, Scored, tell
 from ganzoo.runs.grid import grid_inputs, make_grid, save_png
+from ganzoo.runs.repicture import grid_images, pictured, save_picture
+from ganzoo.runs.score_time import ScoresAhead, known_speed, remember_speed
 from ganzoo.runs.snapshots import read_snapshot, save_snapshot
 from ganzoo.scoring.floors import floors
-from ganzoo.scoring.generation import generate_blocks, generate_once
+from ganzoo.scoring.generation import generate_once
 from ganzoo.scoring.scorer import Scorer
-
-PICTURE_PIXELS = 160
-"""Height of a picture, or one row of images: five of 32 pixels, two of 64. There are a hundred pictures of a run."""
 
 
 class Scoring:
@@ -35,9 +36,26 @@ class Scoring:
     minutes, and training begins without them.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
+    def __init__(self, scorer: Scorer, run: RunDirectory, root: Path) -> None:
+        """`root`: the data root, where it is kept how long scores take."""
+        self.scorer, self._run, self._root = scorer, run, root
+        self._device = device_name(scorer.device)
         self._floors: list[dict[str, Any]] | None = None
+
+    def ahead(self) -> ScoresAhead:
+        """What is still to be scored."""
+        scorer = self.scorer
+        return ScoresAhead(
+            scorer.config,
+            lambda: [line for line in self._run.metrics() if line["protocol"] == scorer.protocol.id],
+            count=scorer.generated_count,
+            real=scorer.unseen,
+            known=known_speed(self._root, scorer.config, self._device),
+        )
+
+    def took(self, seconds: float) -> None:
+        """A score did."""
+        remember_speed(self._root, self.scorer.config, self._device, seconds / self.scorer.generated_count)
 
     def prepare(self) -> None:
         if self._floors is None:
@@ -76,8 +94,7 @@ class SnapshotTaker:
         self._inputs, self._count, self._columns = grid_inputs(
             gan.z_dim, images.num_classes, conditional, prior=gan.prior
         )
-        rows = max(1, min(self._count // self._columns, PICTURE_PIXELS // images.shape[1]))
-        self._pictured = rows * self._columns
+        self._pictured = pictured(self._count, self._columns, images.shape[1])
 
     def __call__(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         """A generator may draw noise of its own: whatever is drawn here, training goes on as if it had not been."""
@@ -91,11 +108,7 @@ class SnapshotTaker:
         """
         with preserved_random_state(self._device), contextlib.suppress(UserError):
             pixels = generate_once(generator, self._inputs, self._pictured, device=self._device)
-            self._save_picture(images, pixels)
-
-    def _save_picture(self, images: int, pixels: torch.Tensor) -> None:
-        grid = make_grid(pixels[: self._pictured], self._columns, grey=pixels.shape[1] == 1)
-        save_png(self._run.picture_file(images), grid, width=1)
+            save_picture(self._run, images, pixels, self._columns)
 
     def _take(self, *, images: int, index: int, last: bool, generator: nn.Module) -> dict[str, float]:
         run, config = self._run, self._config
@@ -109,11 +122,11 @@ class SnapshotTaker:
             images=images,
             images_sha256=self._images.sha256,
         )
-        pixels = self._grid_images(generator)
+        pixels = grid_images(generator, self._inputs, self._count, self._device)
         grid = make_grid(pixels, self._columns)
         save_png(run.sample_file(images), grid)
         if config.train.pictures:
-            self._save_picture(images, pixels)
+            save_picture(run, images, pixels[: self._pictured], self._columns)
         tell(Picture(kimg=images / 1000, path=str(run.sample_file(images))))
         record = None
         if self._scoring is not None and config.is_scored(index, last) and (index > 0 or last):
@@ -180,6 +193,7 @@ class SnapshotTaker:
             "protocol": scorer.protocol.id,
         }
         run.add_metrics(record)
+        scoring.took(score.seconds)
         tell(Scored(kimg=images / 1000, values=score.values, seconds=score.seconds))
         return record
 
@@ -191,7 +205,3 @@ class SnapshotTaker:
         rows = zip(made[:whole].split(columns), real[:whole].split(columns), strict=True)
         grid = make_grid(torch.cat([row for pair in rows for row in pair]), columns)
         save_png(self._run.neighbours_file(images), grid)
-
-    def _grid_images(self, generator: nn.Module) -> torch.Tensor:
-        blocks = generate_blocks(generator, self._inputs, self._count, device=self._device)
-        return torch.cat([pixels for pixels, _ in blocks])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import RunError, SettingError
-from ganzoo.runs.directory import RunDirectory, kimg_of, train_further
+from ganzoo.runs.directory import RunDirectory, kimg_of, lacking
 from ganzoo.runs.find import RUNS, did_you_mean, find_run, is_path, newest_run, runs_like, variants_of
 from ganzoo.zoo.models import checked_file, find_model, is_model_name, listed, model_of
 from ganzoo.zoo.registry import Registry
@@ -52,7 +52,7 @@ def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
     """
     snapshots = run.snapshots()
     if not snapshots:
-        raise RunError(f"{run.path} has no snapshot yet", train_further(run))
+        raise lacking(run, "snapshot")
     return snapshots[-1] if kimg is None else min(snapshots, key=lambda path: abs(kimg_of(path) - kimg))
 
 

@@ -14,6 +14,7 @@ from ganzoo.errors import UserError
 from ganzoo.runs.diagnostics import Diagnosis, Facts, Finding
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Diagnosed, Ended, Failed, Finished, Interrupted, Resumed, Started, Tick, tell
+from ganzoo.runs.score_time import ScoresAhead
 
 if TYPE_CHECKING:
     from ganzoo.data import Images
@@ -25,6 +26,7 @@ class Telling:
 
     def __init__(self, run: RunDirectory, config: RunConfig, images: Images) -> None:
         self._run, self._config = run, config
+        self.scores_ahead: ScoresAhead | None = None  # None: nothing is scored
         self._facts = Facts.of(
             config.to_dict(),
             num_classes=images.num_classes,
@@ -57,6 +59,7 @@ class Telling:
         tell(Resumed(kimg=images / 1000, lost_kimg=(seen - images) / 1000, values=values))
 
     def on_status(self, status: Status) -> None:
+        ahead = self.scores_ahead
         tell(
             Tick(
                 kimg=status.kimg,
@@ -66,6 +69,7 @@ class Telling:
                 img_per_s=status.img_per_s,
                 values=dict(status.values),
                 peak_memory=status.peak_memory,
+                scoring_left=0.0 if ahead is None else ahead.seconds(status.snapshot, status.last_snapshot),
             )
         )
         tick = {"images": status.images, "kimg": status.kimg, "img_per_s": status.img_per_s, **status.values}

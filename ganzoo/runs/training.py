@@ -80,11 +80,11 @@ def train(
             from ganzoo.engine.device import preserved_random_state, resolve_device
             from ganzoo.runs.begin import init_sha256, shorter_run
             from ganzoo.runs.job import run_job
-            from ganzoo.scoring.scorer import load_images
+            from ganzoo.scoring.images import training_images
 
         root = cache_root(options.get("data_root"))
         with working(f"loading {config.dataset.name}"):
-            images = load_images(registry, config, root, "train")
+            images = training_images(registry, config, root)
         say_what_was_read(config, images)
         if path is None:
             fresh = folder_of(registry, config, Path("runs"), images.sha256 + init_sha256(registry, config.init))

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganzoo.config.fit import check_counts
 from ganzoo.config.run_config import Eval, RunConfig, dataset_label
 from ganzoo.data import Images, NoTestSplit, label_law
 from ganzoo.engine.device import Precision, numerics, preserved_random_state, synchronize
@@ -23,11 +24,12 @@ from ganzoo.gan import Prior
 from ganzoo.metrics.evaluate import evaluate
 from ganzoo.metrics.extract import Extractor, extract_features
 from ganzoo.metrics.memorisation import Memorisation
-from ganzoo.metrics.reference import Reference, reference_features
-from ganzoo.scoring.declared import check_features, load_declared, load_features, make_metric
+from ganzoo.metrics.reference import Reference, feature_cache, reference_features
+from ganzoo.scoring.declared import check_features, load_features, make_metric
 from ganzoo.scoring.generation import NORMAL, SCORE_SEED, generate, generate_at
+from ganzoo.scoring.images import load_images
 from ganzoo.scoring.protocol import Protocol, metric_rules
-from ganzoo.scoring.selection import HELD_OUT, at_most, data_law, held_out
+from ganzoo.scoring.selection import HELD_OUT, at_most, data_law
 from ganzoo.scoring.spread import Batches, Blocks, Task
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
@@ -50,16 +52,6 @@ def exact_numerics(device: torch.device) -> contextlib.AbstractContextManager[No
     (TF32 in convolutions) nor on what the caller has switched on; torch's settings are given back. Elsewhere: nothing.
     """
     return numerics(device, Precision(name="fp32", device_type=device.type), penalised=True)
-
-
-def load_images(registry: Registry, config: RunConfig, root: Path, split: str, download: bool = True) -> Images:
-    """The config's dataset: its "train", less what `eval.held_out` keeps from it, which is HELD_OUT, or its "test".
-    Errors as in `ganzoo.data.load_dataset`, `load_declared` and `held_out`.
-    """
-    spec, share = registry.dataset(config.dataset.name), config.eval.held_out
-    source = "train" if split == HELD_OUT else split
-    images = load_declared(registry, spec, config.dataset.settings, root=root, split=source, download=download)
-    return images if source == "test" or not share else held_out(images, share, split)
 
 
 class Scorer:
@@ -91,7 +83,7 @@ class Scorer:
         if config.eval.held_out:
             train_images = load_images(registry, config, root, HELD_OUT)
         train_images = at_most(train_images, config.eval.num_reference)
-        self._check_counts(min(self.generated_count, len(train_images)))
+        check_counts(registry, config, self.generated_count, len(train_images))
         with preserved_random_state(device):
             self.extractor = load_features(registry, self.spec, device, config.features.settings, root)
         self.weights_sha256 = str(self.spec.weights_sha256 or getattr(self.extractor, "weights_sha256", "unhashed"))
@@ -172,18 +164,6 @@ class Scorer:
             label_law=data_law(train_images),
         )
 
-    def _check_counts(self, fewest: int) -> None:
-        """Refuse before any features are computed what a metric would refuse after."""
-        for name in self.config.metric_names:
-            told = self.config.metrics.get(f"{name}.allow_rank_deficient", False)
-            if "full-rank" in self.registry.metric(name).needs and not told and fewest <= self.spec.dim:
-                raise UserError(
-                    f"{name} needs more images than the {self.spec.dim} dimensions of {self.spec.name}, real and "
-                    f"generated; there are {fewest}",
-                    f"use at least {self.spec.dim + 1}, ask for other metrics (--set eval.metrics=kid,prdc), or --set "
-                    f"metrics.{name}.allow_rank_deficient=true",
-                )
-
     def metrics(self, labelled: bool) -> tuple[dict[str, Any], dict[str, str]]:
         """Fresh metric objects by name; and, of those that need what these data or features do not have, the reason.
         Metrics of conditional generators are left out without a word where images have no labels, unless someone asked
@@ -232,18 +212,29 @@ class Scorer:
         changed = {key: value for key, value in self.config.metrics.items() if value != defaults[key]}
         return tuple(f"{key}={value}" for key, value in sorted(changed.items()))
 
-    def _features_of(self, images: Images, test: Reference | None, what: str = "real images") -> Reference:
-        key = (
+    def unseen(self) -> int:
+        """How many real images the network has yet to see: those whose features are not kept."""
+        if "reference" in self.__dict__:
+            return 0
+        sets = [images for images in (self._train_images, self.test_images) if images is not None]
+        caches = [feature_cache(images, self._root / "features", self._features_key) for images in sets]
+        return sum(len(images) for images, cache in zip(sets, caches, strict=True) if not cache.has("features"))
+
+    @property
+    def _features_key(self) -> str:
+        return (
             f"{self.spec.name} {self.weights_sha256} {self.spec.resizer} {dict(self.config.features.settings)} "
             f"{source_sha256(self.spec)}"
         )
+
+    def _features_of(self, images: Images, test: Reference | None, what: str = "real images") -> Reference:
         what = f"features of {what} by {self.spec.name}"
         with exact_numerics(self.device), working(what, len(images)) as count:
             return reference_features(
                 images,
                 self.extractor,
                 cache_dir=self._root / "features",
-                key=key,
+                key=self._features_key,
                 device=self.device,
                 batch_size=self.config.eval.batch_size,
                 on_batch=count,

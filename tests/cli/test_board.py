@@ -82,6 +82,20 @@ def test_on_80_columns_what_matters_least_goes_first() -> None:
     assert "img/s" not in lines[1]
 
 
+def test_the_grid_counts_scores_whose_time_is_known() -> None:
+    def share(scoring_left: float | None) -> float:
+        state = State()
+        state.take(Planned(jobs=JOBS[:2]))
+        told = Tick(job=JOBS[0], kimg=2.0, progress=0.5, seconds=10.0, seconds_left=10.0, img_per_s=1.0, values={},
+                    scoring_left=scoring_left)  # fmt: skip
+        for event in (Scored(job=JOBS[0], kimg=0.0, values={}, seconds=30.0), told):
+            state.take(event)
+        return state.share
+
+    assert share(None) == pytest.approx(0.9 * 0.5 / 2)
+    assert share(30.0) == pytest.approx((10 + 30) / (10 + 30 + 10 + 30) / 2)
+
+
 def test_what_is_at_work_is_said_and_taken_back() -> None:
     state = State()
     state.take(tick("gan", 1.0))

@@ -481,6 +481,27 @@ def test_too_few_images_for_fid_are_refused_before_any_features(
     refused(command, "fid needs more images than the 64 dimensions of digits", "allow_rank_deficient")
 
 
+def test_too_few_images_for_fid_are_refused_before_any_is_decoded(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_images(*arguments: Any, **options: Any) -> Any:
+        raise AssertionError("images were decoded")
+
+    monkeypatch.setattr("ganzoo.data.cache._build", no_images)
+    monkeypatch.setattr("ganzoo.data.cache.digest_files", no_images)
+    (tmp_path / "few").mkdir()
+    for index in range(64):
+        Image.new("L", (32, 32), index).save(tmp_path / "few" / f"{index}.png")
+    few = ["--dataset", f"folder:{tmp_path / 'few'}", "--features", "digits", "--data-root", root]
+    cause = "fid needs more images than the 64 dimensions of digits, real and generated; there are"
+    refused(["train", "gan", *TINY, *few, "--out", tmp_path / "run"], f"{cause} 64 real ones", "at least 65")
+    refused(["bench", "--variants", "gan", *TINY, *few, "--out", tmp_path / "b"], f"{cause} 64 real ones")
+    refused(["eval", tmp_path / "few", *few], f"{cause} 64 real ones")
+    refused(["train", "gan", *few, "--num-images", "60", "--out", tmp_path / "run"], f"{cause} 60 generated ones")
+    with pytest.raises(AssertionError, match="images were decoded"):
+        call(["train", "gan", *few, "--set", "metrics.fid.allow_rank_deficient=true", "--out", tmp_path / "run"])
+
+
 def test_a_folder_is_scored_on_a_random_part_and_by_the_names_of_its_classes(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

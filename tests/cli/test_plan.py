@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ganzoo.cli.main import cli
+from ganzoo.config.layers import build_config
 from ganzoo.errors import UserError
+from ganzoo.runs.score_time import remember_speed
+from ganzoo.zoo.registry import Registry
 
 Write = Callable[..., dict[str, Any]]
 Run = Callable[..., Result]
@@ -71,9 +75,42 @@ def test_a_dry_run_estimates_from_finished_runs(run: Run, tmp_path: Path, write_
     assert plan["estimate"]["from"] == str(folder)
     assert plan["estimate"]["made_on"] == "some CPU"
     text = run("bench", "--variants", "gan", "--seeds", "3", "--dry-run", "--kimg", "20", "--out", "runs/b").stdout
-    assert "3 runs in all: training 1:00, scoring 0:27" in text
-    other = json.loads(run(*words, "--kimg", "20", "--set", "variant.width=7").stdout)["runs"][0]
-    assert other["estimate"] is None  # another network is no measure
+    assert "3 runs in all: training 1:00, scoring 0:27 and, once, as long as the real images take, 1:27 in all" in text
+    other = json.loads(run(*words, "--kimg", "20", "--set", "variant.width=7").stdout)["runs"][0]["estimate"]
+    assert (other["train_seconds"], other["from"]) == (None, None)  # another network is no measure
+    assert other["score_seconds"] == pytest.approx(4 * 3.0 * 4000 / 2000)  # of scores it is
+    assert other["real_images_counted"] is False
+    assert json.loads(run(*words, "--set", "eval.metrics=kid").stdout)["runs"][0]["estimate"]["score_seconds"] is None
+    said = run("train", "gan", "--dry-run", "--set", "eval.metrics=kid", "--kimg", "20").stdout
+    assert "training 0:20, scoring unknown, and not counted, disk" in said
+
+
+def test_a_dry_run_counts_scores_that_were_measured_here(
+    run: Run, tmp_path: Path, write_run: Write, registry: Registry
+) -> None:
+    root = tmp_path / "runs" / "data"
+    words = ("train", "gan", "--dry-run", "--dataset", "mnist", "--data-root", str(root), "--num-images", "3000")
+    assert "no estimate" in run(*words).stdout
+    mnist = build_config(registry, variant="dcgan", dataset="mnist")
+    remember_speed(root, mnist, "old CPU", 9.0)
+    os.utime(next((root / "speeds").iterdir()), (1.0, 1.0))
+    remember_speed(root, mnist, "some CPU", 0.01)
+    remember_speed(root, build_config(registry, variant="dcgan", dataset="digits"), "some CPU", 7.0)
+    (root / "speeds" / f"{next((root / 'speeds').iterdir()).name.partition('-')[0]}-x.json").write_text("[")
+    text = run(*words).stdout
+    assert "estimate: training unknown, and not counted, scoring 1:30 and, once, as long as the real images" in text
+    assert "from scores of other runs: none of this kind has finished, made on some CPU" in text
+    floor = {"name": "test split", "what": "x", "images": 9, "reference": 9, "values": {"fid": 0.5}, "left_out": []}
+    write_run(tmp_path / "runs" / "mnist", changes={"config": mnist.to_dict(), "floors": [floor]})
+    assert "scoring 1:30\n" in run(*words).stdout  # the features of these real images are there
+
+
+def test_too_few_images_for_fid_are_refused_by_the_numbers_alone(run: Run) -> None:
+    with pytest.raises(UserError, match="there are 64 generated ones"):
+        run("train", "gan", "--dry-run", "--num-images", "64")
+    with pytest.raises(UserError, match="there are 64 generated ones"):
+        run("bench", "--variants", "gan", "--dry-run", "--num-images", "64")
+    assert run("train", "gan", "--dry-run", "--num-images", "64", "--set", "train.scores=none").stdout
 
 
 def test_a_dry_run_knows_what_is_there(run: Run, tmp_path: Path, write_run: Write) -> None:

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,11 +36,13 @@ main()
 
 
 def run(
-    *arguments: str, encoding: str | None, cwd: Path, code: str | None = None
+    *arguments: str, encoding: str | None, cwd: Path, code: str | None = None, locale: str | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "GANZOO_"))}
     if encoding is not None:
         environment["PYTHONIOENCODING"] = encoding
+    if locale is not None:
+        environment["LC_ALL"] = locale
     program = ["-m", "ganzoo"] if code is None else ["-c", code]
     return subprocess.run(
         [sys.executable, *program, *arguments], capture_output=True, cwd=cwd, env=environment, timeout=120, check=False
@@ -50,8 +54,9 @@ def run(
     ("encoding", "read_as", "shown"),
     [
         (None, "utf-8", PRINTED),
-        ("ascii", "utf-8", PRINTED),
-        ("cp1252:strict", "cp1252", "variants ? \u00b1 \u2013 caf\u00e9 ?"),
+        ("ascii", "ascii", "variants inf +- - caf? ?"),
+        ("us-ascii:strict", "ascii", "variants inf +- - caf? ?"),
+        ("cp1252:strict", "cp1252", "variants inf \u00b1 \u2013 caf\u00e9 ?"),
     ],
 )
 def test_every_character_in_any_encoding(
@@ -62,6 +67,29 @@ def test_every_character_in_any_encoding(
     for stream in (done.stdout, done.stderr):
         lines = stream.decode(read_as).split("\n")
         assert {line.strip("\ufeff\r ") for line in lines if line.strip()} == {shown}
+
+
+@pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1", "POSIX"])
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("command", [["leaderboard", "runs"], ["leaderboard", "runs", "--columns", "all"],
+                                     ["leaderboard", "runs", "--format", "md"], ["show", "columns"],
+                                     ["leaderboard", "runs", "--json"], ["list"], ["--help"]])  # fmt: skip
+def test_tables_hold_in_a_pipe_of_few_letters(
+    tmp_path: Path, write_run: Callable[..., Any], command: list[str], encoding: str, locale: str
+) -> None:
+    if locale != "C" and command[:1] != ["leaderboard"]:
+        return
+    for seed, fid in enumerate((9.0, 10.0, 12.5)):
+        for variant in ("gan", "dcgan"):
+            write_run(tmp_path / "runs" / f"{variant}{seed}", variant, seed=seed, fid=fid)
+    done = run(*command, encoding=encoding, cwd=tmp_path, locale=locale)
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = done.stdout.decode(encoding)
+    if command == ["leaderboard", "runs"]:
+        sign = "+-" if encoding == "ascii" else "\u00b1"
+        assert f"10.5 {sign} 4.5" in text
+        assert "1=  " in text
+    assert "?" not in text
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])

@@ -102,3 +102,15 @@ def test_a_run_that_has_hardly_begun(command: str, refused: Refused, runs: Path)
         assert cause.endswith(("has no snapshot yet", "has no pictures yet"))
         place = "runs/digits/mine-s0-abcd1234"
         assert cure == f"train it further: ganzoo train --config {place}/config.json --out {place}"
+
+
+@pytest.mark.parametrize("command", ["film", "sample", "compare", "eval"])
+def test_a_finished_run_is_not_trained_again_in_its_place(command: str, refused: Refused, runs: Path) -> None:
+    place = "runs/digits/mine-s0-abcd1234"
+    cause, cure = refused(command, place)
+    assert cause.startswith(place)
+    assert cause.endswith(("has no snapshot, and is finished", "has no pictures, and is finished"))
+    assert cure == f"train another like it: ganzoo train --config {place}/config.json --out {place}-again"
+    (runs / "runs" / "x").mkdir(parents=True)
+    (Path(f"{place}-again")).mkdir()
+    assert refused(command, place)[1].endswith(f"--out {place}-again1")

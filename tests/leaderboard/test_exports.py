@@ -16,7 +16,9 @@ import pytest
 
 import ganzoo
 from ganzoo.errors import UnknownName
+from ganzoo.leaderboard.cells import used_columns
 from ganzoo.leaderboard.latex import escape, to_latex
+from ganzoo.leaderboard.layout import chosen_columns
 from ganzoo.leaderboard.rows import Table
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.leaderboard.tidy import FIELDS, tidy_rows, to_tidy
@@ -43,7 +45,7 @@ def body(latex: str) -> list[list[str]]:
 
 
 def test_latex_is_a_table_of_booktabs(tables: list[Table]) -> None:
-    latex = to_latex(tables)
+    latex = to_latex(tables, used_columns)
     for command in (r"\toprule", r"\bottomrule", r"\caption{", r"\begin{tabular}", r"\end{tabular}", r"\begin{table}"):
         assert latex.count(command) == 2, command
     assert re.findall(r"\\label\{(.*?)\}", latex) == ["tab:ganzoo-digits", "tab:ganzoo-digits-2"]
@@ -70,7 +72,15 @@ def test_columns_of_a_paper_are_chosen(tables: list[Table]) -> None:
     latex = board.to_latex(["recall", "kid", "fid"])
     assert [cell.strip() for cell in body(latex)[0]] == ["rank", "variant", "objective", "recall", "KID", "FID"]
     assert "resizebox" not in latex
-    assert "resizebox" in board.to_latex()
+    assert [cell.strip() for cell in body(board.to_latex())[0]] == [
+        "rank", "variant", "objective", "FID", "IS", "KID", "train img/s", "time",
+    ]  # fmt: skip
+    assert "resizebox" in board.to_latex(["all"])
+    everything = [column.title for column in chosen_columns(board.compared[0], ["all"])]
+    assert len(everything) > 7
+    assert [cell.strip().replace("\\%", "%") for cell in body(board.to_latex(["all"]))[0]][3:] == [
+        title.replace("∞", r"$\infty$") for title in everything
+    ]
     assert r"$1 \cdot 10^{-5}$" in _one_number("kid", 1e-5, tables)
     assert "| rank | variant | objective | KID | seeds |" in board.to_markdown(["kid"])
     with pytest.raises(UnknownName, match="fid"):

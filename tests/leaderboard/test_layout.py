@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ganzoo.cli.tables import brackets, print_tables
+from ganzoo.cli.tables import print_tables
 from ganzoo.errors import UnknownName
 from ganzoo.leaderboard.columns import COLUMNS, Number
 from ganzoo.leaderboard.layout import (
@@ -207,13 +207,13 @@ def test_names_of_columns() -> None:
             asked_columns(text, known)
 
 
-def test_shared_ranks_stand_in_brackets() -> None:
-    rows = [row("a", 1, shared=True), row("b"), row("c", 1, shared=True), row("d", 3), row("e", 4, shared=True),
-            row("f", 4, shared=True), row("g", 4, shared=True)]  # fmt: skip
-    assert brackets(rows) == ["┌ 1", "│ -", "└ 1", "  3", "┌ 4", "│ 4", "└ 4"]
+def test_shared_ranks_have_a_sign() -> None:
     text = printed(SIX, 80)
-    assert " ┌ 1  dcgan" in text
-    assert " └ 1  wgan-gp" in text
+    ranks = [line[:4] for line in text.splitlines() if "gan" in line[:12]][:6]
+    assert "  1=" in ranks
+    assert "  4 " in ranks  # the digits below each other
+    alone = printed(table(row("gan", 1), row("dcgan", 2)), 80)
+    assert "   1  gan" in alone
 
 
 def test_colours_say_no_more_than_the_text() -> None:
@@ -229,14 +229,23 @@ def test_colours_say_no_more_than_the_text() -> None:
     assert not any(line.endswith(" ") for line in printed(SIX, 80).splitlines())
 
 
-def test_a_terminal_of_few_characters_gets_ascii() -> None:
-    class Ascii(io.StringIO):
-        encoding = "ascii"
+@pytest.mark.parametrize(("few", "sign", "infinity"), [("ascii", "+-", "inf"), ("cp1252", "±", "inf")])
+def test_what_an_encoding_lacks_is_spelled_out_and_stays_in_its_column(few: str, sign: str, infinity: str) -> None:
+    class Few(io.StringIO):
+        encoding = few  # type: ignore[assignment]
 
-    out = Ascii()
-    print_tables([SIX], None, Console(file=out, width=80))
-    assert "1=  dcgan" in out.getvalue()
-    assert "┌" not in out.getvalue()
+    for width in (80, 200):
+        out = Few()
+        print_tables([SIX], None, Console(file=out, width=width))
+        lines = out.getvalue().splitlines()
+        rows = [line for line in lines if line[:4].strip() in ("rank", "1=", "4", "5")]
+        assert len(rows) == 5
+        assert max(map(len, rows)) == len(rows[0]) <= width
+        assert all(line.count(sign) == rows[1].count(sign) > 0 for line in rows[1:])
+        assert len({line.index(sign) for line in rows[1:]}) == 1
+        assert (f"FID{infinity}" in rows[0]) == (width == 200)
+        assert "\N{HORIZONTAL ELLIPSIS}" not in "".join(rows)
+        "\n".join(rows).encode(few)
 
 
 def test_chinese_takes_two_places() -> None:

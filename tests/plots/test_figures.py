@@ -16,7 +16,9 @@ import pytest
 
 from ganzoo.cli.main import cli
 from ganzoo.errors import SettingError, UnknownName, UserError
-from ganzoo.leaderboard.charts import curves, pareto
+from ganzoo.leaderboard.axes import in_words, limits
+from ganzoo.leaderboard.charts import curves, pareto, training
+from ganzoo.leaderboard.columns import COLUMNS, Number
 from ganzoo.leaderboard.table import read_tables
 from ganzoo.plots.figures import draw_curves, draw_pareto, write_figures
 from ganzoo.plots.style import RC, look
@@ -81,11 +83,18 @@ def test_a_pdf_is_a_column_wide_with_its_fonts_in_it(runs: Path, tmp_path: Path)
 
 @needs_matplotlib
 def test_what_is_drawn_is_what_the_charts_hold(runs: Path) -> None:
+    from dataclasses import replace
+
     from matplotlib.figure import Figure
 
     (table,) = read_tables([runs])
     axes = Figure().add_subplot()
-    draw_curves(axes, curves(table), "kimg")
+    chart = curves(table)
+    enough = [
+        replace(curve, moments=tuple(replace(moment, number=replace(moment.number, n=3)) for moment in curve.moments))
+        for curve in chart.curves
+    ]
+    draw_curves(axes, replace(chart, curves=tuple(enough)), "kimg")
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
     assert lines == {"gan (2 seeds)": [[1.0, 30.5], [2.0, 20.5]], "dcgan (2 seeds)": [[1.0, 9.5], [2.0, 4.5]]}
     assert len(axes.collections) == 2  # a band for each
@@ -256,3 +265,69 @@ def test_a_name_without_letters_in_the_font_is_no_warning(tmp_path: Path, write_
     (table,) = read_tables([tmp_path])
     assert table.rows[0].name == "\U0001f984"  # warnings are errors
     assert write_figures(table, tmp_path / "out", form="png")
+
+
+@needs_matplotlib
+def test_bands_and_bars_end_where_there_are_no_more_values(runs: Path) -> None:
+    from dataclasses import replace
+
+    from matplotlib.figure import Figure
+
+    (table,) = read_tables([runs])
+    chart = replace(training(table, "d_accuracy"), floors=())
+    axis = chart.axis
+    assert (axis.low, axis.high, axis.title) == (0.0, 1.0, "accuracy of D")
+    wide = Number(mean=0.9, half=0.3, n=3)
+    curve = replace(chart.curves[0], seeds=3, moments=tuple(replace(m, number=wide) for m in chart.curves[0].moments))
+    axes = Figure().add_subplot()
+    draw_curves(axes, replace(chart, curves=(curve,)), "kimg")
+    (band,) = axes.collections
+    ends = [float(y) for path in band.get_paths() for y in path.vertices[:, 1]]
+    assert (min(ends), max(ends)) == (pytest.approx(0.6), 1.0)
+    few = replace(curve, moments=tuple(replace(m, number=replace(wide, n=2)) for m in curve.moments))
+    axes = Figure().add_subplot()
+    draw_curves(axes, replace(chart, curves=(few,)), "kimg")
+    assert not axes.collections  # of two seeds, whose interval hides all else
+
+    points = replace(pareto(table, "parameters", "fid"), quality=replace(axis, key="recall"))
+    point = replace(points.points[0], quality=wide, cost=Number(mean=9.0, half=None, n=3))
+    axes = Figure().add_subplot()
+    draw_pareto(axes, replace(points, points=(point,), floors=()))
+    (bars,) = axes.containers[0].lines[2]
+    assert [float(y) for y in bars.get_segments()[0][:, 1]] == [pytest.approx(0.6), 1.0]
+
+
+@needs_matplotlib
+@pytest.mark.parametrize("rows", [1, 3, 12])
+def test_no_legend_lies_over_lines(rows: int, runs: Path) -> None:
+    from dataclasses import replace
+
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    (table,) = read_tables([runs])
+    one = curves(table).curves[0]
+    many = tuple(replace(one, name=f"variant-{place}", place=place) for place in range(rows))
+    with matplotlib.rc_context(RC):
+        figure = Figure(figsize=(3.25, 2.34))
+        axes = figure.add_subplot()
+        draw_curves(axes, replace(curves(table), axis=curves(table, "cond_acc").axis, curves=many), "kimg")
+        figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().y1 <= axes.xaxis.label.get_window_extent().y0
+    assert axes.get_legend() is None
+    label = axes.yaxis.label
+    assert label.get_text() == "images of the class asked for\n(%), higher is better"
+    assert figure.bbox.y0 <= label.get_window_extent().y0 < label.get_window_extent().y1 <= figure.bbox.y1
+
+
+def test_axes_say_in_words_what_they_are_of() -> None:
+    for column in COLUMNS:
+        words = in_words(column.key, column.title)
+        assert "_" not in words
+        assert words == column.title or len(words) > len(column.title)
+        assert not words.endswith(".")
+    assert in_words("theirs", "theirs") == "theirs"
+    assert limits("cond_acc") == (0.0, 100.0)
+    assert limits("kid") == limits("d_loss") == (None, None)
+    assert limits("fid") == (0.0, None)

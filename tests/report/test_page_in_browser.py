@@ -132,7 +132,7 @@ def test_rows_are_sorted_and_real_images_stay_below(file: Path, open_page: Calla
     page.locator('table.board thead th[data-key="name"] button').click()
     assert names(page) == [SECOND, BEST, WORST, real]
     assert page.locator("table.board thead th[aria-sort]").count() == 1
-    assert page.locator("table.board tbody tr").first.locator(".rank").text_content() == "1\N{EN DASH}2"
+    assert page.locator("table.board tbody tr").first.locator(".rank").text_content() == "1="
 
 
 def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callable[..., Page]) -> None:
@@ -147,6 +147,9 @@ def test_the_filter_leaves_rows_pictures_and_lines(file: Path, open_page: Callab
     assert names(page) == ["real: test split"]
     page.get_by_label("filter").fill("nobody")
     until(page, "document.querySelectorAll('.two .chart svg').length === 0")
+    assert "Nothing matches “nobody”" in page.locator('[data-part="count"]').inner_text()
+    for part in ("films", "pareto", "curves"):  # nor captions of what is not there
+        assert page.locator(f'[data-part="{part}"]').is_hidden()
     told = redrawn(page, "curves", lambda: page.get_by_label("filter").fill(""))
     assert WORST in told
 
@@ -349,14 +352,30 @@ def test_long_names_leave_room_for_the_charts(
 def test_no_axis_begins_below_what_can_be(bench: Path, tmp_path: Path, open_page: Callable[..., Page]) -> None:
     """Nobody shows a critic -5 kimg."""
     shutil.copytree(bench / "gan-s0", tmp_path / "run")
-    ticks = [{"images": 1000 * k, "kimg": k, "seconds": k, "g_loss": 2 + k / 40} for k in range(1, 33)]
+    ticks = [{"images": 1000 * k, "kimg": k, "seconds": 20.0 * k, "g_loss": 2 + k / 40} for k in range(1, 33)]
     (tmp_path / "run" / "stats.jsonl").write_text("".join(json.dumps(tick) + "\n" for tick in ticks))
     (tmp_path / "page.html").write_text(make_report([tmp_path / "run"]).html, encoding="utf-8")
-    page = open_page(tmp_path / "page.html", drawn=False)
+    page = open_page(tmp_path / "page.html", drawn=False, width=390)
     until(page, "document.querySelectorAll('.chart[data-drawn]').length === 1")
     part = page.locator('[data-part="curves"]')
     redrawn(page, "curves", lambda: part.get_by_label("show", exact=True).select_option("g_loss"))
     assert not [text for text in texts_of(page, "curves") if text.startswith("\N{MINUS SIGN}")]
+    redrawn(page, "curves", lambda: part.get_by_role("button", name="seconds").click())
+    assert "seconds of training" in texts_of(page, "curves")
+    assert not [text for text in texts_of(page, "curves") if text.startswith("\N{MINUS SIGN}")]
+
+
+def test_what_stands_below_the_leaderboard_is_read_without_scrolling(
+    file: Path, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(file, width=390)
+    page.get_by_role("button", name="all", exact=True).click()
+    note = page.locator(".note").first
+    box = note.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 390
+    assert box["height"] > 60  # it takes several lines
+    assert page.locator("table.board").first.get_attribute("aria-describedby") == note.get_attribute("id")
 
 
 def test_one_run_has_its_curves_over_the_whole_width(
@@ -442,7 +461,10 @@ def test_many_rows_of_one_seed(
     assert page.locator('table.board th[data-key="fid"]').get_attribute("aria-sort") == "ascending"
     assert names(page) == [*reversed(variants[:15]), variants[15]]
     best = page.locator("table.board td.best").evaluate_all("cells => cells.map(c => c.dataset.key)")
-    assert best == ["fid", "best_fid"]  # not what is the same in all
+    assert best == ["parameters"]  # which do not vary: of one seed nothing else can be told
+    cards = page.locator(".card").all_inner_texts()
+    assert any("closest to real, as measured" in card and "1 seed; no test tells it from" in card for card in cards)
+    assert any(card.startswith("smallest\n") for card in cards)
     until(page, "document.querySelectorAll('[data-part=pareto] .chart[data-drawn]').length === 1")
     pareto = page.locator('[data-part="pareto"]')
     redrawn(page, "pareto", lambda: pareto.get_by_label("against", exact=True).select_option("train_img_per_s"))

@@ -118,7 +118,7 @@ def test_tables_that_have_one_title_say_their_protocols(
 def test_a_bench_has_ranks_bands_and_a_front(bench: Path) -> None:
     (table,) = page_of(bench).data["tables"]
     assert [(row["name"], row["ranks"]) for row in table["rows"]] == [
-        ("dcgan", "1\N{EN DASH}2"), ("cgan", "1\N{EN DASH}2"), ("gan", "3"), ("real: test split", ""),
+        ("dcgan", "1="), ("cgan", "1="), ("gan", "3"), ("real: test split", ""),
     ]  # fmt: skip
     places = {row["name"]: row["place"] for row in table["rows"]}
     points = {point[0]: point for point in table["pareto"]["train_img_per_s fid"]["points"]}
@@ -129,8 +129,55 @@ def test_a_bench_has_ranks_bands_and_a_front(bench: Path) -> None:
     assert curve["seeds"] == 3
     assert all(moment[3] > 0 for moment in curve["moments"])
     assert any("mode collapse: gan (" in line for line in table["warnings"])
+    assert sorted(table["best"]["fid"]) == sorted(places[name] for name in ("dcgan", "cgan"))  # rank 1, of two
+    assert table["pareto"]["train_img_per_s fid"]["limits"] == [[0.0, None], [0.0, None]]
+    assert table["scores"]["fid"]["limits"] == [0.0, None]
+    assert table["training"]["d_accuracy"]["limits"] == [0.0, 1.0]
+    assert table["training"]["d_accuracy"]["title"] == "accuracy of D"
     assert table["scores"]["fid"]["floors"] == [["real: test split", 0.5]]
     assert table["summary"][:2] == ["fid", "recall"]
+
+
+def scored_row(write_run: Callable[..., dict[str, Any]], folder: Path, variant: str, rules: tuple[str, ...] = (),
+               speed: float = 1000.0, parameters: int = 1500, **values: float) -> None:  # fmt: skip
+    for seed in range(3):
+        last = {
+            "images": 1000, "kimg": 1.0, "values": {"fid": 10.0 + seed / 9, **values}, "seconds": 1.0,
+            "sample_img_per_s": 1.0, "peak_memory": 1, "left_out": {}, "protocol": "digits-a",
+        }  # fmt: skip
+        found = [{"images": 1, "kimg": 1.0, "rule": r, "text": "x", "cure": "y", "link": "z"} for r in rules]
+        changes = {
+            "last": last, "diagnostics": found, "train_img_per_s": speed + seed,
+            "parameters": {"generator": parameters, "discriminator": 1},
+        }  # fmt: skip
+        write_run(folder / f"{variant}-{seed}", variant, seed=seed, changes=changes)
+
+
+def test_what_is_hardly_trained_has_not_collapsed(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> None:
+    scored_row(write_run, tmp_path, "gan", precision=0.4, recall=0.01)  # few kinds, near real ones
+    scored_row(write_run, tmp_path, "dcgan", ("mode-collapse",), precision=0.0, recall=0.0)  # of one kind
+    scored_row(write_run, tmp_path, "cdcgan", precision=0.0, recall=0.0)  # noise
+    scored_row(write_run, tmp_path, "cgan", ("mode-collapse", "learns-nothing"), precision=0.0, recall=0.0)
+    scored_row(write_run, tmp_path, "wgan-gp", precision=0.0, recall=0.3)
+    (table,) = page_of(tmp_path).data["tables"]
+    said = {line.partition(":")[0]: line.partition(" (")[0].partition(": ")[2] for line in table["warnings"]}
+    assert sorted(said["mode collapse"].split(", ")) == ["dcgan", "gan"]
+    assert sorted(said["hardly trained"].split(", ")) == ["cdcgan", "cgan"]
+
+
+def test_bold_is_what_a_test_carries(tmp_path: Path, write_run: Callable[..., dict[str, Any]]) -> None:
+    scored_row(write_run, tmp_path / "three", "gan", speed=5000.0, recall=0.5)
+    scored_row(write_run, tmp_path / "three", "dcgan", speed=4999.5, parameters=700, recall=0.5)
+    scored_row(write_run, tmp_path / "three", "cgan", speed=1000.0, recall=0.5)
+    (table,) = page_of(tmp_path / "three").data["tables"]
+    places = {row["name"]: row["place"] for row in table["rows"]}
+    assert sorted(table["best"]["train_img_per_s"]) == sorted([places["gan"], places["dcgan"]])
+    assert table["best"]["parameters"] == [places["dcgan"]]
+    assert not {"fid", "recall"} & set(table["best"])  # nothing is told apart
+    for variant, fid in (("gan", 5.0), ("dcgan", 50.0)):
+        write_run(tmp_path / "one" / variant, variant, fid=fid)
+    (table,) = page_of(tmp_path / "one").data["tables"]
+    assert table["best"] == {}  # of one seed no test can be made
 
 
 def test_the_page_needs_nothing_else(runs: Path) -> None:

@@ -35,8 +35,9 @@ from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.evaluation import Question, evaluate_source
 from ganzoo.runs.job import run_job
 from ganzoo.runs.snapshots import load_snapshot, read_snapshot, snapshot_digest
+from ganzoo.scoring.images import load_images
 from ganzoo.scoring.protocol import is_unscored
-from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.scoring.scorer import Scorer
 from ganzoo.zoo.registry import Registry
 
 SETS = (

@@ -133,8 +133,8 @@ def test_eval_says_what_was_read(
 ) -> None:
     import ganzoo.runs.evaluation
 
-    load = ganzoo.runs.evaluation.load_images
-    monkeypatch.setattr(ganzoo.runs.evaluation, "load_images", lambda *a, **o: replace(load(*a, **o), facts=Facts()))
+    load = ganzoo.runs.evaluation.scored_images
+    monkeypatch.setattr(ganzoo.runs.evaluation, "scored_images", lambda *a, **o: replace(load(*a, **o), facts=Facts()))
     call("eval", run, "--metrics", "kid")
     assert "real images: 3 images, cropped\n" in capsys.readouterr().out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,12 +155,33 @@ def test_what_is_no_film_is_refused(make: Make, tmp_path: Path) -> None:
     run = make("a", "gan", {0.0: 10})
     with pytest.raises(SettingError, match=r"written as \.mov"):
         film(run, "--out", tmp_path / "x.mov")
-    with pytest.raises(RunError, match="has no pictures yet"):
+    with pytest.raises(RunError, match="has no pictures, and is finished"):
         film(make("b", "gan", {}), "--out", tmp_path / "x.gif")
     with pytest.raises(SettingError, match="13 runs are too many"):
         film(*[run] * 13, "--out", tmp_path / "x.gif")
     with pytest.raises(SettingError, match="too large"):
         film(make("wide", "gan", {0.0: 1}, size=(10, 4000)), "--size", 4096, "--out", tmp_path / "x.gif")
+
+
+@pytest.mark.parametrize("variant", ["gan", "cgan"])
+def test_pictures_that_are_gone_are_made_from_snapshots(
+    variant: str, tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    sets = {"train.snapshots": 2, "train.pictures": 1, "variant.width": 8, "eval.num_images": 100}
+    ganzoo.train(variant, dataset="digits", kimg=0.2, sets=sets, out=run, data_root=data_root)
+    before = {file.name: file.read_bytes() for file in (run / "pictures").iterdir()}
+    for place in ("pictures", "samples"):
+        shutil.rmtree(run / place)
+    film(run, "--out", tmp_path / "x.gif")
+    told = capsys.readouterr()
+    assert f"{run} has no pictures: they are made from its snapshots" in told.err
+    assert "3 frames, 0 to 0.2" in told.out
+    made = {file.name: file.read_bytes() for file in (run / "pictures").iterdir()}
+    assert len(made) == 3
+    assert made == {name: before[name] for name in made}
+    film(run, "--out", tmp_path / "y.gif")
+    assert "are made" not in capsys.readouterr().err
 
 
 def test_a_file_that_is_replaced_is_named(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -223,6 +223,23 @@ def test_an_npz_is_there_in_full_or_not_at_all(
     assert not list(tmp_path.iterdir())
 
 
+def test_which_class_is_where_is_said_of_classes_without_names(
+    make_run: Callable[..., Path], plain: Path, tmp_path: Path, capsys: Any
+) -> None:
+    def said(run: Path, *words: Any) -> list[str]:
+        sample(run, *words)
+        return [line for line in capsys.readouterr().out.splitlines()[1:] if not line.startswith("snapshot")]
+
+    run = make_run("cdcgan", names=("0", "1", "2", "3"))
+    assert said(run, "--labels", "3,0", "-n", 8, "--out", tmp_path / "x.png") == ["columns: 3, 0"]
+    assert said(run, "--labels", "0,2,3", "-n", 9, "--out", tmp_path / "y.png") == ["columns: 0, 2, 3"]
+    along = ["--interpolate", "0:1", "--steps", 2]
+    assert said(run, "--labels", "2,1", "-n", 2, *along, "--out", tmp_path / "i.png") == ["rows: 2, 1"]
+    assert said(run, "--labels", "2,1", "-n", 5, *along, "--out", tmp_path / "j.png") == ["rows in turn: 2, 1"]
+    assert said(run, "--labels", "2,1", "-n", 4, "--out", tmp_path / "k.npz") == ["classes: 2, 1"]
+    assert said(plain, "-n", 4, "--out", tmp_path / "z.png") == []
+
+
 def test_labels_by_name_and_number(conditional: Path, plain: Path, tmp_path: Path, capsys: Any) -> None:
     assert parse_labels("cat,1,owl, barn", 4, NAMES) == (0, 1, 2)
     assert parse_labels("3", 4, NAMES) == (3,)

@@ -14,7 +14,8 @@ from ganzoo.errors import UserError
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
 from ganzoo.runs.snapshots import load_snapshot
-from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.scoring.images import load_images
+from ganzoo.scoring.scorer import Scorer
 from ganzoo.zoo.registry import Registry
 
 TINY = [

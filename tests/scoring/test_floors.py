@@ -18,7 +18,8 @@ from ganzoo.files.progress import Event, Working, listening
 from ganzoo.scoring import floors as floors_module
 from ganzoo.scoring.floors import floors
 from ganzoo.scoring.generation import generate
-from ganzoo.scoring.scorer import SCORE_SEED, Scorer, load_images
+from ganzoo.scoring.images import load_images
+from ganzoo.scoring.scorer import SCORE_SEED, Scorer
 from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")

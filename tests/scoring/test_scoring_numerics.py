@@ -15,7 +15,8 @@ from ganzoo.config.layers import build_config
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.metrics.fid import FrechetDistance
 from ganzoo.scoring.floors import floors
-from ganzoo.scoring.scorer import Scorer, load_images
+from ganzoo.scoring.images import load_images
+from ganzoo.scoring.scorer import Scorer
 from ganzoo.zoo.registry import Registry
 
 CPU = torch.device("cpu")

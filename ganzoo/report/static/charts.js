@@ -77,9 +77,23 @@ function looks(table, places) {
   };
 }
 
-/** @param {boolean} log @param {number[]} values */
-function scaleOf(log, values) {
-  return log && values.every((value) => value > 0) ? { type: "log", nice: false, padding: 12 } : { zero: false, nice: false, padding: 12 };
+/** Of the range of an axis, that stays free at its ends. */
+const ROOM = 0.04;
+
+/** @param {number} value @param {Limits} limits */
+const within = (value, [low, high]) => Math.min(Math.max(value, low ?? -Infinity), high ?? Infinity);
+
+/**
+ * Axes end where there are no values, such as seconds below 0.
+ * @param {boolean} log
+ * @param {number[]} values
+ * @param {Limits} limits
+ */
+function scaleOf(log, values, limits) {
+  if (log && values.every((value) => value > 0)) return { type: "log", nice: false, padding: 12 };
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const room = ROOM * (high - low || Math.abs(high) || 1);
+  return { zero: false, nice: false, domain: [within(low - room, limits), within(high + room, limits)] };
 }
 
 /** @param {number[]} values of which few are far from the others */
@@ -101,14 +115,14 @@ function curvesSpec(found, table, how) {
   const log = how.logY && ys.every((y) => y > 0);
   const least = Math.min(...ys);
   const bands = values.filter((point) => point.half && point.seeds >= INTERVAL_SEEDS).map((point) => ({
-    ...point, low: log ? Math.max(point.y - Number(point.half), least / 2) : point.y - Number(point.half), high: point.y + Number(point.half),
+    ...point, low: within(log ? Math.max(point.y - Number(point.half), least / 2) : point.y - Number(point.half), found.limits), high: within(point.y + Number(point.half), found.limits),
   }));
   const floors = found.floors.slice(0, 1).map(([name, y]) => ({ name, y })).filter((floor) => !log || floor.y > 0)
     .filter((floor) => ys.length && floor.y > least / 4 - (log ? 0 : Math.abs(least) * 10));
   const look = looks(table, chosen.map((curve) => curve.place));
-  const x = { field: "x", type: "quantitative", axis: { tickCount: 6 }, title: how.time === "kimg" ? "real images shown to D (kimg)" : "seconds of training", scale: scaleOf(how.logX, values.map((point) => Number(point.x))) };
+  const x = { field: "x", type: "quantitative", axis: { tickCount: 6 }, title: how.time === "kimg" ? "real images shown to D (kimg)" : "seconds of training", scale: scaleOf(how.logX, values.map((point) => Number(point.x)), [0, null]) };
   const better = found.better ? `, ${found.better} is better` : "";
-  const y = { field: "y", type: "quantitative", title: found.title + better, scale: scaleOf(log, ys) };
+  const y = { field: "y", type: "quantitative", title: found.title + better, scale: scaleOf(log, [...ys, ...(log ? [] : [...bands.flatMap((band) => [band.low, band.high]), ...floors.map((floor) => floor.y)])], found.limits) };
   const tooltip = [{ field: "name", title: "variant" }, { field: "x", title: how.time, format: ",.4~g" }, { field: "told", title: found.title }, { field: "seeds", title: "seeds" }];
   const few = Math.max(0, ...chosen.map((curve) => curve.moments.length)) <= 24;
   const opacity = (/** @type {number} */ full, /** @type {number} */ faint) => ({ condition: { param: "pick", value: full }, value: faint });
@@ -183,15 +197,17 @@ function makeCurves(table, part) {
  */
 function paretoSpec(found, table, how) {
   const values = found.points.filter((point) => how.places.includes(point[0])).map(([place, x, xHalf, y, yHalf, front]) => ({
-    name: rowAt(table, place).name, seeds: rowAt(table, place).seeds, x, y, front, x1: xHalf ? x - xHalf : null, x2: xHalf ? x + xHalf : null,
-    y1: yHalf ? y - yHalf : null, y2: yHalf ? y + yHalf : null,
+    name: rowAt(table, place).name, seeds: rowAt(table, place).seeds, x, y, front, x1: xHalf ? within(x - xHalf, found.limits[0]) : null, x2: xHalf ? within(x + xHalf, found.limits[0]) : null,
+    y1: yHalf ? within(y - yHalf, found.limits[1]) : null, y2: yHalf ? within(y + yHalf, found.limits[1]) : null,
     toldX: rowAt(table, place).cells[how.x][1], toldY: rowAt(table, place).cells[how.y][1],
   }));
   const lowest = (/** @type {number} */ low, /** @type {number} */ at, /** @type {boolean} */ log) => (at <= 0 ? low : Math.max(low, log ? at / 4 : 0));
   const look = looks(table, found.points.filter((point) => how.places.includes(point[0])).map((point) => point[0]));
   const better = (/** @type {string} */ key) => (columnOf(table, key)?.better ? `, ${columnOf(table, key)?.better} is better` : "");
+  const ends = (/** @type {"x"|"y"} */ field) => (how.bars ? values : []).filter((value) => value.seeds >= INTERVAL_SEEDS)
+    .flatMap((value) => (field === "x" ? [value.x1, value.x2] : [value.y1, value.y2])).filter((end) => end !== null);
   const axis = (/** @type {"x"|"y"} */ field, /** @type {boolean} */ log) => ({
-    field, type: "quantitative", title: titleOf(table, how[field]) + better(how[field]), scale: scaleOf(log, values.map((value) => value[field])),
+    field, type: "quantitative", title: axisOf(table, how[field]) + better(how[field]), scale: scaleOf(log, [...values.map((value) => value[field]), ...(log ? [] : ends(field))], found.limits[field === "x" ? 0 : 1]),
     axis: how[field].includes("memory") ? { format: ".3s" } : how[field] === "parameters" ? { format: "~s" } : {},
   });
   const [x, y] = [axis("x", how.logX), axis("y", how.logY)];

@@ -1,17 +1,18 @@
 /**
  * What the page is made of. Everything that runs say comes in as text: nothing here takes markup.
  *
- * @typedef {{key: string, title: string, about: string, better: string, group: string}} Column
+ * @typedef {{key: string, title: string, about: string, axis: string, better: string, group: string}} Column
  * @typedef {{place: number|null, name: string, about: string, who: string, kind: string, rank: number|null,
  *   ranks: string, seeds: number, status: string, cells: Object<string, [number, string, number|null]>}} Row
  * @typedef {{place: number, who: string, path: string, seed: number|null, status: string, classes: string[],
  *   scores: Object<string, [number, string]>, film: [number, string][], real: string,
  *   neighbours: [number, string]|[], grid: [number, string]|[], interpolation: string, command: string}} Run
  * @typedef {{place: number, seeds: number, moments: (number|null)[][], untrained: number|null}} Curve
- * @typedef {{title: string, better: string, floors: [string, number][], curves: Curve[]}} Curves
- * @typedef {{points: number[][], left_out: [string, string][], no_front: string}} Pareto
+ * @typedef {[number|null, number|null]} Limits the least and the greatest value there can be
+ * @typedef {{title: string, better: string, limits: Limits, floors: [string, number][], curves: Curve[]}} Curves
+ * @typedef {{points: number[][], left_out: [string, string][], limits: [Limits, Limits], no_front: string}} Pareto
  * @typedef {{same: Object<string, string>, own: Object<string, string>[]}} Shared
- * @typedef {{title: string, dataset: string, protocol: string, columns: Column[], summary: string[], sort: string,
+ * @typedef {{title: string, dataset: string, protocol: string, columns: Column[], summary: string[], sort: string, best: Object<string, number[]>,
  *   rows: Row[], costs: string[], qualities: string[], pareto: Object<string, Pareto>,
  *   scores: Object<string, Curves>, training: Object<string, Curves>, runs: Run[],
  *   curves: Object<string, Object<string, number[][]>>, settings: Shared, environment: Shared, images: Shared}} Table
@@ -99,6 +100,9 @@ const columnOf = (table, key) => table.columns.find((column) => column.key === k
 
 /** @param {Table} table @param {string} key */
 const titleOf = (table, key) => columnOf(table, key)?.title ?? key.replaceAll("_", " ");
+
+/** @param {Table} table @param {string} key in words, for an axis */
+const axisOf = (table, key) => columnOf(table, key)?.axis ?? titleOf(table, key);
 
 /** @param {Table} table @param {Run} run as it is called wherever one of several runs is meant */
 function runName(table, run) {

@@ -18,6 +18,7 @@ DATA.tables.forEach((table, number) => {
   let timer = 0;
   const board = makeBoard(table, section, (rows) => {
     left = rows;
+    for (const name of ["films", "pareto", "curves"]) part(name).hidden = !rows.length;
     clearTimeout(timer);
     if (seen) timer = setTimeout(() => parts.forEach((each) => each.show(left)), 120);
   }, runs.open);

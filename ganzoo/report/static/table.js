@@ -90,7 +90,7 @@ function makeBoard(table, section, shown, open) {
       if (!line.hidden && row.kind !== "real") left.push(row);
     }
     const all = table.rows.filter((row) => row.kind !== "real").length;
-    count.textContent = left.length === all ? "" : `${left.length} of ${all} rows; charts and pictures show these.`;
+    count.textContent = !left.length && all ? `Nothing matches “${search.value.trim()}”: no row is shown, and no chart or picture.` : left.length === all ? "" : `${left.length} of ${all} rows; charts and pictures show these.`;
     shown(left);
   }
   controls.append(
@@ -101,15 +101,10 @@ function makeBoard(table, section, shown, open) {
     make("button", { type: "button", textContent: "save CSV", title: "the rows that are shown, with all columns", onclick: () => save("leaderboard.csv", exported()) }),
   );
 
-  for (const column of table.columns.filter((one) => one.better)) {
-    const competing = table.rows.filter((row) => row.kind !== "real" && row.cells[column.key]);
-    if (competing.length < 2) continue;
-    const numbers = competing.map((row) => row.cells[column.key][0]);
-    const best = column.better === "higher" ? Math.max(...numbers) : Math.min(...numbers);
-    if (numbers.filter((number) => number === best).length * 2 > numbers.length) continue; // nearly all are best
+  for (const [key, places] of Object.entries(table.best)) {
     for (const line of lines) {
-      const row = rowOf(line);
-      if (row.kind !== "real" && row.cells[column.key]?.[0] === best) line.querySelector(`[data-key="${CSS.escape(column.key)}"]`)?.classList.add("best");
+      const place = rowOf(line).place;
+      if (place !== null && places.includes(place)) line.querySelector(`[data-key="${CSS.escape(key)}"]`)?.classList.add("best");
     }
   }
   let other = false, last = 0;
@@ -130,7 +125,7 @@ function makeBoard(table, section, shown, open) {
 }
 
 /**
- * Who is best at what, in a word.
+ * Who is best at what, in a word, and whether a test tells it from the others.
  * @param {Table} table
  * @param {HTMLElement} box
  */
@@ -144,10 +139,14 @@ function makeCards(table, box) {
     if (!column || rows.length < 2) continue;
     const way = column.better === "higher" ? -1 : 1;
     const best = rows.reduce((one, row) => (way * (row.cells[key][0] - one.cells[key][0]) < 0 ? row : one));
-    const few = column.group === "quality" && best.rank === null;
-    const seeds = few ? `, ${best.seeds} seed${best.seeds === 1 ? "" : "s"}, not ranked` : "";
-    const shared = key === table.sort && best.ranks.includes("–") ? ", rank shared" : "";
-    box.append(make("div", { className: "card" }, what, make("b", { textContent: best.name }),
-      make("span", { className: "dim", textContent: `${column.title} ${best.cells[key][1]}${seeds}${shared}` })));
+    const told = table.best[key] ?? [];
+    const half = best.cells[key][2];
+    const spread = half && !String(best.cells[key][1]).includes("±") && best.seeds > 1 ? ` ± ${short(half)}` : "";
+    const seeds = `, ${best.seeds} seed${best.seeds === 1 ? "" : "s"}`;
+    const sure = !told.length ? `${seeds}; no test tells it from the others`
+      : told.length > 1 ? `${seeds}; ${told.length - 1} other${told.length === 2 ? "" : "s"} cannot be told from it` : seeds;
+    const exact = key === "parameters";
+    box.append(make("div", { className: "card" }, exact || told.length ? what : `${what}, as measured`, make("b", { textContent: best.name }),
+      make("span", { className: "dim", textContent: `${column.title} ${best.cells[key][1]}${exact ? "" : spread + sure}` })));
   }
 }
