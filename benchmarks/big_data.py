@@ -4,7 +4,7 @@
 bytes, and prints a Markdown table (`--json`: the rows as JSON): seconds to open each for the first time (hashing and
 decoding into the cache) and again, the most memory of its own that the process took (RssAnon; mapped pages of files,
 which the system takes back when it needs them, are told apart), and images per second that the sampler gives from the
-mapped cache and from memory, and that a small GAN trains at from both, in turn.
+mapped cache, by its prefetching thread, and from memory, and that a small GAN trains at from each, in turn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,60 +161,51 @@ def opening(kind: str, place: Path, root: Path) -> dict[str, Any]:
 
 
 def rates(kind: str, place: Path, root: Path, rounds: int) -> dict[str, Any]:
-    """Images per second of the sampler alone and of a small GAN's steps: mapped as it is, streamed, and from memory."""
+    """Images per second of the sampler alone and of a small GAN's steps, medians of rounds that take turns."""
     device = resolve_device("auto")
     mapped = opened(kind, place, root)
-    with Watch() as watch:
-        samplers = {
-            "mapped": make_sampler(mapped, batch_size=BATCH, device=device, seed=0),
-            "streaming": make_sampler(mapped, batch_size=BATCH, device=device, seed=0, resident_limit_bytes=0),
-        }
-        first = {name: list(timed(sampler, device, rounds)) for name, sampler in samplers.items()}
-        steps = {name: list(stepped(sampler, mapped, device, rounds)) for name, sampler in samplers.items()}
     resident = Images(pixels=mapped.pixels.clone(), labels=None, num_classes=0, sha256=mapped.sha256)
-    sampler = make_sampler(resident, batch_size=BATCH, device=device, seed=0)
-    first["memory"] = list(timed(sampler, device, rounds))
-    steps["memory"] = list(stepped(sampler, mapped, device, rounds))
-    return {
-        "sampler": {name: statistics.median(values) for name, values in first.items()},
-        "training": {name: statistics.median(values) for name, values in steps.items()},
-        "own": watch.most[0] - watch.before[0],
-        "mapped": watch.most[1] - watch.before[1],
+    samplers = {
+        "mapped": make_sampler(mapped, batch_size=BATCH, device=device, seed=0),
+        "streaming": make_sampler(mapped, batch_size=BATCH, device=device, seed=0, resident_limit_bytes=0),
+        "from memory": make_sampler(resident, batch_size=BATCH, device=device, seed=0),
     }
+    with denormals_flushed():
+        found = {}
+        for what, times, works in (
+            ("sampler", 200, {name: fetching(sampler) for name, sampler in samplers.items()}),
+            ("training", 30, {name: step_of(sampler, mapped, device) for name, sampler in samplers.items()}),
+        ):
+            taken: dict[str, list[float]] = {name: [] for name in works}
+            for turn in range(rounds + 1):
+                for name in list(works)[:: 1 if turn % 2 else -1]:
+                    began = time.perf_counter()
+                    for _ in range(times):
+                        works[name]()
+                    synchronize(device)
+                    taken[name] += [times * BATCH / (time.perf_counter() - began)] if turn else []
+            found[what] = {name: [statistics.median(some), min(some), max(some)] for name, some in taken.items()}
+    return found
 
 
-def timed(sampler: Any, device: torch.device, rounds: int) -> Iterator[float]:
+def fetching(sampler: Any) -> Callable[[], object]:
     batches = iter(range(10**9))
-    for turn in range(rounds + 1):
-        began = time.perf_counter()
-        for _ in range(200):
-            to_float(sampler.batch(next(batches))[0])
-        synchronize(device)
-        if turn:
-            yield 200 * BATCH / (time.perf_counter() - began)
+    return lambda: to_float(sampler.batch(next(batches))[0])
 
 
-def stepped(sampler: Any, images: Images, device: torch.device, rounds: int) -> Iterator[float]:
+def step_of(sampler: Any, images: Images, device: torch.device) -> Step:
     registry = Registry.load()
     config = build_config(registry, variant="gan", preset="standard", overrides={"train.batch_size": BATCH})
     torch.manual_seed(0)
-    with denormals_flushed():
-        step = Step(
-            gan=build_gan(registry, config, images.shape, 0),
-            losses=registry.objective(config.objective.name).load()(config.objective.settings),
-            sampler=sampler,
-            config=config.train,
-            num_classes=0,
-            device=device,
-            precision=resolve_precision(config.precision, device),
-        )
-        for turn in range(rounds + 1):
-            began = time.perf_counter()
-            for _ in range(30):
-                step()
-            synchronize(device)
-            if turn:
-                yield 30 * BATCH / (time.perf_counter() - began)
+    return Step(
+        gan=build_gan(registry, config, images.shape, 0),
+        losses=registry.objective(config.objective.name).load()(config.objective.settings),
+        sampler=sampler,
+        config=config.train,
+        num_classes=0,
+        device=device,
+        precision=resolve_precision(config.precision, device),
+    )
 
 
 def in_process(what: str, arguments: argparse.Namespace, kind: str, place: Path, root: Path) -> dict[str, Any]:
@@ -280,10 +271,9 @@ def main() -> None:
             f"{first['seconds']:.1f} s | {first['processor']:.1f} s | {first['own']:.0f} MiB | "
             f"{again['seconds']:.1f} s | {again['processor']:.1f} s | {again['own']:.0f} MiB |"
         )
-    found = rows[-1]["rates"]
-    for what in ("sampler", "training"):
-        print(f"\n{what}: " + ", ".join(f"{name} {value:,.0f} img/s" for name, value in found[what].items()))
-    print(f"\nmemory meanwhile: {found['own']:.0f} MiB of its own, {found['mapped']:.0f} MiB of the mapped file")
+    for what, found in rows[-1]["rates"].items():
+        told = (f"{name} {middle:,.0f} ({low:,.0f} to {high:,.0f})" for name, (middle, low, high) in found.items())
+        print(f"\n{what}, img/s: {', '.join(told)}")
 
 
 if __name__ == "__main__":

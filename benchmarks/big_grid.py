@@ -66,7 +66,7 @@ def altered(result: dict[str, Any], setting: int, seed: int, rng: random.Random)
     result = copy.deepcopy(result)
     result["seed"] = result["config"]["seed"] = seed
     if setting:
-        result["config"]["train"]["g_lr"] = 2e-4 * (1 + setting / 1000)
+        result["config"]["train"]["g_lr"] = round(2e-4 * (1 + setting / 1000), 9)
     better = 1 + 0.3 * random.Random(setting).random()  # than chance: rows differ, some of them significantly
     for part in ("last", "best", "untrained"):
         values = (result.get(part) or {}).get("values") or {}

@@ -20,6 +20,7 @@ from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.report.pictures import FILM_QUALITY, QUALITY, Gallery
 from ganzoo.runs.directory import RunDirectory, kimg_of
 from ganzoo.runs.pictures import moments
+from ganzoo.runs.results import Results
 
 GRID_CLASSES = 20
 """Classes that a grid has columns for."""
@@ -73,12 +74,13 @@ Command = Callable[[Mapping[str, Any]], str]
 def views_of(table: Table, roots: Sequence[Path], command: Command | None = None) -> list[RunView]:
     """The runs of a table's rows, in order, without their pictures. `roots`: folders that paths are shown from."""
     found = []
+    records = Results()
     generated, columns = [row for row in table.rows if row.kind == "generated"], used_columns(table)
     for place, (row, name) in enumerate(zip(generated, names(table), strict=True)):
         for path in row.runs:
             run = RunDirectory(Path(path))
             try:
-                found.append(view_of(table, row, run, place, name, roots, command, columns))
+                found.append(view_of(table, row, run, place, name, roots, command, columns, records))
             except RunError:  # read a moment ago
                 continue
     owners = {view.who for view in found}
@@ -97,13 +99,14 @@ def view_of(
     roots: Sequence[Path] = (),
     command: Command | None = None,
     columns: Sequence[Column] | None = None,
+    records: Results | None = None,
 ) -> RunView:
-    """`columns`: `used_columns(table)`; None: found now.
+    """`columns`: `used_columns(table)`; None: found now. `records`: reads the results of many runs.
 
     Raises:
         RunError: a record of the run is damaged.
     """
-    result = run.read_result()
+    result = run.read_result() if records is None else records.read(run)
     config = (result or {}).get("config") or run.read_config()
     status = "not finished" if result is None else str(result.get("diverged") or "")
     if result is None:
