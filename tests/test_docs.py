@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shlex
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,24 @@ def cut(arguments: list[str]) -> list[str]:
     return [*arguments, *CUT.get(arguments[0], [])]
 
 
+def make_archives(place: Path, images: Sequence[Path]) -> None:
+    """The files that docs/datasets.md reads, with the given images in them."""
+    import h5py
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (place / "shards").mkdir()
+    for shard in range(10):
+        with tarfile.open(place / "shards" / f"train-{shard:04d}.tar", "w") as archive:
+            for image in images[shard::10]:
+                archive.add(image, image.name)
+    (place / "cifar10" / "plain_text").mkdir(parents=True)
+    rows = pa.table({"img": [{"bytes": image.read_bytes(), "path": image.name} for image in images]})
+    pq.write_table(rows, place / "cifar10" / "plain_text" / "train-00000-of-00001.parquet")
+    with h5py.File(place / "faces.h5", "w") as file:
+        file["images"] = np.stack([np.asarray(Image.open(image)) for image in images])
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as after cloning, with small stand-ins for Fashion-MNIST and for a folder of faces; jobs in process."""
@@ -88,6 +107,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "faces").mkdir()
     for index in range(40):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")
+    make_archives(tmp_path, sorted((tmp_path / "faces").iterdir()))
 
     def run_jobs(jobs: Sequence[Job], *others: Any, **more: Any) -> list[RunDirectory]:
         from ganzoo.runs.job import run_job

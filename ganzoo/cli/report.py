@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ganzoo.cli.options import load_registry, plugin_option, progress_options
 from ganzoo.cli.progress import showing
 from ganzoo.errors import SettingError
+
+if TYPE_CHECKING:
+    from ganzoo.report.page import Sampler
+    from ganzoo.report.pictures import Gallery
+    from ganzoo.report.runs import RunView
+    from ganzoo.zoo.registry import Registry
 
 
 @click.command(short_help="Leaderboards, images and curves as a page to look at.")
@@ -32,7 +40,7 @@ def report(
     """Write the runs under DIR (default: runs) as one HTML page: leaderboards, charts, and each run's images."""
     from ganzoo.files.writing import check_file, check_folder, write_text
     from ganzoo.report.commands import commands
-    from ganzoo.report.page import Sampler, make_report, make_site
+    from ganzoo.report.page import make_report, make_site
 
     if site is not None and out is not None:
         raise SettingError("--out is one file and --site a folder", "choose one of them")
@@ -41,14 +49,12 @@ def report(
     if site is not None:
         check_folder(site, "--site")
     folders = list(paths) or [Path("runs")]
-    with showing(log_format, quiet, torch=not no_sampling):
+    with showing(log_format, quiet, torch=False):
         registry = load_registry(plugin_files)
         command = commands(registry)
         sample: Sampler | None = None
         if not no_sampling:
-            from ganzoo.report.sampling import interpolations
-
-            sample = interpolations(registry)
+            sample = _sampler(registry)
         if site is not None:
             made = make_site(folders, site, sort, sample, command)
             written = site / "index.html"
@@ -59,3 +65,16 @@ def report(
     for line in () if quiet else made.notes:
         click.echo(line, err=True)
     click.echo(written)
+
+
+def _sampler(registry: Registry) -> Sampler:
+    """Interpolations. Torch is imported where some run has a snapshot."""
+
+    def sample(views: Sequence[RunView], gallery: Gallery) -> list[str]:
+        if not any(view.directory.snapshots() for view in views):
+            return []
+        from ganzoo.report.sampling import interpolations
+
+        return interpolations(registry)(views, gallery)
+
+    return sample

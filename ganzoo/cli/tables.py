@@ -16,6 +16,9 @@ from ganzoo.leaderboard.layout import ALL, GAP, Layout, Shown, arrange, cells_of
 from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.leaderboard.words import conditions, no_rank, problems, title, verdict
 
+MOST_ROWS = 1000
+"""Of a table. Nobody reads more, and to lay them out takes seconds; a file has all of them."""
+
 UNFOLDED = 10**4
 """Characters of a line that goes to a file or another program."""
 
@@ -39,16 +42,30 @@ def print_tables(
     for number, table in enumerate(tables):
         if number:
             emit(Text(), console)
-        layout = _arranged(table, columns, own, console)
+        shown = first_rows(table)
+        layout = _arranged(shown, columns, own, console)
         emit(Text(title(table), style="bold"), console)  # as text: names from files are no markup
         if layout.stacked:
-            _print_blocks(table, layout, console)
+            _print_blocks(shown, layout, console)
         else:
-            emit(_rich(table, layout), console)
+            emit(_rich(shown, layout), console)
         emit(Text(), console)
         absent = [key for key in columns or () if key not in (ALL, *layout.keys)]
+        if len(shown.rows) < len(table.rows):
+            counts = [sum(row.kind == "generated" for row in one.rows) for one in (shown, table)]
+            emit(
+                Text(f"the first {counts[0]:,} of {counts[1]:,} rows; all of them: --format csv", style="red"), console
+            )
         for line, style in _lines(table, layout, absent):
             emit(Text(line, style=style), console, fold=console.is_terminal if fold is None else fold)
+
+
+def first_rows(table: Table) -> Table:
+    """The table with `MOST_ROWS` of what was generated, and with all real images."""
+    if len(table.rows) <= MOST_ROWS:
+        return table
+    made = [row for row in table.rows if row.kind == "generated"][:MOST_ROWS]
+    return replace(table, rows=[*(row for row in table.rows if row.kind == "real"), *made])
 
 
 def _arranged(table: Table, columns: Sequence[str] | None, own: Mapping[str, str], console: Console) -> Layout:

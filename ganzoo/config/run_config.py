@@ -284,7 +284,7 @@ def flatten(document: Mapping[str, Any]) -> dict[str, Any]:
     """{"train": {"kimg": 5}, "seed": 0} -> {"train.kimg": 5, "seed": 0}, however deep."""
     flat: dict[str, Any] = {}
     for key, value in document.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, (dict, Mapping)):  # what nearly all are is told ten times as fast
             flat.update({f"{key}.{inner}": inner_value for inner, inner_value in flatten(value).items()})
         else:
             flat[key] = value

@@ -22,14 +22,13 @@ from torch import Tensor
 from ganzoo.data.contents import (
     ABSENT,
     combine,
-    digest_files,
     known_contents,
     remember,
     stamp,
 )
 from ganzoo.data.counted import count_known
 from ganzoo.data.decode import Decoded, Decoding
-from ganzoo.data.decode_all import Tally, check_classes, check_space, decode_all, num_workers, sweep
+from ganzoo.data.decode_all import Tally, check_classes, check_space, decode_all, digest_all, sweep
 from ganzoo.data.facts import BROKEN_KEPT, Facts
 from ganzoo.data.images import Images
 from ganzoo.data.levels import Levels, Source, measure, refuse_single, warnings_of
@@ -113,7 +112,7 @@ def _contents(listing: Listing, record: Path, on_progress: OnProgress | None) ->
         began = time.time()
         quiet = None if on_progress is None else lambda done, total: None  # it counts images that are decoded
         with progress(f"reading {_short(listing)}", quiet) as show:
-            known, unreadable = digest_files(listing.folder, listing.names, num_workers(), show)
+            known, unreadable = digest_all(listing, show)
         if unreadable > np.count_nonzero(listing.stats[:, 0] == ABSENT[0]):
             return known  # a file that is there could not be read: tried again next time
         with contextlib.suppress(OSError):  # read again next time; a cache that cannot be written is refused below

@@ -15,21 +15,16 @@ import json
 import os
 import stat
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from ganzoo.files.progress import OnProgress
 
 RACY_SECONDS = 2.0
 """So soon after a change a file may be changed again without another time: FAT's clock, the coarsest, ticks in 2 s."""
 
 UNREADABLE = b"\0" * 32
 """In place of the digest of a file that cannot be read."""
-
-_BATCH = 64  # files per task of a thread
 
 COLUMNS = 5
 """Numbers that tell whether a file has changed: size in bytes, mtime and ctime in ns, inode, device; uint64."""
@@ -83,24 +78,11 @@ def read(path: str) -> bytes:
         return file.read()
 
 
-def digest_files(folder: Path, names: Sequence[str], workers: int, show: OnProgress) -> tuple[str, int]:
-    """`combine` of what the files hold now, and how many cannot be read. Reads all of them, in `workers` threads."""
-
-    def batch(start: int) -> list[bytes]:
-        return [_digest(f"{folder}/{name}") for name in names[start : start + _BATCH]]
-
-    digests: list[bytes] = []
-    with ThreadPoolExecutor(workers, thread_name_prefix="ganzoo-hash") as pool:
-        for part in pool.map(batch, range(0, len(names), _BATCH)):
-            digests += part
-            show(len(digests), len(names))
-    return combine(names, digests), digests.count(UNREADABLE)
-
-
-def _digest(path: str) -> bytes:
+def digest_of(content: Callable[[], bytes]) -> bytes:
+    """SHA-256 of what can be read, `UNREADABLE` of what cannot."""
     try:
-        return hashlib.sha256(read(path)).digest()
-    except OSError:
+        return hashlib.sha256(content()).digest()
+    except (OSError, ValueError):
         return UNREADABLE
 
 

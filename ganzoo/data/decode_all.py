@@ -8,9 +8,8 @@ import io
 import re
 import shutil
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganzoo.data.contents import (
-    UNREADABLE,
-    read,
-)
+from ganzoo.data.contents import UNREADABLE, combine, digest_of
 from ganzoo.data.decode import WHITES, Decoded, Decoding, decode_image
 from ganzoo.data.facts import resized
 from ganzoo.data.levels import OUTLIERS
+from ganzoo.data.members import Members, Read, in_threads
 from ganzoo.data.scan import Listing
 from ganzoo.errors import DataError
 from ganzoo.files.machine import usable_cores
+from ganzoo.files.progress import OnProgress
 from ganzoo.files.text import clean
 
 _BATCH = 32  # files per task of a thread
@@ -95,7 +93,9 @@ def check_classes(listing: Listing, labels: Tensor) -> None:
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         where = clean(str(listing.folder))
-        if listing.class_names is None:
+        if listing.members is not None and listing.class_names is not None:
+            what, cure = f"class {listing.class_names[absent[0]]}{more} of {where}", "add some, or leave the class out"
+        elif listing.class_names is None:
             what, cure = f"class {absent[0]}{more} of {where}", "number the classes 0 to K-1, each with an image"
         else:
             what = f"the class folder {where}/{listing.class_names[absent[0]]}{more}"
@@ -105,42 +105,48 @@ def check_classes(listing: Listing, labels: Tensor) -> None:
         )
 
 
+def digest_all(listing: Listing, show: OnProgress) -> tuple[str, int]:
+    """`combine` of what the images hold now, and how many cannot be read. Reads all of them, in threads."""
+
+    def digest(batch: Sequence[Read]) -> list[bytes]:
+        return [digest_of(one) for one in batch]
+
+    digests: list[bytes] = []
+    for part in in_threads(digest, listing.source.batches(2 * _BATCH), num_workers(), "ganzoo-hash"):
+        digests += part
+        show(len(digests), len(listing.names))
+    return combine(listing.names, digests), digests.count(UNREADABLE)
+
+
 def decode_all(listing: Listing, how: Decoding) -> Iterator[tuple[bytes, Decoded | str]]:
     """For each file in order: its SHA-256, and the image or why it is broken.
 
     Threads, because Pillow frees the interpreter while it decodes: measured on JPEGs of 32 to 1024 pixels they are
     as fast as processes or faster, and need neither a start-up time nor a guarded `__main__`.
     """
+    members = listing.members
 
-    def decode(names: Sequence[str]) -> list[tuple[bytes, Decoded | str]]:
-        return [_decode_or_reason(listing.folder / name, how) for name in names]
+    def decode(batch: Sequence[tuple[str, Read]]) -> list[tuple[bytes, Decoded | str]]:
+        return [_decode_or_reason(name, content, how, members) for name, content in batch]
 
-    names = listing.names
-    workers = num_workers()
-    with ThreadPoolExecutor(workers, thread_name_prefix="ganzoo-decode") as pool:
-        pending: deque[Future[list[tuple[bytes, Decoded | str]]]] = deque()
-        try:
-            for start in range(0, len(names), _BATCH):
-                pending.append(pool.submit(decode, names[start : start + _BATCH]))
-                if len(pending) > 4 * workers:  # bounds the memory
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+    names = iter(listing.names)
+    batches = ([(next(names), content) for content in batch] for batch in listing.source.batches(_BATCH))
+    for done in in_threads(decode, batches, num_workers(), "ganzoo-decode"):
+        yield from done
 
 
-def _decode_or_reason(path: Path, how: Decoding) -> tuple[bytes, Decoded | str]:
+def _decode_or_reason(name: str, content: Read, how: Decoding, members: Members | None) -> tuple[bytes, Decoded | str]:
     """Read once, for the digest and for the pixels: what is decoded is what was hashed."""
     content_digest = UNREADABLE
+    last = name.rpartition("/")[2]
     try:
-        data = read(str(path))
+        data = content()
         content_digest = hashlib.sha256(data).digest()
-        return content_digest, decode_image(io.BytesIO(data), how)
+        return content_digest, members.decode(data, how) if members else decode_image(io.BytesIO(data), how)
     except Exception as error:  # a hostile file can raise nearly anything in Pillow; each is reported by name
-        text = re.sub(r"<_io\.BytesIO object at \w+>", lambda _: repr(path.name), str(error))
-        return content_digest, f"{type(error).__name__}: {text}".replace(str(path), path.name)
+        text = re.sub(r"<_io\.BytesIO object at \w+>", lambda _: repr(last), str(error))
+        where = str(getattr(error, "filename", None) or last)
+        return content_digest, f"{type(error).__name__}: {text}".replace(where, last)
 
 
 def num_workers() -> int:

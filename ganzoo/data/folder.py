@@ -43,12 +43,17 @@ def load_folder(
     called while decoding in place of the progress bar. EXIF orientation is honoured. `download` is not used. Splits and
     classes: see `ganzoo.data.scan.scan_split`; errors: there and `ganzoo.data.cache.cached_images`.
     """
+    how = decoding(size, color, fit, background, white)
+    listing = scan_split(absolute(path), split, labelled=labels)
+    return cached_images(listing, how, split=split, root=root, has_settings=True, on_progress=on_progress)
+
+
+def decoding(size: int | None, color: str | None, fit: str, background: str, white: int | None) -> Decoding:
+    """How files become pixels, by settings as of `load_folder`. Raises SettingError for one that is none."""
     check_size_and_color(size, color, fit, background)
     if white is not None and not 1 <= white <= 65535:
         raise SettingError(f"white is {white}", "give a level from 1 to 65535, such as 4095 for values of 12 bits")
-    listing = scan_split(absolute(path), split, labelled=labels)
-    how = Decoding(size, MODES[color or "rgb"], fit, background, white)
-    return cached_images(listing, how, split=split, root=root, has_settings=True, on_progress=on_progress)
+    return Decoding(size, MODES[color or "rgb"], fit, background, white)
 
 
 def load_celeba(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,15 @@ _FORM = 'write {"labels": [["00000/img00000000.png", 6], ...]}, or null for labe
 _CURE = f"{_FORM}; to ignore the file: --set dataset.labels=false"
 
 
-def read_labels(file: Path, names: Sequence[str]) -> tuple[np.ndarray, int] | None:
+Read = Callable[[Path], bytes]
+
+
+def read_file(file: Path) -> bytes:
+    """Raises OSError."""
+    return read(str(file))
+
+
+def read_labels(file: Path, names: Sequence[str], get: Read = read_file) -> tuple[np.ndarray, int] | None:
     """Labels int64 `[N]` of the images `names`, paths beside the file with /, and the number of classes.
 
     None: the pack is unlabelled. `{"labels": [[name, label], ...]}`, an object of them in place of the list, or null;
@@ -29,7 +37,7 @@ def read_labels(file: Path, names: Sequence[str]) -> tuple[np.ndarray, int] | No
     has not and for images that the file does not name.
     """
     where = clean(str(file))
-    labels = _document(file, where)
+    labels = _document(file, where, get)
     if labels is None:
         return None
     pairs = list(labels.items()) if isinstance(labels, dict) else labels
@@ -68,19 +76,19 @@ def num_classes(read: tuple[np.ndarray, int] | None, where: str) -> int:
     return count
 
 
-def names_in(file: Path) -> list[str]:
+def names_in(file: Path, get: Read = read_file) -> list[str]:
     """The names that a file has labels for, as far as its form lets them be told."""
-    labels = _document(file, clean(str(file)))
+    labels = _document(file, clean(str(file)), get)
     pairs = labels.items() if isinstance(labels, dict) else labels if isinstance(labels, list) else ()
     return [str(pair[0]).replace("\\", "/") for pair in pairs if isinstance(pair, (list, tuple)) and pair]
 
 
-def _document(file: Path, where: str) -> Any:
+def _document(file: Path, where: str, get: Read) -> Any:
     """What the file has under "labels"."""
     try:
-        if os.stat(file).st_size > MOST_BYTES:
+        if os.path.exists(file) and os.stat(file).st_size > MOST_BYTES:
             raise DataError(f"{where} is larger than {MOST_BYTES // 2**20} MiB", _CURE)
-        document = json.loads(read(str(file)))
+        document = json.loads(get(file))
     except OSError as error:
         raise DataError(f"cannot read {where}: {error.strerror or error}", _CURE) from error
     except (ValueError, RecursionError, MemoryError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,9 @@ from ganzoo.data import pack
 from ganzoo.data.decode import suffixes
 from ganzoo.data.errors import NoTestSplit
 from ganzoo.data.facts import Facts, distinct
+from ganzoo.data.members import Files, Members
 from ganzoo.data.splits import Ambiguous, find_splits
-from ganzoo.data.tree import _ARCHIVES, UNREAD, Entries, Found, Passed, Tree, collect, holds_images, shown
+from ganzoo.data.tree import _ARCHIVES, UNREAD, Entries, Found, Passed, Tree, shown
 from ganzoo.errors import DataError
 from ganzoo.files.text import clean
 
@@ -31,15 +31,20 @@ class Listing:
 
     folder: Path
     names: Sequence[str]  # paths below `folder`, with /
-    stats: np.ndarray  # uint64 [N,5]: `ganzoo.data.contents.numbers` of each file
+    stats: np.ndarray  # uint64 [F,5]: `ganzoo.data.contents.numbers` of each file that they lie in, in order
     labels: np.ndarray | None = None  # int64 [N]; None: unlabelled
     num_classes: int = 0
     class_names: tuple[str, ...] | None = None  # fit for a terminal, all different
     class_folders: tuple[str, ...] | None = None  # as the file system spells them
     facts: Facts  # what can be told without reading an image
+    members: Members | None = None  # what holds the images, where they are no files of their own
+
+    @property
+    def source(self) -> Members:
+        return Files(self.folder, self.names) if self.members is None else self.members
 
 
-def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
+def scan_split(path: Path, split: str, *, labelled: bool = True, tree: Tree | None = None) -> Listing:
     """List the images of `split` ("train" or "test") under `path`.
 
     A lone folder, with nothing else that holds images beside it, is entered, as often as there is one. A training and a
@@ -48,9 +53,9 @@ def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
     test images get the labels of the training classes; a flat folder or a single class is unlabelled, as is everything
     with `labelled` False. `dataset.json` beside the images decides instead, see `ganzoo.data.pack`. Hidden files and
     folders are passed over. Raises DataError if there are no images or no such folder, if classes are ambiguous or
-    without images, and NoTestSplit.
+    without images, and NoTestSplit. `tree`: folders that are none of the file system's, those of an archive say.
     """
-    passed, tree = Passed(), Tree()
+    passed, tree = Passed(), Tree() if tree is None else tree
     top = _descend(tree, path, path, labelled, passed, splits=True)
     train, test = _splits(tree, top)
     splits = tuple(f"{clean(folder.name)}/" for folder in (train, test) if folder is not None and folder != top)
@@ -63,7 +68,7 @@ def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
     names = _train_classes(tree, train) if split == "test" and labelled else None
     if split == "test":
         entered = _descend(tree, folder, path, labelled, passed, classes=names or ())
-    found = collect(entered, passed)
+    found = tree.collect(entered, passed)
     if not found.names:
         _refuse_empty(entered, passed)
     facts = Facts(
@@ -72,13 +77,16 @@ def scan_split(path: Path, split: str, *, labelled: bool = True) -> Listing:
         splits=splits,
         test_split=test is not None,
     )
-    listing = Listing(folder=entered, names=found.names, stats=found.stats, facts=facts)
+    listing = Listing(folder=entered, names=found.names, stats=found.stats, facts=facts, members=found.members)
     if labelled:
         document, train_document = entered / pack.NAME, train / pack.NAME
-        if os.path.lexists(document):
-            listing = _packed(listing, document, train_document if split == "test" else None)
+        beside = tree.labels(entered, found.names, passed)
+        if beside is not None:
+            listing = _numbered(tree, listing, beside, train if split == "test" else None)
+        elif tree.has(document):
+            listing = _packed(tree, listing, document, train_document if split == "test" else None)
             passed.files[".json"] -= 1
-        elif os.path.lexists(train_document):
+        elif tree.has(train_document):
             cause = f"{shown(train_document)} gives labels to the training images, and {shown(entered)} has none"
             raise DataError(cause, "add one there, or ignore labels: --set dataset.labels=false")
         else:
@@ -123,14 +131,30 @@ def _with_classes(listing: Listing, found: Found, names: Sequence[str] | None, s
     )
 
 
-def _packed(listing: Listing, document: Path, train_document: Path | None) -> Listing:
+def _numbered(tree: Tree, listing: Listing, labels: np.ndarray, train: Path | None) -> Listing:
+    """With labels that lie beside each image. `train`: where the training images are; None: they are these."""
+    trained = labels if train is None else tree.labels(train, tree.collect(train, Passed()).names, Passed())
+    count = 0 if trained is None else int(trained.max(initial=0)) + 1
+    if count < 2:
+        return listing
+    where = shown(listing.folder)
+    if count > len(trained if trained is not None else ()):
+        cause = f"{where} has labels up to {count - 1} for {len(labels)} images"
+        raise DataError(cause, "number the classes 0 to K-1, each with an image; or --set dataset.labels=false")
+    if labels.max(initial=0) >= count:
+        cause = f"{where} has the label {labels.max()}, which is no training label"
+        raise DataError(cause, f"training labels go to {count - 1}; or --set dataset.labels=false")
+    return replace(listing, labels=labels, num_classes=count, facts=replace(listing.facts, labels_from=".cls"))
+
+
+def _packed(tree: Tree, listing: Listing, document: Path, train_document: Path | None) -> Listing:
     """The listing with labels by `dataset.json`; `train_document`: that of the training images, None: this one."""
     facts = replace(listing.facts, labels_from=pack.NAME)
-    read = pack.read_labels(document, listing.names)
+    read = pack.read_labels(document, listing.names, tree.read)
     if train_document is None:
         count = pack.num_classes(read, shown(document))
-    elif os.path.lexists(train_document):
-        trained = pack.read_labels(train_document, pack.names_in(train_document))
+    elif tree.has(train_document):
+        trained = pack.read_labels(train_document, pack.names_in(train_document, tree.read), tree.read)
         count = pack.num_classes(trained, shown(train_document))
     else:
         count = 0
@@ -164,7 +188,7 @@ def _train_names(folder: Path, found: Found, passed: Passed) -> list[str] | None
 
 def _train_classes(tree: Tree, train: Path) -> list[str] | None:
     """The class folders of the training images, without listing them."""
-    names = [name for name in tree[train].folders if holds_images(f"{train}/{name}")]
+    names = [name for name in tree[train].folders if tree.holds_images(f"{train}/{name}")]
     return sorted(names, key=_class_order) if len(names) > 1 else None
 
 
@@ -209,7 +233,7 @@ def _descend(
             return folder
         holding: list[str] = []
         for name in here.folders:
-            if holds_images(f"{folder}/{name}"):
+            if tree.holds_images(f"{folder}/{name}"):
                 holding.append(name)
                 if len(holding) > 1:
                     return folder
@@ -228,7 +252,7 @@ def _descend(
 def _structured(tree: Tree, folder: Path) -> bool:
     """Whether a folder has its images in folders of its own."""
     here = tree[folder]
-    return not here.images and any(holds_images(f"{folder}/{name}") for name in here.folders)
+    return not here.images and any(tree.holds_images(f"{folder}/{name}") for name in here.folders)
 
 
 def _prefix(folder: Path, path: Path) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ganzoo.data.contents import ABSENT, COLUMNS, numbers
+from ganzoo.data.contents import ABSENT, COLUMNS, numbers, read
 from ganzoo.data.decode import suffixes
+from ganzoo.data.members import Members
 from ganzoo.errors import DataError
 from ganzoo.files.text import clean
 
@@ -89,8 +90,31 @@ class Tree(dict[Path, Entries]):
     """The folders that were looked into, each once."""
 
     def __missing__(self, folder: Path) -> Entries:
-        found = self[folder] = entries_of(folder)
+        found = self[folder] = self.entries_of(folder)
         return found
+
+    def entries_of(self, folder: Path) -> Entries:
+        """Raises DataError where there is no folder that can be read."""
+        return entries_of(folder)
+
+    def holds_images(self, folder: str) -> bool:
+        """Whether there is an image in `folder` or below."""
+        return next(walk(folder, suffixes()), None) is not None
+
+    def collect(self, top: Path, passed: Passed) -> Found:
+        """Every image below `top`; see `collect`."""
+        return collect(top, passed)
+
+    def labels(self, top: Path, names: Sequence[str], passed: Passed) -> np.ndarray | None:
+        """Labels int64 `[N]` of the images `names` below `top` by what lies beside each of them; None: nothing does."""
+        return None
+
+    def has(self, file: Path) -> bool:
+        return os.path.lexists(file)
+
+    def read(self, file: Path) -> bytes:
+        """Raises OSError."""
+        return read(str(file))
 
 
 def unreadable(folder: Path, error: Exception) -> DataError:
@@ -118,11 +142,6 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
-
-
-def holds_images(folder: str) -> bool:
-    """Whether there is an image in `folder` or below."""
-    return next(walk(folder, suffixes()), None) is not None
 
 
 def walk(top: str, endings: Collection[str]) -> Iterator[str]:
@@ -166,6 +185,7 @@ class Found:
     folders: list[str]  # directly in it
     classes: Counter[str]  # images in each of these, where there are any
     loose: int  # images directly in it
+    members: Members | None = None  # as of a listing
 
 
 def collect(top: Path, passed: Passed) -> Found:

@@ -5,6 +5,8 @@ All of it is plain frozen dataclasses, so that `dataclasses.asdict` of any is JS
 
 from __future__ import annotations
 
+import itertools
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,20 +109,22 @@ def column_of(table: Table, key: str) -> Column:
     return found
 
 
-def pareto(table: Table, cost: str = "seconds", quality: str = "fid") -> Pareto:
+def pareto(table: Table, cost: str = "seconds", quality: str = "fid", named: Sequence[str] | None = None) -> Pareto:
     """Quality against cost, a point for each row that has both numbers.
 
     Args:
         table: one protocol's.
         cost: key of a column: "seconds", "train_img_per_s", "parameters", "peak_memory", ...
         quality: key of a column: "fid", "recall", ...
+        named: `names(table)`; None: made now.
 
     Raises:
         UnknownName: there is no such column.
     """
     x, y = column_of(table, cost), column_of(table, quality)
     rows, points, left_out = [], [], []
-    for place, (row, name) in enumerate(zip(generated(table), names(table), strict=True)):
+    known = names(table) if named is None else named
+    for place, (row, name) in enumerate(zip(generated(table), known, strict=True)):
         numbers = [row.numbers.get(column.key) for column in (x, y)]
         if numbers[0] is None or numbers[1] is None:
             left_out.append((name, _why(row, x if numbers[1] is not None else y)))
@@ -147,9 +151,14 @@ def pareto(table: Table, cost: str = "seconds", quality: str = "fid") -> Pareto:
 
 def undominated(pairs: Sequence[tuple[float, float]]) -> set[int]:
     """Indices of the pairs for which no other is as low in both numbers and lower in one."""
-    return {
-        index for index, (x, y) in enumerate(pairs) if not any(a <= x and b <= y and (a < x or b < y) for a, b in pairs)
-    }
+    found: set[int] = set()
+    lowest = math.inf  # second number of what has a lower first one, or the same and a lower second one
+    order = sorted(range(len(pairs)), key=pairs.__getitem__)
+    for pair, equals in itertools.groupby(order, key=pairs.__getitem__):
+        if pair[1] < lowest:
+            found.update(equals)
+            lowest = pair[1]
+    return found
 
 
 def floors(table: Table, key: str) -> tuple[tuple[str, float], ...]:

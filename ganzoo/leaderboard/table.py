@@ -15,6 +15,7 @@ from ganzoo.leaderboard.rows import RANKED_SEEDS, Row, Table, _started_from
 from ganzoo.leaderboard.significance import shared_ranks
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.find import WRITTEN, runs_under
+from ganzoo.runs.results import Results
 from ganzoo.scoring.protocol import is_unscored
 
 OTHER_MACHINES = "speed and memory of other machines or versions"
@@ -45,9 +46,10 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     finished: dict[str, dict[str, Row]] = {}  # protocol id -> key -> row
     failed: list[tuple[RunDirectory, dict[str, Any], str]] = []
     skipped: list[str] = []
+    records, keys = Results(), _Keys()
     for run in runs:
         try:
-            result = run.read_result()
+            result = records.read(run)
             if result is None:
                 if run.is_ours():
                     failed.append((run, run.read_config(), run.read_failure() or _UNFINISHED))
@@ -56,7 +58,9 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
             skipped.append(error.cause)
             continue
         rows = finished.setdefault(result["protocol"]["id"], {})
-        row = rows.setdefault(_key(result["config"], _origin(result)), _row(result["config"]))
+        row = rows.get(key := keys.of(result["config"]) + _origin(result))
+        if row is None:
+            row = rows[key] = _row(result["config"])
         row.runs.append(str(run.path))
         if any(other["seed"] == result["seed"] for other in row.results):
             row.repeats += 1
@@ -73,7 +77,7 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     if column is None:
         raise UnknownName("column", sort, [column.key for column in columns])
     for run, config, line in failed:
-        start = _key(config, None)
+        start = keys.of(config)
         protocols = [p for p, rows in finished.items() if _conditions(config) in _all_conditions(rows)]
         rows = finished.setdefault((*protocols, "no result")[0], {})
         row = rows.setdefault(next((key for key in rows if key.startswith(start)), start), _row(config))
@@ -85,12 +89,23 @@ def make_tables(runs: Sequence[RunDirectory], sort: str = "fid") -> list[Table]:
     ]
 
 
-def _key(config: dict[str, Any], source: str | None) -> str:
-    """Equal for runs that differ only in their seed."""
-    flat = {
-        key: value for key, value in flatten(config).items() if not _elsewhere(key) and value != LATER.get(key, ...)
-    }
-    return json.dumps(flat, sort_keys=True) + (source or "")
+class _Keys:
+    """Of configs: equal for runs that differ only in their seed. Sections of many are the same objects."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[Any, str]] = {}
+
+    def of(self, config: dict[str, Any]) -> str:
+        return "\n".join(self._section(key, config[key]) for key in sorted(config))
+
+    def _section(self, key: str, value: Any) -> str:
+        known = self._known.get((key, id(value)))
+        if known is None:
+            flat = {name: inner for name, inner in flatten({key: value}).items()
+                    if not _elsewhere(name) and inner != LATER.get(name, ...)}  # fmt: skip
+            known = (value, json.dumps(flat, sort_keys=True))  # the value as well: no other object gets its id
+            self._known[key, id(value)] = known
+        return known[1]
 
 
 _UNFINISHED = "not finished; the same command continues it"
@@ -254,23 +269,31 @@ def _tell_apart(rows: list[Row]) -> None:
     for same in groups.values():
         if len(same) < 2:
             continue
+        configs = [row.results[0]["config"] for row in same]
+        varying = {key for config in configs for key in config.keys() | configs[0].keys()
+                   if (value := config.get(key)) is not (first := configs[0].get(key)) and value != first}  # fmt: skip
         flats = [
-            flatten(row.results[0]["config"])
+            flatten({key: value for key, value in row.results[0]["config"].items() if key in varying})
             | {"source": (row.results[0].get("source") or "")[:8], "started from": _started_from(row.results[0])}
             for row in same
         ]
         keys = sorted(key for key in {key for flat in flats for key in flat} if not _elsewhere(key))
-        differing = [key for key in keys if len({json.dumps(flat.get(key)) for flat in flats}) > 1]
+        differing = [key for key in keys if any(not _same(flat.get(key), flats[0].get(key)) for flat in flats)]
         for row, flat in zip(same, flats, strict=True):
             row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing)
 
 
+def _same(one: Any, other: Any) -> bool:
+    """As JSON has it: 1 is neither 1.0 nor true."""
+    return one is other or (type(one) is type(other) and bool(one == other))
+
+
 def _environments(rows: Sequence[Row]) -> list[str]:
-    return sorted({_environment(result) for row in rows for result in row.results})
+    once = {id(found): found for row in rows for result in row.results for found in (result["environment"],)}
+    return sorted({_environment(found) for found in once.values()})
 
 
-def _environment(result: dict[str, Any]) -> str:
-    environment = result["environment"]
+def _environment(environment: dict[str, Any]) -> str:
     packages = environment["packages"]
     return (
         f"{environment['device']}, {environment['precision']}, torch {packages.get('torch')}, ganzoo "

@@ -10,18 +10,20 @@ from typing import Any
 from ganzoo.config.layers import from_dict
 from ganzoo.errors import UserError
 from ganzoo.report.runs import Command
-from ganzoo.runs.command import command_of
+from ganzoo.runs.command import Plain, command_of
 from ganzoo.zoo.registry import Registry
 
 
 def commands(registry: Registry) -> Command:
     """Tells them by the variants of `registry`."""
 
+    plain: Plain = {}
+
     def command(config: Mapping[str, Any]) -> str:
         if config.get("init"):  # weights that lie in some folder
             return ""
         try:
-            return command_of(registry, from_dict(registry, config))
+            return command_of(registry, from_dict(registry, config), plain)
         except UserError:  # of a plugin that is not there, or of an earlier version of it
             return ""
 

@@ -30,25 +30,27 @@ EXACT = ("parameters",)
 """Columns that do not vary over seeds."""
 
 
-def table_document(table: Table, views: Sequence[RunView]) -> dict[str, Any]:
+def table_document(table: Table, views: Sequence[RunView], whole: Table | None = None) -> dict[str, Any]:
     """One leaderboard with its charts and runs, JSON-ready.
 
     Args:
-        table: one protocol's.
+        table: one protocol's, with the rows and runs that the page has.
         views: its runs, with their pictures.
+        whole: what the sentences are of; None: `table`.
     """
+    whole, named = whole or table, names(table)
     columns = sorted(used_columns(table), key=_by_importance)
     found = histories(table)
     qualities = [column for column in columns if column.group == "quality" and column.key != "diverged"]
     costs = [column for column in columns if column.group != "quality" and column.key != "kimg"]
     result = next((result for row in table.rows for result in row.results), None)
     return {
-        "title": title(table),
+        "title": title(whole),
         "dataset": table.dataset,
         "protocol": table.protocol,
-        "verdict": verdict(table),
-        "warnings": [*_hardly_any_near(table), *problems(table), *no_rank(table)],
-        "conditions": conditions(table),
+        "verdict": verdict(whole),
+        "warnings": [*_hardly_any_near(whole), *problems(whole), *no_rank(whole)],
+        "conditions": conditions(whole),
         "ingredients": [list(entry) for entry in explain(result["protocol"])] if result else [],
         "columns": [_column(column) for column in columns],
         "summary": [key for key in SUMMARY if any(column.key == key for column in columns)],
@@ -57,7 +59,7 @@ def table_document(table: Table, views: Sequence[RunView]) -> dict[str, Any]:
         "rows": row_documents(table, columns),
         "costs": [column.key for column in costs],
         "qualities": [column.key for column in qualities],
-        "pareto": {f"{x.key} {y.key}": pareto_document(table, x, y) for x in costs for y in qualities},
+        "pareto": {f"{x.key} {y.key}": pareto_document(table, x, y, named) for x in costs for y in qualities},
         "scores": scores_documents(table, [column.key for column in qualities], found),
         "training": {key: curves_document(training(table, key, found)) for key in training_keys(found)},
         "runs": [view.document() for view in views],
@@ -85,9 +87,10 @@ def row_documents(table: Table, columns: Sequence[Column]) -> list[dict[str, Any
     """Rows as the table shows them; "place" of generated ones is that of the charts and runs."""
     generated = [row for row in table.rows if row.kind == "generated"]
     named = names(table)
+    places = {id(row): place for place, row in enumerate(generated)}
     found = []
     for row in in_order(table):
-        place = generated.index(row) if row.kind == "generated" else None
+        place = places.get(id(row))
         found.append(
             {
                 "place": place,
@@ -156,9 +159,9 @@ def _generated(table: Table) -> list[Row]:
     return [row for row in table.rows if row.kind == "generated"]
 
 
-def pareto_document(table: Table, cost: Column, quality: Column) -> dict[str, Any]:
+def pareto_document(table: Table, cost: Column, quality: Column, named: Sequence[str] | None = None) -> dict[str, Any]:
     """Points as place, cost, half its interval, quality, half its interval, on the front."""
-    found = pareto(table, cost.key, quality.key)
+    found = pareto(table, cost.key, quality.key, named)
     return {
         "points": [
             [

@@ -19,6 +19,7 @@ from ganzoo import __version__
 from ganzoo.files.progress import working
 from ganzoo.files.writing import write_text
 from ganzoo.leaderboard.table import read_tables
+from ganzoo.report.bounds import bounded
 from ganzoo.report.data import table_document
 from ganzoo.report.pictures import NEEDED_BYTES, PAGE_BYTES, SITE_BYTES, Gallery
 from ganzoo.report.runs import Command, RunView, add_pictures, inside, views_of
@@ -84,18 +85,19 @@ def _made(
 ) -> Report:
     roots = [Path(os.path.realpath(path)) for path in paths]
     with working("reading runs"):
-        tables = [
+        whole = [
             replace(table, skipped=[inside(line, roots) for line in table.skipped])
             for table in read_tables(paths, sort)
         ]
+        tables, left_out = bounded(whole)
         views = [views_of(table, roots, command) for table in tables]
     everything = [view for some in views for view in some]
-    notes = sample(everything, gallery) if sample else []
+    notes = [*left_out, *(sample(everything, gallery) if sample else [])]
     add_pictures(everything, gallery)
     if gallery.left_out:
         notes.append(f"{gallery.left_out:,} pictures {LEFT_OUT}")
     with working("computing charts"):
-        documents = [table_document(table, some) for table, some in zip(tables, views, strict=True)]
+        documents = [table_document(*of_one) for of_one in zip(tables, views, whole, strict=True)]
     _tell_apart(documents)
     return Report(html=render(documents, gallery, notes), notes=notes)
 

@@ -14,12 +14,13 @@ from ganzoo.errors import RunError
 from ganzoo.files.progress import working
 from ganzoo.files.text import clean
 from ganzoo.leaderboard.cells import show, used_columns
-from ganzoo.leaderboard.columns import Number
+from ganzoo.leaderboard.columns import Column, Number
 from ganzoo.leaderboard.histories import names
 from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.report.pictures import FILM_QUALITY, QUALITY, Gallery
 from ganzoo.runs.directory import RunDirectory, kimg_of
 from ganzoo.runs.pictures import moments
+from ganzoo.runs.results import Results
 
 GRID_CLASSES = 20
 """Classes that a grid has columns for."""
@@ -73,12 +74,13 @@ Command = Callable[[Mapping[str, Any]], str]
 def views_of(table: Table, roots: Sequence[Path], command: Command | None = None) -> list[RunView]:
     """The runs of a table's rows, in order, without their pictures. `roots`: folders that paths are shown from."""
     found = []
-    generated = [row for row in table.rows if row.kind == "generated"]
+    records = Results()
+    generated, columns = [row for row in table.rows if row.kind == "generated"], used_columns(table)
     for place, (row, name) in enumerate(zip(generated, names(table), strict=True)):
         for path in row.runs:
             run = RunDirectory(Path(path))
             try:
-                found.append(view_of(table, row, run, place, name, roots, command))
+                found.append(view_of(table, row, run, place, name, roots, command, columns, records))
             except RunError:  # read a moment ago
                 continue
     owners = {view.who for view in found}
@@ -96,12 +98,15 @@ def view_of(
     name: str,
     roots: Sequence[Path] = (),
     command: Command | None = None,
+    columns: Sequence[Column] | None = None,
+    records: Results | None = None,
 ) -> RunView:
-    """
+    """`columns`: `used_columns(table)`; None: found now. `records`: reads the results of many runs.
+
     Raises:
         RunError: a record of the run is damaged.
     """
-    result = run.read_result()
+    result = run.read_result() if records is None else records.read(run)
     config = (result or {}).get("config") or run.read_config()
     status = "not finished" if result is None else str(result.get("diverged") or "")
     if result is None:
@@ -121,7 +126,7 @@ def view_of(
         images=texts((result or {}).get("data") or {}),
         command=clean(command(config), 2000) if command else "",
     )
-    for column in used_columns(table):
+    for column in used_columns(table) if columns is None else columns:
         value = column.value(result) if result else None
         if value is not None:
             view.scores[column.key] = [value, show(column, Number(mean=value, half=None, n=1))]

@@ -19,15 +19,20 @@ _PLACES = ("dataset.path", "device", "callbacks", "init", "name")
 _SECTIONS = {"regularizers": "regularizer", "augmentations": "augmentation"}  # of a document -> as `--set` names them
 
 
-def command_of(registry: Registry, config: RunConfig) -> str:
+Plain = dict[str, dict[str, Any] | None]
+"""What a short command makes, flat, by what it says; None: it is refused. Of many configs most begin alike."""
+
+
+def command_of(registry: Registry, config: RunConfig, plain: Plain | None = None) -> str:
     """A short `ganzoo train ...` that asks for the config, but for where its images lie, on which device, with
-    which callbacks, from which weights and by whom. "": none is found.
+    which callbacks, from which weights and by whom. "": none is found. `plain`: what is kept from one call to the next.
     """
-    found = [words for preset in PRESETS if (words := _words(registry, config, preset))]
+    known: Plain = {} if plain is None else plain
+    found = [words for preset in PRESETS if (words := _words(registry, config, preset, known))]
     return shlex.join(sorted(found, key=len)[0]) if found else ""
 
 
-def _words(registry: Registry, config: RunConfig, preset: str) -> list[str]:
+def _words(registry: Registry, config: RunConfig, preset: str, known: Plain) -> list[str]:
     variant, dataset = registry.variant(config.variant.name), registry.dataset(config.dataset.name)
     path = config.dataset.settings.get("path")
     given: dict[str, Any] = {"preset": preset, "dataset": f"{dataset.name}:{path}" if path else dataset.name}
@@ -48,9 +53,14 @@ def _words(registry: Registry, config: RunConfig, preset: str) -> list[str]:
         if ours != default:
             given[option] = ours
             words += [f"--{option}", ours]
-    try:
-        plain = _flat(build_config(registry, variant=variant.name, **given))
-    except UserError:  # parts that fit together only with other settings
+    asked = repr((variant.name, given))
+    if asked not in known:
+        try:
+            known[asked] = _flat(build_config(registry, variant=variant.name, **given))
+        except UserError:  # parts that fit together only with other settings
+            known[asked] = None
+    plain = known[asked]
+    if plain is None:
         return []
     for key, value in _flat(config).items():
         if plain.get(key, _ABSENT) != value or key in _ALWAYS or key in brought:

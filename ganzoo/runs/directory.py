@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.errors import RunError
+from ganzoo.files.below import Below
 from ganzoo.files.reading import LINES_BYTES, RECORD_BYTES, Unreadable, decode_json, is_plain, read_inside, refused
 from ganzoo.files.text import clean
 from ganzoo.files.writing import append_jsonl, write_json, write_text, writing
@@ -30,23 +31,24 @@ RECORD_SCHEMA = 1
 class RunDirectory:
     """Paths and records of one run; layout in docs/architecture.md. Torch-free."""
 
+    config_file = Below("config.json")
+    record_file = Below("run.json")
+    env_file = Below("env.json")
+    stats_file = Below("stats.jsonl")
+    metrics_file = Below("metrics.jsonl")
+    diagnostics_file = Below("diagnostics.jsonl")
+    result_file = Below("result.json")
+    failure_file = Below("failure.txt")
+    log_file = Below("log.txt")
+    snapshots_dir = Below("snapshots")
+    samples_dir = Below("samples")
+    neighbours_dir = Below("neighbours")
+    pictures_dir = Below("pictures")
+    state_file = Below("state", "latest.pt")
+    previous_state_file = Below("state", "previous.pt")
+
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config_file = path / "config.json"
-        self.record_file = path / "run.json"
-        self.env_file = path / "env.json"
-        self.stats_file = path / "stats.jsonl"
-        self.metrics_file = path / "metrics.jsonl"
-        self.diagnostics_file = path / "diagnostics.jsonl"
-        self.result_file = path / "result.json"
-        self.failure_file = path / "failure.txt"
-        self.log_file = path / "log.txt"
-        self.snapshots_dir = path / "snapshots"
-        self.samples_dir = path / "samples"
-        self.neighbours_dir = path / "neighbours"
-        self.pictures_dir = path / "pictures"
-        self.state_file = path / "state" / "latest.pt"
-        self.previous_state_file = path / "state" / "previous.pt"
 
     @classmethod
     def open(cls, path: Path, config: RunConfig) -> RunDirectory:

@@ -13,6 +13,27 @@ _IDX = "ganzoo.data.idx"
 _TORCHVISION = "ganzoo.data.torchvision_sets"
 
 
+FOLDER_SETTINGS = (
+    Setting(name="color", default="rgb", choices=("gray", "rgb"), doc="gray or rgb"),
+    Setting(name="labels", default=True, doc="whether class folders or dataset.json give labels"),
+    Setting(
+        name="white",
+        default=None,
+        type=int,
+        minimum=1,
+        maximum=65535,
+        doc="level of 16-bit gray files that becomes 255, such as 4095 for 12 bits; none: 65535",
+    ),
+    Setting(
+        name="background",
+        default="black",
+        choices=("black", "white"),
+        doc="black or white: what transparent images are laid over, and what fit=pad adds",
+    ),
+)
+"""Of datasets whose images are files, wherever they lie."""
+
+
 @hookimpl
 def register_objectives() -> list[Objective]:
     return OBJECTIVES
@@ -122,24 +143,7 @@ def register_datasets() -> list[Dataset]:
             target="ganzoo.data.folder:load_folder",
             takes_path=True,
             labelled=None,
-            settings=(
-                Setting(name="color", default="rgb", choices=("gray", "rgb"), doc="gray or rgb"),
-                Setting(name="labels", default=True, doc="whether class folders or dataset.json give labels"),
-                Setting(
-                    name="white",
-                    default=None,
-                    type=int,
-                    minimum=1,
-                    maximum=65535,
-                    doc="level of 16-bit gray files that becomes 255, such as 4095 for 12 bits; none: 65535",
-                ),
-                Setting(
-                    name="background",
-                    default="black",
-                    choices=("black", "white"),
-                    doc="black or white: what transparent images are laid over, and what fit=pad adds",
-                ),
-            ),
+            settings=FOLDER_SETTINGS,
             summary="folder:PATH, your own images; class folders give labels",
         ),
         Dataset(

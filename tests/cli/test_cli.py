@@ -486,7 +486,7 @@ def test_too_few_images_for_fid_are_refused_before_any_is_decoded(
         raise AssertionError("images were decoded")
 
     monkeypatch.setattr("ganzoo.data.cache._build", no_images)
-    monkeypatch.setattr("ganzoo.data.cache.digest_files", no_images)
+    monkeypatch.setattr("ganzoo.data.cache.digest_all", no_images)
     (tmp_path / "few").mkdir()
     for index in range(64):
         Image.new("L", (32, 32), index).save(tmp_path / "few" / f"{index}.png")

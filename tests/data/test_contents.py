@@ -54,17 +54,17 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Im
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How often files were hashed and images decoded."""
     counts = {"hashed": 0, "decoded": 0}
-    hash_one, decode = contents._digest, decode_all.decode_image
+    hash_one, decode = decode_all.digest_of, decode_all.decode_image
 
-    def hashing(path: str) -> bytes:
+    def hashing(content: Callable[[], bytes]) -> bytes:
         counts["hashed"] += 1
-        return hash_one(path)
+        return hash_one(content)
 
     def decoding(*arguments: object) -> np.ndarray:
         counts["decoded"] += 1
         return decode(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(contents, "_digest", hashing)
+    monkeypatch.setattr(decode_all, "digest_of", hashing)
     monkeypatch.setattr(decode_all, "decode_image", decoding)
     return counts
 
@@ -124,17 +124,17 @@ def test_files_that_change_while_they_are_read_are_an_error(
     tmp_path: Path, load: Callable[[Path], Images], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = unpack(pack(tmp_path / "a.tar", 1), tmp_path / "a")
-    original = cache.digest_files
+    original = cache.digest_all
 
     def hashing(*arguments: object) -> str:
         found = original(*arguments)  # type: ignore[arg-type]
         unpack(pack(tmp_path / "b.tar", 2), folder)  # between hashing and decoding
         return found
 
-    monkeypatch.setattr(cache, "digest_files", hashing)
+    monkeypatch.setattr(cache, "digest_all", hashing)
     with pytest.raises(DataError, match="written to while they were read"):
         load(folder)
-    monkeypatch.setattr(cache, "digest_files", original)
+    monkeypatch.setattr(cache, "digest_all", original)
     images = load(folder)
     assert images.sha256 == digest(images.pixels, None)
 

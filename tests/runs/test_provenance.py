@@ -15,7 +15,7 @@ import pytest
 
 from ganzoo.config.layers import build_config
 from ganzoo.files.progress import Event, Working, listening, note, tell
-from ganzoo.leaderboard.table import _key
+from ganzoo.leaderboard.table import _Keys
 from ganzoo.report.runs import environment_of
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
@@ -80,7 +80,7 @@ def test_a_run_records_it_and_is_the_same_without_it(
     assert a.read_environment()["provenance"].items() <= results[0]["provenance"].items()
     assert results[0]["snapshots"] == results[1]["snapshots"]
     assert results[0]["environment"] == results[1]["environment"]
-    assert _key(results[0]["config"], None) == _key(results[1]["config"], None)
+    assert _Keys().of(results[0]["config"]) == _Keys().of(results[1]["config"])
     assert a.config_file.read_bytes() == b.config_file.read_bytes()
     names = {folder_of(registry, config, tmp_path, "digest") for _ in range(2)}
     assert len(names) == 1
