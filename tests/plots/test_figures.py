@@ -98,11 +98,15 @@ def test_what_is_drawn_is_what_the_charts_hold(runs: Path) -> None:
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
     assert lines == {"gan (2 seeds)": [[1.0, 30.5], [2.0, 20.5]], "dcgan (2 seeds)": [[1.0, 9.5], [2.0, 4.5]]}
     assert len(axes.collections) == 2  # a band for each
-    axes = Figure().add_subplot()
     chart = pareto(table)
-    draw_pareto(axes, chart)
-    assert {bar.get_label() for bar in axes.containers} == {"gan", "dcgan"}
-    assert all(bar.has_xerr and bar.has_yerr for bar in axes.containers)
+    more = [
+        replace(point, cost=replace(point.cost, n=3), quality=replace(point.quality, n=3)) for point in chart.points
+    ]
+    for points, bars in ((chart.points, False), (tuple(more), True)):  # of two seeds: none
+        axes = Figure().add_subplot()
+        draw_pareto(axes, replace(chart, points=points))
+        assert {bar.get_label() for bar in axes.containers} == {"gan", "dcgan"}
+        assert all((bar.has_xerr, bar.has_yerr) == (bars, bars) for bar in axes.containers)
 
 
 @needs_matplotlib

@@ -278,7 +278,7 @@ def test_interpolation_leads_from_one_seed_to_the_other(
     assert torch.equal(z, expected[4:11])
     capsys.readouterr()
     sample(conditional, "--interpolate", "0:1", "--out", tmp_path / "grid.png")
-    assert capsys.readouterr().out.splitlines()[1].startswith("rows: 0 cat, 1 dog")
+    assert capsys.readouterr().out.splitlines()[1].startswith("rows in turn: 0 cat, 1 dog")
     assert plan_samples(open_source(registry, str(conditional)), interpolate=(0, 1)).count == 64
 
 
