@@ -27,10 +27,10 @@ from ganzoo.runs.directory import RunDirectory
 TINY: dict[str, Any] = {
     "kimg": 0.2,
     "num_images": 100,
-    "sets": {"train": {"snapshots": 2, "batch_size": 16}, "variant": {"channels": 4, "z_dim": 8}},
+    "sets": {"train": {"snapshots": 2, "batch_size": 16, "keep": "all"}, "variant": {"channels": 4, "z_dim": 8}},
 }
 TINY_OPTIONS = ["--kimg", "0.2", "--num-images", "100", "--set", "train.snapshots=2", "--set", "train.batch_size=16"]
-TINY_OPTIONS += ["--set", "variant.channels=4", "--set", "variant.z_dim=8"]
+TINY_OPTIONS += ["--set", "variant.channels=4", "--set", "variant.z_dim=8", "--set", "train.keep=all"]
 
 
 @pytest.fixture(scope="module")

@@ -218,4 +218,5 @@ def film(
     if replaced:
         say(f"{made.path} was there before, and is replaced")
     size_of_file = made.path.stat().st_size / 1e6
-    click.echo(f"{len(made.kimg)} frames, {made.kimg[0]:g} to {made.kimg[-1]:g} kimg, {size_of_file:.2f} MB")
+    frames = f"{len(made.kimg)} frames, {made.kimg[0]:g} to {made.kimg[-1]:g} kimg"
+    click.echo(f"{frames if len(made.kimg) > 1 else f'1 frame, of {made.kimg[0]:g} kimg'}, {size_of_file:.2f} MB")

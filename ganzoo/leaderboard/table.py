@@ -96,7 +96,8 @@ class _Keys:
         self._known: dict[tuple[str, int], tuple[Any, str]] = {}
 
     def of(self, config: dict[str, Any]) -> str:
-        return "\n".join(self._section(key, config[key]) for key in sorted(config))
+        """A section that says nothing is one that older results have not."""
+        return "\n".join(line for key in sorted(config) if (line := self._section(key, config[key])) != "{}")
 
     def _section(self, key: str, value: Any) -> str:
         known = self._known.get((key, id(value)))

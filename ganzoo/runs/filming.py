@@ -111,4 +111,6 @@ def _remake(runs: Sequence[RunDirectory], plugins: Files) -> None:
         from ganzoo.runs.repicture import pictures_from_snapshots
     for run in runs:
         note(f"{run.path} has no pictures: they are made from its snapshots")
+        if len(run.snapshots()) == 1:
+            note(f"{run.path} has kept one snapshot: the film has one picture of it; train with --set train.keep=all")
         pictures_from_snapshots(registry, run)

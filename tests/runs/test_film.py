@@ -168,7 +168,7 @@ def test_pictures_that_are_gone_are_made_from_snapshots(
     variant: str, tmp_path: Path, data_root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    sets = {"train.snapshots": 2, "train.pictures": 1, "variant.width": 8, "eval.num_images": 100}
+    sets = {"train.snapshots": 2, "train.pictures": 1, "train.keep": "all", "variant.width": 8, "eval.num_images": 100}
     ganzoo.train(variant, dataset="digits", kimg=0.2, sets=sets, out=run, data_root=data_root)
     before = {file.name: file.read_bytes() for file in (run / "pictures").iterdir()}
     for place in ("pictures", "samples"):
@@ -182,6 +182,13 @@ def test_pictures_that_are_gone_are_made_from_snapshots(
     assert made == {name: before[name] for name in made}
     film(run, "--out", tmp_path / "y.gif")
     assert "are made" not in capsys.readouterr().err
+    shutil.rmtree(run / "pictures")
+    for snapshot in sorted((run / "snapshots").glob("*.safetensors"))[:-1]:
+        snapshot.unlink()
+    film(run, "--out", tmp_path / "z.gif")
+    told = capsys.readouterr()
+    assert f"{run} has kept one snapshot" in told.err
+    assert "1 frame, of 0.2" in told.out
 
 
 def test_a_file_that_is_replaced_is_named(make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
