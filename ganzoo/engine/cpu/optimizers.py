@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.config.run_config import Train
+from ganzoo.engine.uncompiled import SGD, Adam, RMSprop
 
 Moved = Sequence[tuple[Sequence[nn.Parameter], float]]
 """Parameters, and their learning rates."""
@@ -31,7 +32,7 @@ def make_optimizer(
     plain = plain or not all(is_dense(parameter) for parameter in everything)
     lr, decay = groups[0]["lr"], train.weight_decay
     if train.optimizer == "rmsprop":
-        return torch.optim.RMSprop(
+        return RMSprop(
             groups,
             lr=lr,
             alpha=train.beta2,
@@ -42,9 +43,9 @@ def make_optimizer(
             capturable=capturable,
         )
     if train.optimizer == "sgd":
-        sgd = SGDByTensor if isinstance(lr, Tensor) else torch.optim.SGD
+        sgd = SGDByTensor if isinstance(lr, Tensor) else SGD
         return sgd(groups, lr=lr, momentum=train.momentum, weight_decay=decay, foreach=not plain)
-    kind = torch.optim.Adam if plain else FusedAdam
+    kind = Adam if plain else FusedAdam
     return kind(
         groups,
         lr=lr,
@@ -58,7 +59,7 @@ def make_optimizer(
     )
 
 
-class SGDByTensor(torch.optim.SGD):
+class SGDByTensor(SGD):
     """SGD with learning rates in tensors, which are not read on the host: torch's own reads them at each step, and can
     be in no CUDA graph.
     """
@@ -108,7 +109,7 @@ MOMENTS = {"exp_avg", "exp_avg_sq"}
 UNUSUAL = ("amsgrad", "maximize", "weight_decay", "differentiable", "decoupled_weight_decay")  # torch's options
 
 
-class FusedAdam(torch.optim.Adam):
+class FusedAdam(Adam):
     """torch's fused Adam, on CPUs without its copy of every gradient that is not contiguous, and right where layouts
     differ: torch's kernel pairs numbers as they lie in memory, and is wrong for a gradient that was set by hand, or for
     a state that was saved when weights were laid out in another way. Its state is torch's, in the parameters' layout.
