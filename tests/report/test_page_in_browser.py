@@ -210,6 +210,21 @@ def test_a_seed_without_a_film_can_be_left_again(bench: Path, tmp_path: Path, op
     assert part.get_by_role("slider").is_visible()
 
 
+def test_pictures_stand_in_line_where_the_names_of_classes_are_too_long(
+    file: Path, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(file)
+    named = "[data-part=films] .classes:not(:empty)"
+    page.evaluate(f"document.querySelectorAll('{named}').forEach(one => (one.className = 'classes long'))")
+    films = page.locator('[data-part="films"]')
+    assert films.locator(".classes.long").count() == 1
+    assert films.locator(".classes.long").is_hidden()
+    tops = "all => [...new Set(all.map(one => Math.round(one.getBoundingClientRect().top)))].length"
+    assert films.locator("figure").evaluate_all(tops) == 1  # in one line
+    assert films.locator("figure img").evaluate_all(tops) == 1
+    assert films.locator("figcaption").evaluate_all(tops) == 1
+
+
 def test_the_charts_have_choices(file: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(file)
     curves = page.locator('[data-part="curves"]')
