@@ -44,7 +44,7 @@ FASHION = "fashion-mnist-28x28x1-train60000-gen2000-fashion-mnist-last-ema-dac5d
 DIGITS = "digits-32x32x1-train1437-gen2000-digits-last-ema-56548aa1"
 TARGETS = {
     "fashion-mnist-fid20": Target(
-        title="Fashion-MNIST to FID 20", dataset="fashion-mnist", fid=20.0, protocol=FASHION, grid=0.5
+        title="Fashion-MNIST to FID 20", dataset="fashion-mnist", fid=20.0, protocol=FASHION, grid=0.25
     ),
     "fashion-mnist-fid10": Target(
         title="Fashion-MNIST to FID 10", dataset="fashion-mnist", fid=10.0, protocol=FASHION, grid=0.5
