@@ -61,9 +61,9 @@ def section(target: rules.Target, challenges: Sequence[dict[str, Any]]) -> Itera
         yield "The record, whole:"
         yield ""
         yield f"    {command_of(found, target)}"
-    yield ""
     if not challenges:
         return
+    yield ""
     yield "| | date | settings | seconds | kimg | the record beside it | p | outcome | others' cores | load |"
     yield "|---:|---|---|---:|---:|---:|---:|---|---:|---:|"
     for number, one in enumerate(challenges):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganzoo.config.run_config import difference, flatten
+from ganzoo.config.run_config import LATER, PLACES, difference, flatten
 from ganzoo.errors import SettingError, UserError
 from ganzoo.leaderboard.significance import welch_p
 
@@ -164,9 +164,10 @@ def conditions_of(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recipe_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a run was trained with, as flat settings, less seed and places."""
-    left_out = {"seed", "name", "device", "schema", "dataset.path", "callbacks", "init", "features.weights"}
-    return {key: value for key, value in flatten(result["config"]).items() if key not in left_out}
+    """All that a run was trained with, as flat settings, less seed, places, and what earlier versions did not have."""
+    left_out = PLACES | {"seed", "schema", "train.until", "train.snapshots"}
+    flat = flatten(result["config"])
+    return {key: value for key, value in flat.items() if key not in left_out and value != LATER.get(key, ...)}
 
 
 def check_recipe(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
