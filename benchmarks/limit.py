@@ -131,7 +131,7 @@ class Least:
         self._products = [(a, b, c.to(device), times) for a, b, c, times in self._products]
         # As much memory as gradients, weights and moments take: what fits a cache there does so here.
         moved = 16 * sum(one.numel() for phase in step.state.phases for one in phase.parameters)
-        self._streams = [torch.zeros(max(moved // 12, 1), device=device) for _ in range(3)]
+        self._streams = [torch.zeros(max(moved // 8, 1), device=device) for _ in range(2)]
 
     def __call__(self, iterations: int) -> None:
         """Raises ValueError for what is no multiple of the period."""
@@ -145,8 +145,9 @@ class Least:
             self._stream(self.counted.bytes // 12)
 
     def _stream(self, elements: int) -> None:
-        one, other, into = self._streams
+        """In place, as optimizers work: what is only written is read by the processor all the same."""
+        one, other = self._streams
         while elements > 0:
             part = min(elements, len(one))
-            torch.add(one[:part], other[:part], out=into[:part])
+            one[:part].add_(other[:part])  # two numbers are read and one is written
             elements -= part
