@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,8 @@ def fid_infinity(fids: Mapping[int, float]) -> float:
     intercept does not have it. What the finite reference adds stays. The fit is by least squares; it may come out
     slightly below 0 where the distance is 0.
     """
-    _, intercept = np.polyfit([1 / count for count in fids], list(fids.values()), 1)
+    rank = len(fids) * sys.float_info.epsilon  # its default, which older NumPy looks up with a warning of denormals
+    _, intercept = np.polyfit([1 / count for count in fids], list(fids.values()), 1, rcond=rank)
     return float(intercept)
 
 

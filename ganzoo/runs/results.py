@@ -26,6 +26,9 @@ _NESTED = 24  # brackets; fewer cannot be nested too deeply
 _LONG = 100  # bytes between two quotes; in fewer there is neither a text that is too long nor a number that is
 _LARGE = re.compile(rb"[0-9.][eE]\+?[0-9]{2}")  # a number that may be too large for one, among others
 
+_UNSOUND = (ValueError, msgspec.MsgspecError)
+"""The latter is one of the former in later versions of msgspec than 0.19."""
+
 _Small = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)] | None
 
 
@@ -60,12 +63,12 @@ class Results:
             data = read_inside(run.path, "result.json", RECORD_BYTES)
             if len(data) <= MOST_VALUES:
                 return self._decoded(data)
-        except (FileNotFoundError, Unreadable, ValueError, RecursionError):
+        except (FileNotFoundError, Unreadable, *_UNSOUND, RecursionError):
             pass
         return run.read_result()  # which says what is wrong with it, or that it is all right after all
 
     def _decoded(self, data: bytes) -> dict[str, Any]:
-        """Raises ValueError (msgspec's errors are ones) for whatever may not be a sound result."""
+        """Raises one of _UNSOUND for whatever may not be a sound result."""
         parts = _OBJECT.decode(data)
         if not parts.keys() >= _REQUIRED:
             raise ValueError
@@ -100,7 +103,7 @@ class Results:
 
 
 def _part(key: str, raw: bytes, types: Mapping[str, Any]) -> Any:
-    """A field of a result, or of its config, cleaned as `decode_json` does and checked. ValueError: it is not sound."""
+    """A field of a result, or of its config, cleaned as `decode_json` does and checked. _UNSOUND: it is not sound."""
     if key not in types and not (key.isascii() and key.isprintable() and len(key) <= _LONG):
         raise ValueError
     if len(raw) <= _SHORT and not (raw[0] in b'"[{' or b"e" in raw or b"E" in raw):
@@ -121,7 +124,7 @@ def _score(key: str, raw: bytes) -> Any:
     value = _ANY.decode(raw)
     try:
         msgspec.convert(value, _Score | None)
-    except ValueError:
+    except _UNSOUND:
         return _part(key, raw, _TYPES)
     if value is not None and not value.keys() <= _KNOWN:
         return _part(key, raw, _TYPES)

@@ -21,7 +21,8 @@ from two_ranks import CASES, trained
 
 HERE = Path(__file__).parent
 QUICK = ("gan", "dcgan", "wgan-gp", "wgan", "began")
-SLOW = [name for name in CASES if name not in QUICK]
+APART = "apart"
+SLOW = [name for name in CASES if name not in (*QUICK, APART)]
 CLOSE = 1e-5  # of a tensor's largest number, plus 1
 
 Found = dict[str, tuple[dict[str, Any], dict[str, Any]]]  # of both ranks, by case
@@ -41,7 +42,7 @@ def pair(folder: Path, names: list[str]) -> Callable[[], Found]:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return pair(tmp_path_factory.mktemp("quick"), list(QUICK))()
+    return pair(tmp_path_factory.mktemp("quick"), [*QUICK, APART])()
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,13 @@ def compare(name: str, leader: dict[str, Any], follower: dict[str, Any]) -> None
 @pytest.mark.parametrize("name", QUICK)
 def test_two_processes_train_as_one(name: str, quick: Found) -> None:
     compare(name, *quick[name])
+
+
+def test_batch_norm_apart_is_another_computation_with_the_same_weights_on_all(quick: Found) -> None:
+    together, (leader, follower) = quick["dcgan"][0], quick[APART]
+    assert max(distance(leader["weights"], together["weights"]).values()) > 10 * CLOSE  # the rate is small
+    assert set(distance(follower["weights"], leader["weights"]).values()) == {0.0}
+    assert torch.equal(follower["random"], leader["random"])
 
 
 @pytest.mark.slow

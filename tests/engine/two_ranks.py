@@ -32,6 +32,7 @@ hundred thousand, the difference is a gradient: it shows less at a small learnin
 CASES: dict[str, dict[str, Any]] = {
     "gan": {"variant": "gan"},  # dropout
     "dcgan": {"variant": "dcgan", "sets": CALM},  # batch norm
+    "apart": {"variant": "dcgan", "sets": [*CALM, "train.sync_batch_norm=false"]},  # over each rank's part
     "wgan-gp": {"variant": "wgan-gp"},  # a penalty on gradients, several steps of D
     "wgan": {"variant": "wgan", "sets": ["train.d_steps=2", *CALM]},
     "cdcgan": {"variant": "cdcgan", "sets": CALM},

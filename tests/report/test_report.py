@@ -174,6 +174,14 @@ def test_bold_is_what_a_test_carries(tmp_path: Path, write_run: Callable[..., di
     assert sorted(table["best"]["train_img_per_s"]) == sorted([places["gan"], places["dcgan"]])
     assert table["best"]["parameters"] == [places["dcgan"]]
     assert not {"fid", "recall"} & set(table["best"])  # nothing is told apart
+    write_run(tmp_path / "three" / "one", "wgan", changes={"train_img_per_s": 9000.0})
+    (table,) = page_of(tmp_path / "three").data["tables"]
+    assert "train_img_per_s" not in table["best"]  # the best mean is of one seed
+    shutil.rmtree(tmp_path / "three" / "one")
+    for file in (tmp_path / "three").glob("cgan-*/result.json"):
+        file.write_text(file.read_text().replace("some CPU", "another CPU"))
+    (table,) = page_of(tmp_path / "three").data["tables"]
+    assert set(table["best"]) == {"parameters"}  # speeds of two machines tell nothing of variants
     for variant, fid in (("gan", 5.0), ("dcgan", 50.0)):
         write_run(tmp_path / "one" / variant, variant, fid=fid)
     (table,) = page_of(tmp_path / "one").data["tables"]
