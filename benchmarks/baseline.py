@@ -1,12 +1,22 @@
 """The engine beside the loop that tutorials write: same networks, same batch, same machine, one run.
 
-`python benchmarks/baseline.py` prints a Markdown table (`--json`: the rows as JSON). The baseline trains in fp32 and
-eagerly, takes its images through torchvision transforms in a DataLoader with two workers, and reads and logs its losses
-at each step. Each loop has a process of its own, because what the engine tells the allocator would help the other;
-they are timed in turn, `--rounds` times for `--seconds` each, and a ratio is the median of the rounds' ratios, so that
-a change of the machine's load meets both. `--wait passive` makes threads sleep while they wait, as `ganzoo` does unless
-told otherwise, in all; `--wait default` leaves it to torch. "Plain" is the engine without its fast paths
-(`--set engine=plain`); the ratio is of the engine to the baseline.
+`python benchmarks/baseline.py` prints Markdown tables (`--json`: the rows as JSON). Of each variant these loops are
+timed, all in fp32 unless `--precision` says otherwise for the engine:
+
+- `workers`: the tutorial's, eager, its images through torchvision transforms in a DataLoader of two workers, its losses
+  read and logged at each step;
+- `in-process`: as most scripts have it, with a DataLoader without workers;
+- `tensors`: the same step on images that lie in memory as floats, the strongest thing that a careful user would write;
+- `compiled`: that with `torch.compile`, where a C++ compiler is found and the step can be differentiated;
+- `plain`: the engine without its fast paths (`--set engine=plain`);
+- `engine`: the engine;
+- `limit`: the products of the step and the bytes it has to move, and nothing else: see `limit.py`.
+
+`popular-gan` and `popular-dcgan` are the networks of scripts that people run (`popular.py`). Each loop has a process of
+its own, because what the engine tells the allocator would help the others; they are timed in turn, `--rounds` times for
+`--seconds` each, and a ratio is the median of the rounds' ratios, so that a change of the machine's load meets both.
+`--wait passive` makes threads sleep while they wait, as `ganzoo` does unless told otherwise, in all; `--wait default`
+leaves it to torch.
 """
 
 from __future__ import annotations
@@ -16,15 +26,19 @@ import functools
 import json
 import multiprocessing
 import os
+import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import torch
-from tutorial import IMAGES, SIZE, Work, loaded
+from limit import Least
+from popular import SIDES
+from tutorial import IMAGES, Work, loaded, resident, side_of
 
 from ganzoo.bench.speed import advance, warm_up
 from ganzoo.config.layers import build_config
@@ -37,13 +51,22 @@ from ganzoo.runs.environment import device_name
 from ganzoo.runs.snapshots import build_gan
 from ganzoo.zoo.registry import Registry
 
+POPULAR = Path(__file__).with_name("popular.py")
 
-def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Work:
+
+def config_of(registry: Registry, variant: str, sets: Sequence[str], overrides: dict[str, Any]) -> RunConfig:
+    """With images of the size that the variant is compared at."""
+    sized = {"dataset.size": SIDES[variant]} if variant in SIDES else {}
+    return build_config(registry, variant=variant, preset="standard", sets=sets, overrides=sized | overrides)
+
+
+def made_step(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Step:
     """Ours, with all that belongs to a step: data, phases, statistics, EMA. `plain`: no fast paths."""
+    side = side_of(config)
     torch.manual_seed(0)
-    gan = build_gan(registry, config, (1, SIZE, SIZE), 0)
+    gan = build_gan(registry, config, (1, side, side), 0)
     random = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (IMAGES, 1, SIZE, SIZE), dtype=torch.uint8, generator=random)
+    pixels = torch.randint(0, 256, (IMAGES, 1, side, side), dtype=torch.uint8, generator=random)
     step = Step(
         gan=gan,
         losses=registry.objective(config.objective.name).load()(config.objective.settings),
@@ -55,12 +78,20 @@ def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain
         plain=plain,
     )
     warm_up(step, config.train.d_steps)
-    return functools.partial(advance, step)
+    return step
 
 
-def speed(work: Work, batch: int, seconds: float, device: torch.device) -> float:
-    """Real images per second."""
-    chunk = 20 if device.type == "cuda" else 5  # whole replays; multiples of wgan-gp's five critic steps
+def engine(registry: Registry, config: RunConfig, device: torch.device, *, plain: bool = False) -> Work:
+    return functools.partial(advance, made_step(registry, config, device, plain=plain))
+
+
+def least(registry: Registry, config: RunConfig, device: torch.device) -> Work:
+    return Least(made_step(registry, config, device, plain=True), config.train.d_steps, device)
+
+
+def speed(work: Work, batch: int, seconds: float, device: torch.device, period: int = 5) -> float:
+    """Real images per second, by whole rounds of `period` steps."""
+    chunk = 20 if device.type == "cuda" else period  # whole replays; multiples of wgan-gp's five critic steps
     started, steps = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
         work(chunk)
@@ -72,21 +103,31 @@ def speed(work: Work, batch: int, seconds: float, device: torch.device) -> float
 
 
 LOOPS: dict[str, Callable[..., Work]] = {
-    "baseline": loaded,
+    "workers": loaded,
+    "in-process": functools.partial(loaded, workers=0),
+    "tensors": resident,
+    "compiled": functools.partial(resident, compiled=True),
     "plain": functools.partial(engine, plain=True),
     "engine": engine,
+    "limit": least,
 }
+
+
+def can_compile(config: RunConfig) -> bool:
+    """Whether there is a C++ compiler, and no gradient of a gradient, which `torch.compile` refuses."""
+    found = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+    return found is not None and config.objective.name != "wgan-gp"
 
 
 def work(name: str, config: RunConfig, pipe: Connection) -> None:
     """In a process of its own: time the loop for as many seconds as the pipe says, and tell the pipe its speed."""
     device = resolve_device(config.device)
     torch.set_flush_denormal(True)  # in both; before torch starts its threads
-    loop = LOOPS[name](Registry.load(), config, device)
+    loop = LOOPS[name](Registry.load([POPULAR]), config, device)
     synchronize(device)
     pipe.send(device_name(device))
     while (seconds := pipe.recv()) > 0:
-        pipe.send(speed(loop, config.train.batch_size, seconds, device))
+        pipe.send(speed(loop, config.train.batch_size, seconds, device, config.train.d_steps))
 
 
 class Loop:
@@ -112,43 +153,93 @@ class Loop:
 
 
 def compare(variant: str, options: argparse.Namespace) -> dict[str, Any]:
+    """A variant's row: "img_per_s" and "rounds" by loop, and "ratios": of the engine to each loop, in each round."""
     overrides: dict[str, Any] = {
         "train.batch_size": options.batch,
         "precision": options.precision,
         "device": options.device,
     }
-    config = build_config(
-        Registry.load(), variant=variant, preset="standard", sets=options.set or (), overrides=overrides
-    )
-    loops = {name: Loop(name, config) for name in LOOPS}
+    config = config_of(Registry.load([POPULAR]), variant, options.set or (), overrides)
+    wanted = [name for name in options.loops.split(",") if name != "compiled" or can_compile(config)]
+    loops = {name: Loop(name, config) for name in wanted}
     taken: dict[str, list[float]] = {name: [] for name in loops}
     for _ in range(options.rounds):
         for name, loop in loops.items():
             taken[name].append(loop.time(options.seconds))
     for loop in loops.values():
         loop.end()
-    medians = {name: statistics.median(values) for name, values in taken.items()}
-    ratios = [ours / theirs for ours, theirs in zip(taken["engine"], taken["baseline"], strict=True)]
-    device = loops["engine"].device
-    return {"variant": variant, **medians, "ratio": statistics.median(ratios), "ratios": ratios, "device": device}
+    ratios = {
+        name: [ours / theirs for ours, theirs in zip(taken["engine"], values, strict=True)]
+        for name, values in taken.items()
+        if "engine" in taken and name != "engine"
+    }
+    return {
+        "variant": variant,
+        "side": side_of(config),
+        "img_per_s": {name: statistics.median(values) for name, values in taken.items()},
+        "rounds": taken,
+        "ratio": {name: statistics.median(values) for name, values in ratios.items()},
+        "ratios": ratios,
+        "device": next(iter(loops.values())).device,
+    }
 
 
-def main() -> int:
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def in_words(rows: list[dict[str, Any]], names: list[str]) -> str:
+    """Two tables: images per second by loop; and how much faster the engine is, with the quartiles of the rounds."""
+
+    def ratio(row: dict[str, Any], name: str) -> str:
+        values = row["ratios"].get(name)
+        if not values:
+            return ""
+        low, _, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+        return f"{row['ratio'][name]:.2f} ({low:.2f} to {high:.2f})"
+
+    def speed_of(row: dict[str, Any], name: str) -> str:
+        return f"{row['img_per_s'][name]:,.0f}" if name in row["img_per_s"] else ""
+
+    speeds = [
+        [f"{row['variant']}, {row['side']}x{row['side']}", *(speed_of(row, name) for name in names)] for row in rows
+    ]
+    others = [name for name in names if name != "engine"]
+    ratios = [[row["variant"], *(ratio(row, name) for name in others)] for row in rows]
+    heads = [f"to the {name}" if name == "limit" else f"to {name}" for name in others]
+    return (
+        f"Images per second:\n\n{table(['variant', *names], speeds)}\n\n"
+        f"The engine's speed, in relation:\n\n{table(['variant', *heads], ratios)}"
+    )
+
+
+def load() -> str:
+    """The machine's load over the last minute, where it says."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="ganzoo's engine beside the loop that tutorials write.")
-    parser.add_argument("--variants", default="gan,dcgan,wgan-gp", metavar="A,B")
+    parser.add_argument("--variants", default="gan,dcgan,wgan-gp,popular-gan,popular-dcgan", metavar="A,B")
+    parser.add_argument("--loops", default=",".join(LOOPS), metavar="A,B", help="of " + ", ".join(LOOPS))
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="real images per step")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of each timing")
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timings of each loop, in turn")
     parser.add_argument("--precision", default="auto", help="of the engine: auto, fp32 or bf16")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="of both, e.g. variant.channels=16")
+    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="of all, e.g. train.d_lr=1e-4")
     parser.add_argument("--wait", choices=("default", "passive"), default="default", help="how threads wait (libgomp)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
+    names = options.loops.split(",")
+    if unknown := [name for name in names if name not in LOOPS]:
+        parser.error(f"there is no loop '{unknown[0]}': choose of {', '.join(LOOPS)}")
     for variable, value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0")):
         os.environ.pop(variable, None)
         if options.wait == "passive":
             os.environ[variable] = value
+    before = load()
     rows = [compare(variant, options) for variant in options.variants.split(",")]
     conditions = {
         "device": rows[0]["device"],
@@ -156,18 +247,16 @@ def main() -> int:
         "wait": options.wait,
         "torch": torch.__version__,
         "batch": options.batch,
+        "load": [before, load()],
     }
     if options.json:
         print(json.dumps({**conditions, "seconds": options.seconds, "rows": rows}, indent=1))
         return 0
-    print("| variant | baseline img/s | plain engine | engine | ratio | ratios of the rounds |")
-    print("|---|---:|---:|---:|---:|---|")
-    for row in rows:
-        each = ", ".join(f"{ratio:.2f}" for ratio in row["ratios"])
-        speeds = " | ".join(f"{row[name]:,.0f}" for name in LOOPS)
-        print(f"| {row['variant']} | {speeds} | {row['ratio']:.2f} | {each} |")
-    print(f"\n{conditions['device']}, torch {conditions['torch']}, batch {options.batch}, {SIZE}x{SIZE} grey, "
-          f"waiting: {options.wait}, {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
+    print(in_words(rows, names))
+    loads = " and ".join(conditions["load"])
+    print(f"\n{conditions['device']}, torch {conditions['torch']}, "
+          f"batch {options.batch}, grey, waiting: {options.wait}, medians of {options.rounds} rounds of "
+          f"{options.seconds:g} s, quartiles in brackets; load before and after: {loads}")  # fmt: skip
     return 0
 
 

@@ -22,7 +22,7 @@ from ganzoo.engine.cpu.optimizers import set_rates
 from ganzoo.engine.cuda.capture import cuda_graphs
 from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY, Backend, Inputs, Iteration, Iterations
 from ganzoo.engine.device import Precision, numerics
-from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
+from ganzoo.engine.ema import Average, ema_copy, ema_decay
 from ganzoo.engine.game import Extras, Game
 from ganzoo.engine.moment import Networks, Shared
 from ganzoo.engine.phases import due_at, make_phases, run_phase, set_gradients
@@ -136,6 +136,7 @@ class Step:
             kept=game.kept(),
             statistics=self.statistics,
         )
+        self._average = Average(self.state.ema, gan.generator)
         self._networks = Networks(game, precision, self._operations, self.answers.passes)
         self._g_interval = next((phase.interval for phase in phases if phase.generates), 1)
         self._g_parameters = list(gan.generator.parameters())
@@ -274,4 +275,4 @@ class Step:
         if self.ranks.several and self._kept:
             self.ranks.average(self._kept)
         if trains_g:
-            ema_update(state.ema, gan.generator, given.decay)
+            self._average.update(given.decay)

@@ -17,7 +17,7 @@ from ganzoo.engine.device import (
     resolve_device,
     resolve_precision,
 )
-from ganzoo.engine.ema import ema_copy, ema_decay, ema_update
+from ganzoo.engine.ema import Average, ema_copy, ema_decay
 from ganzoo.engine.game import Game
 from ganzoo.engine.moment import Shared
 from ganzoo.engine.phases import make_phases, run_phase
@@ -312,11 +312,13 @@ def test_ema_half_life_is_in_images() -> None:
 def test_ema_averages_parameters_and_copies_buffers(decay: float | Tensor) -> None:
     module = nn.BatchNorm1d(2)
     average = ema_copy(module)
+    averaging = Average(average, module)
+    module.running_mean = torch.zeros(2)  # a network may replace its buffers
     with torch.no_grad():
         module.weight.fill_(3.0)
         module.running_mean.fill_(5.0)  # type: ignore[union-attr]
         module.num_batches_tracked.fill_(7)  # type: ignore[union-attr]
-    ema_update(average, module, decay)
+    averaging.update(decay)
     assert torch.equal(average.weight, torch.full((2,), 1.5))  # 0.75 * 1 + 0.25 * 3
     assert torch.equal(average.running_mean, torch.full((2,), 5.0))
     assert average.num_batches_tracked == 7
