@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ganzoo.bench.grid import Grid
 from ganzoo.bench.plan import LOCAL, chosen_executor, compete, entrants
 from ganzoo.bench.processes import check_script, kill_workers
+from ganzoo.bench.search import of_the_comparison
 from ganzoo.bench.search import search as choose
 from ganzoo.config.options import Names, RunOptions, number_of, takes_run_options
 from ganzoo.config.places import as_path
@@ -84,7 +85,7 @@ def bench(
         points = None
         if search is not None:
             points = choose(variants, search, grid, under, options, concurrent=concurrent, elsewhere=elsewhere)
-            grid = None
+            grid, options = None, of_the_comparison(options)
         chosen = entrants(variants, under, options, grid, elsewhere is not None, points=points)
         runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent, elsewhere=elsewhere)
         started = [run for run in runs if run.config_file.exists()]

@@ -91,12 +91,12 @@ def axes_of(grid: Grid, *, ranges: bool = False) -> dict[str, Axis]:
 
 
 def _range(key: str, found: Sequence[str]) -> Range:
-    cure = f"write it as LOW..HIGH: {key}=0.0001..0.01"
+    cure = "write two numbers, the lower one first, and nothing else: train.g_lr=1e-5..1e-2"
     low, _, high = found[0].partition("..")
     try:
         ends = float(low), float(high)
     except ValueError:
-        raise SettingError(f"--grid {key}={found[0]} is no range of numbers", cure) from None
+        raise SettingError(f"--grid {key}={','.join(found)} is no range of numbers", cure) from None
     if len(found) > 1 or not all(map(math.isfinite, ends)) or ends[0] >= ends[1]:
         raise SettingError(f"--grid {key}={','.join(found)} is no range of numbers", cure)
     return Range(low=ends[0], high=ends[1], whole=low.strip().isdecimal() and high.strip().isdecimal())

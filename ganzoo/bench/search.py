@@ -80,11 +80,15 @@ def search(
     axes = axes_of(grid, ranges=True)
     if not axes:
         raise SettingError("--search has nothing to choose from", "say what: --grid train.g_lr=1e-5..1e-2")
-    if options.get("until") is not None:
+    said = {_setting(text) for text in texts_of(options.get("sets"))}
+    if options.get("until") is not None or "train.until" in said:
         raise SettingError("--search compares scores at the end, and --until ends runs before", "leave one of them out")
     sampler = _sampler()
     trial_options = _of_trials(options)
     asked = asked_for(variants, out / FOLDER, trial_options)
+    if not all(config.eval.held_out for config in asked.configs):
+        cause = "--search with eval.held_out=0 would choose by images that its trials have been trained on"
+        raise SettingError(cause, f"leave it out, or hold a share of them out, such as {HELD_OUT}")
     for line in asked.left_out:
         note(line)
     names = [config.variant.name for config in asked.configs]
@@ -115,10 +119,20 @@ def search(
     return {one.variant: [one.chosen] for one in studies}
 
 
+def of_the_comparison(options: RunOptions) -> RunOptions:
+    """What comes after a search holds nothing out: those images have chosen the settings."""
+    sets = [text for text in texts_of(options.get("sets")) if _setting(text) != "eval.held_out"]
+    return cast(RunOptions, {**options, "sets": [*sets, "eval.held_out=0"]})
+
+
+def _setting(text: str) -> str:
+    return text.partition("=")[0].strip()
+
+
 def _of_trials(options: RunOptions) -> RunOptions:
     ours = {"eval.metrics": "fid", "train.scores": "last"}
-    sets = [text for text in texts_of(options.get("sets")) if text.partition("=")[0].strip() not in ours]
-    if not any(text.partition("=")[0].strip() == "eval.held_out" for text in sets):
+    sets = [text for text in texts_of(options.get("sets")) if _setting(text) not in ours]
+    if not any(_setting(text) == "eval.held_out" for text in sets):
         ours["eval.held_out"] = str(HELD_OUT)
     return cast(
         RunOptions,
