@@ -103,6 +103,9 @@ def search(
             one.trials += [{"settings": p.said, **told[one.variant, p.label]} for p in points[one.variant]]
             for trial, point in rounds[one.variant]:
                 _tell(one.study, trial, told[one.variant, point.label]["fid"])
+        if all(trial["fid"] is None for one in searched for trial in one.trials):
+            runs = [trial["run"] for one in searched for trial in one.trials if trial["run"]]
+            raise RunError("no trial has a score", f"look into {out / FOLDER / runs[0] if runs else out / FOLDER}")
         done += fresh
         note(f"search: {done} of {count} trials of {', '.join(one.variant for one in searched)}")
         _write(out, searched, count, trial_options)
@@ -183,9 +186,6 @@ def _run(
             value = ((result.get("last") or {}).get("values") or {}).get("fid")
             good = value is not None and math.isfinite(value) and not result.get("diverged")
             told[name, point.label] = {"fid": value if good else None, "run": run.path.name}
-    if all(one["fid"] is None for one in told.values()):
-        failed = next((run for run in runs if run.read_result() is None), None)
-        raise RunError("no trial has a score", f"look into {failed.path if failed else out}")
     return told
 
 

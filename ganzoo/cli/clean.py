@@ -44,7 +44,7 @@ def clean(
     if as_json:
         print_json({"dry_run": dry_run, "bytes": total, "runs": [run.to_dict() for run in done]})
         return
-    count = sum(1 for run in done if not run.why_not)
+    count = sum(1 for run in done if run.files)
     if count:
         runs = "1 run" if count == 1 else f"{count:,} runs"
         click.echo(f"{'would remove' if dry_run else 'removed'} {_size(total)} of {runs}")
@@ -53,7 +53,7 @@ def clean(
 
 
 def _line(run: Cleaned, dry_run: bool) -> str:
-    if run.why_not:
+    if not run.files:
         return f"{run.path}: left alone: {run.why_not}"
     kinds = (("snapshot", run.snapshots), ("state", run.states), ("half-written file", run.leftovers))
     parts = [
@@ -61,7 +61,8 @@ def _line(run: Cleaned, dry_run: bool) -> str:
         for kind, files in kinds
         if files
     ]
-    return f"{run.path}: {'would remove' if dry_run else 'removed'} {', '.join(parts)}"
+    rest = f"; {run.why_not}" if run.why_not else ""
+    return f"{run.path}: {'would remove' if dry_run else 'removed'} {', '.join(parts)}{rest}"
 
 
 def _size(count: int) -> str:

@@ -55,7 +55,8 @@ def _expanded(text: str, shown: str) -> list[str]:
     for start, end in zip(parts[1::3], parts[2::3], strict=True):
         numbers = range(int(start), int(end) + 1)
         if not 0 < len(numbers) <= _MOST:
-            raise DataError(f"{shown} has a range of {len(numbers):,} files", "give the lower number first")
+            cure = "give a smaller range" if numbers else "give the lower number first"
+            raise DataError(f"{shown} has a range of {len(numbers):,} files", cure)
         ranges.append([str(number).zfill(len(start)) for number in numbers])
     if len(list(itertools.islice(itertools.product(*ranges), _MOST + 1))) > _MOST:
         raise DataError(f"{shown} means more than {_MOST:,} files", "give a smaller range")

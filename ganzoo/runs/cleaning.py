@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.config.kept import KEEP, kept_of
-from ganzoo.errors import RunError, UserError
-from ganzoo.files.locks import AtWork, exclusive, is_held
+from ganzoo.errors import UserError
+from ganzoo.files.locks import exclusive
 from ganzoo.files.reading import is_plain
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.find import named_under, runs_under
-from ganzoo.runs.keeping import surplus_snapshots, surplus_states
+from ganzoo.runs.keeping import images_of, surplus_snapshots, surplus_states
 
 LEFTOVER = re.compile(r"\..+\.\d+\.tmp")
 """Names of files that are being written, see `write_atomic`: in a run that nobody is at work on they never will be."""
@@ -36,7 +36,7 @@ class Cleaned:
     states: list[Path] = field(default_factory=list)
     leftovers: list[Path] = field(default_factory=list)
     sizes: dict[Path, int] = field(default_factory=dict)  # bytes of each of these
-    why_not: str = ""  # why the run is left alone
+    why_not: str = ""  # why the run is left alone, or some of its files, which are then not among these
 
     @property
     def files(self) -> list[Path]:
@@ -98,9 +98,7 @@ def clean(
 def _alone(run: RunDirectory, dry_run: bool) -> Iterator[None]:
     """Nobody else is at work on the run. Raises UserError where somebody is, or where that cannot be known."""
     lock = run.path / ".lock"
-    if dry_run:
-        if is_held(lock):
-            raise AtWork("a process is at work on it", "wait for it")
+    if dry_run and not os.path.lexists(lock):  # nobody has been here, and nothing is to be written
         yield
         return
     with exclusive(lock) as held:
@@ -118,7 +116,7 @@ def _look(run: RunDirectory, found: Cleaned, keep: str | None, states: bool, old
             return
     if result is not None and not _goes_on(run, config, result):
         wanted = kept_of(keep if keep is not None else str(config["train"].get("keep") or ",".join(KEEP)))
-        found.snapshots = surplus_snapshots(run, wanted)
+        found.snapshots = _surplus_of_result(run, wanted, result)
         found.states = surplus_states(run, frozenset({"last"}) if states else wanted)
     folders = ("", *(folder.name for folder in (run.snapshots_dir, run.samples_dir, run.neighbours_dir)))
     for folder in (*folders, run.pictures_dir.name, run.state_file.parent.name):
@@ -127,6 +125,16 @@ def _look(run: RunDirectory, found: Cleaned, keep: str | None, states: bool, old
             leftovers = [name for name in names if LEFTOVER.fullmatch(Path(name).name) and is_plain(run.path, name)]
             found.leftovers += [run.path / name for name in sorted(leftovers)]
     found.sizes = {file: os.lstat(file).st_size for file in found.files}
+
+
+def _surplus_of_result(run: RunDirectory, keep: frozenset[str], result: dict[str, Any]) -> list[Path]:
+    """Snapshots that the result names and that need not stay. Another's file may have such a name, too: it stays, and
+    is not taken for the last. What the result calls the best is it, whatever has become of metrics.jsonl.
+    """
+    named = result.get("snapshots") or {}  # those of earlier versions name none
+    ours = [file for file in run.snapshots() if file.stem in named or not named]
+    best = int((result.get("best") or {}).get("images") or 0) if "best" in keep else 0
+    return [file for file in surplus_snapshots(run, keep, ours) if not best or images_of(file) != best]
 
 
 def _goes_on(run: RunDirectory, config: dict[str, Any], result: dict[str, Any]) -> bool:
@@ -142,8 +150,11 @@ def _remove(run: RunDirectory, found: Cleaned) -> None:
     if found.snapshots:
         gone = {*(run.read_record().get("cleaned") or ()), *(file.stem for file in found.snapshots)}
         run.record(cleaned=sorted(gone))
-    for file in found.files:
-        try:
-            file.unlink(missing_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot remove {file}: {error.strerror or error}", "mend its rights") from None
+    for files in (found.snapshots, found.states, found.leftovers):
+        for file in tuple(files):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                files.remove(file)
+                del found.sizes[file]
+                found.why_not = found.why_not or f"cannot remove {file}: {error.strerror or error}"

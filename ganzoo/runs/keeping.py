@@ -27,12 +27,14 @@ def thin_out(run: RunDirectory, keep: frozenset[str], images: int) -> None:
             remove(file)
 
 
-def surplus_snapshots(run: RunDirectory, keep: frozenset[str]) -> list[Path]:
-    """Those that need not stay of a finished run: neither the last nor, if `keep` says so, the best of a protocol."""
+def surplus_snapshots(run: RunDirectory, keep: frozenset[str], files: Sequence[Path] | None = None) -> list[Path]:
+    """Those that need not stay of a finished run: neither the last nor, if `keep` says so, the best of a protocol.
+    `files`: its snapshots, oldest first; None: all that lie there.
+    """
     if "all" in keep:
         return []
     best = best_images(run.metrics()) if "best" in keep else set[int]()
-    return [file for file in run.snapshots()[:-1] if images_of(file) not in best]
+    return [file for file in (run.snapshots() if files is None else files)[:-1] if images_of(file) not in best]
 
 
 def surplus_states(run: RunDirectory, keep: frozenset[str]) -> list[Path]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,8 @@ from ganzoo.data.scan import Listing
 from ganzoo.errors import DataError, UserError
 from ganzoo.files.progress import OnProgress
 from ganzoo.files.text import clean
+
+T = TypeVar("T")
 
 _BLOCK = 64 * 2**20  # bytes of pixels that are read at once, unless one chunk of the file is larger
 
@@ -52,7 +54,7 @@ def load_hdf5(
 
     Raises:
         UserError: h5py is not installed.
-        DataError: there is no such file or array, or it is of another form.
+        DataError: there is no such file or array, or it is of another form, damaged, or in another file.
         NoTestSplit: there are no test images.
     """
     check_size_and_color(size, color, fit)
@@ -64,9 +66,10 @@ def load_hdf5(
         raise DataError(f"{shown} {what}", "give the path of an HDF5 file")
     opened = _opened(h5py, file)
     with opened:
-        if split == "test" and test_images not in opened:
+        tested = _found(opened, test_images, shown) is not None
+        if split == "test" and not tested:
             raise NoTestSplit(f"{shown} has no array {clean(test_images)}", "add it, or do without a test split")
-        array = _array(opened, images if split == "train" else test_images, shown, h5py)
+        array = _array(opened, images if split == "train" else test_images, file, h5py)
         order = _order(array, shown)
         trained = _labels(opened, image_labels, image_labels != "labels", shown) if labels else None
         count = 0 if trained is None else int(trained.max(initial=0)) + 1
@@ -90,7 +93,7 @@ def load_hdf5(
             stats=np.array([numbers(file.stat())], dtype=np.uint64),
             labels=found if count > 1 else None,
             num_classes=count if count > 1 else 0,
-            facts=Facts(images=len(array), test_split=test_images in opened),
+            facts=Facts(images=len(array), test_split=tested),
             members=Rows(file, array.name, order, array.shape, array.chunks),
         )
     mode = MODES[color or ("gray" if channels == 1 else "rgb")]
@@ -112,13 +115,12 @@ class Rows(Members):
 
     def batches(self, size: int) -> Iterator[Sequence[Read]]:
         with _opened(_h5py(), self.file) as opened:
-            array = opened[self.name]
+            shown = clean(str(self.file))
+            array = _found(opened, self.name, shown)
             for start in range(0, self.shape[0], self.block):
-                try:
-                    block: np.ndarray = array[start : start + self.block]
-                except (OSError, RuntimeError, ValueError) as error:
-                    cause = f"{clean(str(self.file))} is damaged at images {start:,} to {start + self.block:,}"
-                    raise DataError(f"{cause} ({clean(str(error), 100)})", "copy or download it again") from error
+                rows = slice(start, start + self.block)
+                where = f"{shown} is damaged at images {start:,} to {start + self.block:,}"
+                block: np.ndarray = _reading(where, partial(_rows, array, rows))
                 for first in range(0, len(block), size):
                     yield [partial(_bytes, image) for image in block[first : first + size]]
 
@@ -158,13 +160,39 @@ def _opened(h5py: Any, file: Path) -> Any:
         ) from error
 
 
-def _array(opened: Any, name: str, shown: str, h5py: Any) -> Any:
-    """Raises DataError: there is none of that name."""
-    found = opened.get(name) if name else None
+def _rows(array: Any, rows: slice) -> np.ndarray:
+    return np.asarray(array[rows])
+
+
+def _reading(where: str, work: Callable[[], T]) -> T:
+    """What h5py raises of a damaged file, for it knows no error of its own, as DataError: "`where` (reason)"."""
+    try:
+        return work()
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = clean(str(error).strip("'\"").partition("\n")[0], 150)
+        raise DataError(f"{where} ({reason})", "copy or download it again") from error
+
+
+def _found(opened: Any, name: str, shown: str) -> Any:
+    """The array or group of that name, or None. Raises DataError: there is one that cannot be opened."""
+    where = f"{shown}: {clean(name)} cannot be opened"
+    there = bool(name) and "\0" not in name and _reading(where, lambda: name in opened)
+    return _reading(where, lambda: opened[name]) if there else None
+
+
+def _array(opened: Any, name: str, file: Path, h5py: Any) -> Any:
+    """Raises DataError: there is none of that name, or what it holds lies in another file."""
+    shown = clean(str(file))
+    found = _found(opened, name, shown)
     if isinstance(found, h5py.Dataset):
+        where = f"{shown}: {clean(name)}"
+        if _reading(f"{where} is damaged", lambda: found.is_virtual or found.external or found.file != opened):
+            cause = f"{where} only refers to other files, whose changes and absence would not be noticed"
+            raise DataError(cause, "give the file that holds the images, or copy them into one")
         return found
     names: list[str] = []
-    opened.visititems(lambda path, one: names.append(path) if isinstance(one, h5py.Dataset) else None)
+    visit = partial(opened.visititems, lambda path, one: names.append(path) if isinstance(one, h5py.Dataset) else None)
+    _reading(f"{shown} is damaged", visit)
     listed = clean(", ".join(sorted(names)[:20]) or "nothing", 200)
     raise DataError(f"{shown} has no array named {clean(name)} (found: {listed})", "name it: --set dataset.images=NAME")
 
@@ -172,9 +200,10 @@ def _array(opened: Any, name: str, shown: str, h5py: Any) -> Any:
 def _order(array: Any, shown: str) -> str:
     """How its axes lie. Raises DataError: they are none of images, or the levels are no uint8."""
     where = f"{shown}: {clean(array.name.strip('/'))}"
-    if array.dtype != np.uint8:
-        raise DataError(f"{where} is {array.dtype} instead of uint8 0 to 255", "save pixels as uint8")
-    shape = array.shape
+    found: tuple[Any, tuple[int, ...]] = _reading(f"{where} is damaged", lambda: (array.dtype, array.shape or (0,)))
+    dtype, shape = found
+    if dtype != np.uint8:
+        raise DataError(f"{where} is {dtype} instead of uint8 0 to 255", "save pixels as uint8")
     if 0 not in shape:
         if len(shape) == 3:
             return "NHW"
@@ -192,20 +221,21 @@ def _labels(opened: Any, name: str, asked: bool, shown: str) -> np.ndarray | Non
     Raises:
         DataError: they are no whole numbers from 0 in one dimension.
     """
-    if name not in opened:
+    found = _found(opened, name, shown)
+    if found is None:
         if asked:
             raise DataError(
                 f"{shown} has no array {clean(name)}", "add it, or ignore labels: --set dataset.labels=false"
             )
         return None
-    found = opened[name]
-    shape = getattr(found, "shape", None)
+    where = f"{shown}: {clean(name)} is damaged"
+    shape, dtype = _reading(where, lambda: (getattr(found, "shape", None), getattr(found, "dtype", None)))
     if shape is not None and len(shape) == 2 and shape[1] == 1:
-        found, shape = found[:, 0], shape[:1]
-    if shape is None or len(shape) != 1 or not np.issubdtype(found.dtype, np.integer):
-        what = "a group" if shape is None else f"{found.dtype} {list(shape)}"
+        found, shape = _reading(where, lambda: found[:, 0]), shape[:1]
+    if shape is None or dtype is None or len(shape) != 1 or not np.issubdtype(dtype, np.integer):
+        what = "a group" if dtype is None else f"{dtype} {'without values' if shape is None else list(shape)}"
         raise DataError(f"{shown}: {clean(name)} is {what}", "save labels as integers, one per image, in one dimension")
-    labels = np.asarray(found[:]).astype(np.int64)
+    labels = _reading(where, partial(_rows, found, slice(None))).astype(np.int64)
     if labels.min(initial=0) < 0:
         raise DataError(f"{shown}: {clean(name)} has the negative label {labels.min()}", "number the classes from 0")
     return labels

@@ -57,6 +57,8 @@ def load_tar(
     top = absolute(path)
     files = files_at(top, ".tar")
     tree = TarTree(top, files, root / "folder-cache" / "tar")
+    if not tree.places:
+        raise DataError(f"{clean(str(top))} has no files in it", "give a tar file with images in it")
     listing = scan_split(top, split, labelled=labels, tree=tree)
     return cached_images(listing, how, split=split, root=root, has_settings=True, on_progress=on_progress)
 
@@ -69,6 +71,7 @@ class TarTree(Tree):
         self.top, self.files = top, list(files)
         train, test = splits_of(files, clean(str(top))) if len(files) > 1 else (files, None)
         self.places: dict[str, Place] = {}  # by path below `top`
+        self.astray: list[str] = []  # links to nothing, likewise
         if test:
             self._add(train, "train/", kept)
             self._add(test, "test/", kept)
@@ -87,16 +90,12 @@ class TarTree(Tree):
 
     def _add(self, files: Sequence[Path], prefix: str, kept: Path) -> None:
         found = [(self.files.index(file), file, index_of(file, kept)) for file in files]
-        counts = Counter(name for _, _, index in found for name in index.names)
-        again = len(counts) < sum(len(index.names) for _, _, index in found)  # shards number their images anew
-        for number, file, index in found:
+        marks = _marks([file for _, file, _ in found], [index.names for _, _, index in found])
+        for mark, (number, _, index) in zip(marks, found, strict=True):
             for name, (offset, length) in zip(index.names, index.places, strict=True):
-                if any(part.startswith(".") or part == "__MACOSX" for part in name.split("/")):
-                    continue
-                if again:
-                    folder, slash, last = name.rpartition("/")
-                    name = f"{folder}{slash}{file.name.partition('.')[0]}-{last}"
-                self.places[prefix + name] = (number, offset, length)
+                if not _is_hidden(name):
+                    self.places[prefix + _marked(name, mark)] = (number, offset, length)
+            self.astray += [prefix + _marked(name, mark) for name in index.astray if not _is_hidden(name)]
 
     def _inner(self, path: Path | str) -> str:
         inner = os.path.relpath(path, self.top)
@@ -133,6 +132,8 @@ class TarTree(Tree):
                         classes[first] += 1
                 else:
                     passed.add(name.rpartition("/")[2], name)
+        astray = sum(path.startswith(prefix) for path in self.astray)
+        passed.files.update({"link to nothing" if astray == 1 else "links to nothing": astray} if astray else {})
         names.sort()
         places = [self.places[prefix + name] for name in names]
         return Found(
@@ -214,6 +215,29 @@ class TarMembers(Members):
 
 def _is_image(name: str) -> bool:
     return name[name.rfind(".") :].lower() in suffixes() and "." in name
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+def _marks(files: Sequence[Path], names: Sequence[Sequence[str]]) -> Sequence[str]:
+    """What goes before the names of each file's members, so that none is another's: nothing, unless shards number
+    their images anew.
+    """
+
+    def differ(marks: Sequence[str]) -> bool:
+        all_names = [_marked(name, mark) for mark, some in zip(marks, names, strict=True) for name in some]
+        return len(set(all_names)) == len(all_names)
+
+    numbered = [f"{number:06d}-" for number in range(len(files))]
+    ways = ([""] * len(files), [f"{file.name.partition('.')[0]}-" for file in files], [f"{f.stem}-" for f in files])
+    return next((marks for marks in ways if differ(marks)), numbered)
+
+
+def _marked(name: str, mark: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{mark}{last}"
 
 
 def _key(name: str) -> str:

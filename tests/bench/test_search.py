@@ -161,6 +161,23 @@ def test_trials_without_any_score_end_the_search(tmp_path: Path, monkeypatch: py
         searched(tmp_path, monkeypatch, lambda config: None, "train.g_lr=1e-4..1e-2")
 
 
+@pytest.mark.parametrize("scored", [5, 1])
+def test_a_round_without_any_score_does_not_end_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scored: int
+) -> None:
+    """The first ones have scores, all that come after them diverge."""
+    begun = list[Any]()
+
+    def fid(config: Any) -> float | None:
+        begun.append(config)
+        return distance(config) if len(begun) <= scored else None
+
+    found, document, *_ = searched(tmp_path, monkeypatch, fid, "train.g_lr=1e-6..1e-1", 9)
+    trials = document["variants"]["gan"]["trials"]
+    assert [trial["fid"] is not None for trial in trials] == [True] * scored + [False] * (10 - scored)
+    assert found["gan"][0].said == min(trials[:scored], key=lambda trial: trial["fid"])["settings"]
+
+
 def test_a_bench_compares_what_was_chosen_on_all_images(ganzoo: GanZoo, tmp_path: Path) -> None:
     sets = ("train.snapshots=1", "eval.num_images=80", "train.pictures=0")
     words = [word for text in sets for word in ("--set", text)]

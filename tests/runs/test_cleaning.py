@@ -114,12 +114,49 @@ def test_what_was_cleaned_away_is_not_missing(run_in: Folder, tmp_path: Path) ->
     assert checked.problems == ("snapshot 000001.000 is missing",)
 
 
+def test_the_results_own_best_and_last_stay_whatever_else_lies_there(run_in: Folder, tmp_path: Path) -> None:
+    """Where metrics.jsonl was lost, and where somebody has put a file of such a name."""
+    folder = run_in("runs/a")
+    (folder / "metrics.jsonl").unlink()
+    mine = folder / "snapshots" / "000999.000.safetensors"
+    mine.write_bytes(b"mine")
+    result = json.loads((folder / "result.json").read_text())
+    result["best"] = result["last"] | {"images": 500, "kimg": 0.5}
+    result["snapshots"] = {f"{images / 1000:010.3f}": "0" * 64 for images in FIDS}
+    (folder / "result.json").write_text(json.dumps(result))
+    list(clean([tmp_path], keep="last,best"))
+    assert removed(folder) == {OLD, "state/previous.pt", "state/latest.pt"}
+    list(clean([tmp_path], keep="last"))
+    assert removed(folder) == {OLD, BEST, "state/previous.pt", "state/latest.pt"}
+    assert mine.read_bytes() == b"mine"
+
+
+def test_what_cannot_be_removed_is_said_beside_what_was(
+    run_in: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_in("runs/a")
+    unlink = Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "previous.pt":
+            raise PermissionError(1, "Operation not permitted")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    cli.main(["clean", str(tmp_path)], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith(f"removed 1 snapshot (0.0 MB); cannot remove {folder}/state/previous.pt: "
+                             "Operation not permitted")  # fmt: skip
+    assert lines[1] == "removed 0.0 MB of 1 run"
+    assert removed(folder) == {OLD}
+
+
 def test_a_run_at_work_is_left_alone(run_in: Folder, tmp_path: Path) -> None:
     busy, other = run_in("runs/busy"), run_in("runs/other")
     for dry_run in (True, False):
         with exclusive(busy / ".lock"):
             found = {run.path: run for run in clean([tmp_path], dry_run=dry_run)}
-        assert "at work" in found[str(busy)].why_not
+        assert found[str(busy)].why_not == f"another process is at work in {busy}"
         assert found[str(other)].bytes == 6000
     assert removed(busy) == set()
     assert removed(other) == {OLD, "state/previous.pt"}
@@ -136,9 +173,11 @@ def test_where_there_are_no_locks_nothing_is_removed(
         raise OSError(errno.ENOLCK, "No locks available")
 
     folder = run_in("runs/a")
+    (folder / ".lock").touch()
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-    (found,) = clean([tmp_path])
-    assert "no locks" in found.why_not
+    for dry_run in (True, False):
+        (found,) = clean([tmp_path], dry_run=dry_run)
+        assert "no locks" in found.why_not
     assert removed(folder) == set()
 
 
