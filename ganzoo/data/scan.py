@@ -289,7 +289,7 @@ def _unread(passed: Passed) -> list[str]:
 def _refuse_empty(folder: Path, passed: Passed) -> None:
     """Raise DataError for a folder without images."""
     known = ", ".join(sorted(suffixes()))
-    cure = f"give a folder with images in it ({known}), with or without class folders"
+    cure = f"give one with images in it ({known}), with or without class folders"
     unread = [ending for ending in passed.files if ending in UNREAD - suffixes()]
     if unread:
         cure = f"convert {', '.join(sorted(unread))} to .png or .jpg; images are read from {known}"

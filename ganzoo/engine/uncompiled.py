@@ -1,5 +1,5 @@
 """torch's optimizers without what they do for torch.compile, for which each process would first import its compiler's
-front end, torch._dynamo: a second or two, more than all else between the command and the first step.
+front end, torch._dynamo: a second or two of the few there are between the command and the first step.
 """
 
 from __future__ import annotations
