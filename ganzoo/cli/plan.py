@@ -80,9 +80,11 @@ def plan_bench(
 
     out = options["out"]
     if search is not None:
+        from ganzoo.bench.search import of_the_comparison
+
         axes_of(grid, ranges=True)  # refused now, if ever
         say(f"{search + 1} trials of each would be run before, on held-out images; what follows is as they are now")
-        grid = ()
+        grid, options = (), of_the_comparison(options)  # type: ignore[arg-type]
     asked = asked_for(variants, out, options, grid)  # type: ignore[arg-type]
     for config in asked.configs:
         check_known(gates, scores_of(asked.registry, config))

@@ -131,6 +131,13 @@ def test_a_bench_that_is_not_run_says_what_it_leaves_out(run: Run) -> None:
         run("bench", "--variants", "gna", "--dry-run")
 
 
+def test_what_a_search_holds_out_is_no_part_of_what_it_compares(run: Run) -> None:
+    command = ("bench", "--variants", "gan", "--grid", "train.g_lr=1e-4..1e-2", "--search", "2", "--kimg", "2")
+    told = run(*command, "--set", "eval.held_out=0.3", "--dry-run").output
+    assert "3 trials of each would be run before" in told
+    assert "eval.held_out" not in told
+
+
 def test_a_printed_config_is_the_whole_config(run: Run, tmp_path: Path) -> None:
     text = run("train", "wgan-gp", "--print-config", "--seed", "5").stdout
     document = tomllib.loads(text)
