@@ -165,7 +165,8 @@ def _ended(job: Job, end: Ended, held: Held, tries: Counter[str], outdated: Outd
     """Tell of it. Returns the job where it is to be started again."""
     if end.refused:
         raise RunError(end.refused, end.cure)
-    if end.exitcode == BUSY and held.take(job):
+    if end.exitcode == BUSY:
+        held.keep(job)
         return []
     gone = end.lost or ("wanted for something else" if end.exitcode == WANTED else "")
     with as_job(job.title):

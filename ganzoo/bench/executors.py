@@ -50,7 +50,9 @@ def run_jobs(
                 continue
             for worker in await_workers(busy, HELD_SECONDS if held else None):
                 job, exitcode = busy.pop(worker), exitcode_of(worker)
-                if exitcode != BUSY or not held.take(job):
+                if exitcode == BUSY:
+                    held.keep(job)
+                else:
                     say_failure(job, exitcode)
             if len(busy) < at_once:
                 left += held.give_back()
@@ -75,15 +77,19 @@ class Held:
         return bool(self._jobs)
 
     def take(self, job: Job) -> bool:
-        """Keep the job where another process is at work on it; told, once. Returns whether that is so."""
-        if not is_held(Path(job.out) / ".lock"):
-            return False
+        """Keep the job where another process is at work on it. Returns whether that is so."""
+        held = is_held(Path(job.out) / ".lock")
+        if held:
+            self.keep(job)
+        return held
+
+    def keep(self, job: Job) -> None:
+        """Also one that nobody is at work on any more: whether it is done is to be looked at again. Told, once."""
         self._jobs.append(job)
         if job.out not in self._told:
             self._told.add(job.out)
             with as_job(job.title):
                 note("another process is at work on this run: left to it, and looked at again")
-        return True
 
     def give_back(self) -> list[Job]:
         """Those that nobody is at work on any more."""

@@ -18,6 +18,7 @@ import pytest
 from ganzoo.bench.clusters import RETRIES, WANTED, Cluster, Ended, News, Order, Part, run_on
 from ganzoo.bench.elsewhere import carry_out, versions
 from ganzoo.bench.jobs import Job, plan_jobs
+from ganzoo.bench.worker import BUSY
 from ganzoo.config.layers import build_config
 from ganzoo.errors import RunError
 from ganzoo.files.locks import exclusive
@@ -263,6 +264,17 @@ def test_a_run_that_another_bench_is_at_work_on_is_left_to_it(
     results, _ = run(cluster, jobs, tmp_path)
     assert cluster.started == [jobs[1].title, jobs[2].title, jobs[0].title]
     assert None not in results
+
+
+def test_a_run_whose_other_bench_has_just_left_it_is_looked_at_again(
+    jobs: list[Job], done: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganzoo.bench.clusters.HELD_SECONDS", 0.0)
+    cluster = Scripted(lambda order, count: done(order, count) if count else [Ended(exitcode=BUSY)])
+    results, told = run(cluster, jobs[:1], tmp_path)
+    assert cluster.started == [jobs[0].title] * 2
+    assert None not in results
+    assert "failed" not in [event.kind for event in told]
 
 
 def _existing_ok(path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:

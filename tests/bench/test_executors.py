@@ -95,6 +95,36 @@ def test_a_run_that_another_process_is_at_work_on_is_left_to_it_and_comes_last(
     assert all(run.read_result() is not None and not run.failure_file.exists() for run in runs)
 
 
+def test_a_run_that_is_left_just_when_its_worker_gave_way_is_looked_at_again(
+    registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two benches come to a run at once: the one that comes second ends, and then nobody holds it any more."""
+    job = short(registry, data_root, tmp_path)[0]
+    Path(job.out).mkdir(parents=True)
+    told: list[Event] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(Path(job.out) / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        asked = list[Path]()
+
+        def is_held(lock: Path) -> bool:
+            asked.append(lock)
+            if len(asked) == 2:  # the worker has ended
+                other.communicate("\n")
+            return False
+
+        monkeypatch.setattr(executors, "is_held", is_held)
+        with listening(told.append):
+            [run] = executors.run_jobs([job])
+    assert [event.kind for event in told if event.kind in ("failed", "finished")] == ["finished"]
+    assert run.read_result() is not None
+
+
 def test_a_worker_that_comes_second_leaves_no_failure(registry: Registry, data_root: Path, tmp_path: Path) -> None:
     from ganzoo.bench.worker import BUSY, work
     from ganzoo.files.locks import exclusive
