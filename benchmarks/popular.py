@@ -1,9 +1,11 @@
-"""The networks of the scripts that people run, as variants: python -m ganzoo bench --plugin benchmarks/popular.py --variants popular-gan
+"""The networks of the scripts that people run, as variants of a local plugin.
+
+    python -m ganzoo bench --plugin benchmarks/popular.py --variants popular-gan
 
 `popular-gan`: the perceptrons of the most copied collection of GANs in PyTorch, for 28x28; `popular-dcgan`: those of
-PyTorch's own DCGAN example, for 64x64. Both are wider than the zoo's of the same papers. Written from what they compute,
+PyTorch's own DCGAN example, for 64x64. Both are wider than the zoo's of the same papers. Written from what they do,
 so that the scripts' loop and the engine train the same networks; D returns logits, of which the loop takes the sigmoid.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

@@ -121,8 +121,7 @@ def search(
 
 def of_the_comparison(options: RunOptions) -> RunOptions:
     """What comes after a search holds nothing out: those images have chosen the settings."""
-    sets = [text for text in texts_of(options.get("sets")) if _setting(text) != "eval.held_out"]
-    return cast(RunOptions, {**options, "sets": [*sets, "eval.held_out=0"]})
+    return cast(RunOptions, {**options, "sets": [*texts_of(options.get("sets")), "eval.held_out=0"]})
 
 
 def _setting(text: str) -> str:
