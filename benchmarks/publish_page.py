@@ -133,7 +133,7 @@ def conditions_of(name: str) -> Iterator[str]:
     yield from (f"    {command}" for command in sheets.commands_of(sheet))
     yield ""
     made, environments = sorted(set(table.environments)), [one["environment"] for row in rows for one in row.results]
-    at_once = sorted({environment.get("concurrent", 1) for environment in environments})
+    at_once = sorted({one.get("concurrent", 1) + one.get("beside", 0) for one in environments})
     commits = sorted({(environment.get("git") or {}).get("commit", "?")[:7] for environment in environments})
     yield f"Protocol `{table.protocol}`. {sheet.kimg:g} kimg each. Runs made on: {'; '.join(made)}, "
     yield f"{' or '.join(map(str, at_once))} at a time, commits {', '.join(commits)}."

@@ -130,7 +130,7 @@ def evidence(result: Mapping[str, Any], target: Target, settings: Settings, seed
         "held out": (config["eval"].get("held_out", 0.0), 0.0),
         "initial weights": (config.get("init"), None),
         "times begun": (len(result["budgets"]), 1),
-        "runs at once": (environment["concurrent"], 1),
+        "runs at once": (environment["concurrent"] + environment.get("beside", 0), 1),
         "processes": (environment.get("ranks", 1), 1),
         "threads": (environment["device"].rpartition(", ")[2], f"{CORES} threads"),
     }

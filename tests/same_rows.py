@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_OF_THE_MACHINE = re.compile(r"seconds|per_s$|memory|provenance|joules|^concurrent$")
+_OF_THE_MACHINE = re.compile(r"seconds|per_s$|memory|provenance|joules|^(concurrent|beside|train_threads)$")
 
 
 def rows(folder: Path) -> dict[str, str]:

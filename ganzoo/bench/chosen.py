@@ -22,7 +22,7 @@ CHOSEN: Mapping[str, str] = {
     "stylegan2": "styles, and a penalty on gradients now and then",
 }
 """Variant -> why it is among those of ganzoo that are compared when none is named. One of each idea; together they
-took 18.5 minutes on digits with the two cores of an AMD EPYC.
+took 7.4 minutes on digits with the two cores of an AMD EPYC.
 """
 
 

@@ -23,6 +23,7 @@ class Job:
     plugin_files: tuple[str, ...]  # --plugin
     title: str  # "dcgan seed 0 (3/6)"
     threads: int | None = None  # of torch, where jobs share the processors; None: torch's own choice
+    own_cores: bool = False  # whether as many processors are the job's, whatever runs beside it
 
 
 def choose_configs(

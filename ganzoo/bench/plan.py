@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,6 @@ from ganzoo.config.places import cache_root
 from ganzoo.config.run_config import RunConfig
 from ganzoo.config.settings import resolve
 from ganzoo.errors import SettingError, UnknownName
-from ganzoo.files.machine import usable_cores
 from ganzoo.files.writing import write_text, writing
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Planned, note, tell, working
@@ -225,9 +223,8 @@ def compete(
         return _compete_elsewhere(elsewhere, entrants, jobs, out, concurrent)
     at_once = min(len(jobs), concurrent or together.default_concurrent(entrants.device_type, configs, len(jobs)))
     if entrants.device_type == "cpu" and at_once > 1:
-        said = os.environ.get("OMP_NUM_THREADS", "")
-        cores = min(usable_cores(), int(said)) if said.isdigit() else usable_cores()  # who has set it knows better
-        jobs = [replace(job, threads=max(1, cores // at_once)) for job in jobs]
+        cores = together.cores_lent()
+        jobs = [replace(job, threads=max(1, cores // at_once), own_cores=at_once <= cores) for job in jobs]
     tell(Planned(jobs=tuple(job.title for job in jobs), at_once=at_once))
     why_again = _why_again(registry, root)
     if entrants.device_type == "cuda" and at_once > 1:

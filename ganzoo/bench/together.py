@@ -22,6 +22,7 @@ from ganzoo.config.options import load_zoo
 from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.stopping import Stop, Stopped, stop_on_signals
 from ganzoo.files.locks import AtWork
+from ganzoo.files.machine import available_memory, whole_cores
 from ganzoo.files.progress import Listen, as_job, listener, listening
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Failed, Interrupted, note, tell, working
@@ -33,16 +34,29 @@ if TYPE_CHECKING:
 AT_MOST = 8
 """Runs at once, unless told otherwise: what a small network leaves of a large GPU, and what its memory holds."""
 
+MEMORY_OF_A_RUN = 3 * 2**29
+"""Bytes of main memory that must be free for each run beside the first: what the larger variants take."""
+
 BROKEN_DEVICE = 3
 """Exit code of a process whose device refuses all further work: its other runs are taken up elsewhere."""
 
 
 def default_concurrent(device_type: str, configs: Sequence[RunConfig], jobs: int) -> int:
     """How many of `jobs` to run at once: as many as there are, at most 8, where that changes nothing but the time they
-    take. 1 on processors, whose speed is then nobody else's, and where time is a budget or is what is compared.
+    take. On processors one on each core that there is memory for: a small network leaves a second thread little to do.
+    1 where time is a budget or is what is compared.
     """
     timed = any(config.train.minutes is not None or config.train.until is not None for config in configs)
-    return 1 if device_type != "cuda" or timed else min(AT_MOST, jobs)
+    if timed or device_type not in ("cuda", "cpu"):
+        return 1
+    room = AT_MOST if device_type == "cuda" else min(AT_MOST, cores_lent(), available_memory() // MEMORY_OF_A_RUN)
+    return max(1, min(room, jobs))
+
+
+def cores_lent() -> int:
+    """Cores for the jobs of a bench: OMP_NUM_THREADS at most, where it is set."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return min(whole_cores(), int(said)) if said.isdigit() and int(said) else whole_cores()
 
 
 def run_groups(

@@ -46,7 +46,9 @@ def _work(job: Job, at_once: int, stop: Stop) -> None:
     run = RunDirectory(Path(job.out))
     try:
         if job.threads is not None:  # read by libraries when they are loaded
-            os.environ |= {name: str(job.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+            said = "OMP_NUM_THREADS" in os.environ  # unsaid, it stays so: the engine may take fewer, see engine/cpu
+            names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if said else ("OPENBLAS_NUM_THREADS",)
+            os.environ |= dict.fromkeys(names, str(job.threads))
         with working("loading torch"):  # seconds in which the user may interrupt, too
             from ganzoo.engine.cuda.concurrent import OwnProcess
             from ganzoo.runs.job import run_job
@@ -62,7 +64,7 @@ def _work(job: Job, at_once: int, stop: Stop) -> None:
             config,
             run.path,
             root=Path(job.root),
-            turn=OwnProcess(at_once),
+            turn=OwnProcess(beside=at_once - 1) if job.own_cores else OwnProcess(at_once),
             stop=stop,
             began=began,
         )

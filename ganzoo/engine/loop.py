@@ -108,9 +108,8 @@ def train(
     memory: MemoryMeter | None = None,  # None: not measured
     host: Host | None = None,  # None: a process of its own, whose time begins now
 ) -> Outcome:
-    """Train until the budget is spent, continuing from the run directory's state where there is one.
-
-    `step`: made with `answers_of(run)`, so that a run goes on as it began.
+    """Train until the budget is spent, continuing from the run directory's state where there is one. `step` was made
+    with `answers_of(run)`.
 
     Raises:
         Stopped: a signal has come; the state is saved.
@@ -135,7 +134,10 @@ def train(
 def answers_of(run: Journal) -> Answers | None:
     """What the networks answered when the run began; None: it has not."""
     kept = run.read_record().get("engine")
-    return None if kept is None else Answers(passes=kept["passes"], different=kept.get("different"))
+    if kept is None:
+        return None
+    product = kept.get("flop_per_product")
+    return Answers(passes=kept["passes"], different=kept.get("different"), flop_per_product=product)
 
 
 @dataclass(kw_only=True)

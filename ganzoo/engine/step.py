@@ -19,6 +19,7 @@ from ganzoo.engine.cpu.allocator import keep_freed_memory
 from ganzoo.engine.cpu.convolutions import lay_out_weights
 from ganzoo.engine.cpu.operations import Operations
 from ganzoo.engine.cpu.optimizers import set_rates
+from ganzoo.engine.cpu.threads import threads, threads_for
 from ganzoo.engine.cuda.capture import cuda_graphs
 from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY, Backend, Inputs, Iteration, Iterations
 from ganzoo.engine.device import Precision, numerics
@@ -44,6 +45,7 @@ class Answers:
 
     passes: Passes
     different: str | None  # see Trial.difference; None for the plain engine, too
+    flop_per_product: float | None = None  # see Trial; None where it is not asked: for the plain engine, on GPUs
 
 
 def _ask(
@@ -66,7 +68,12 @@ def _ask(
         device=device,
         passes=passes,
     )
-    return Answers(passes=passes, different=None if plain else trial.difference())
+    several = device.type == "cpu" and not plain and torch.get_num_threads() > 1
+    return Answers(
+        passes=passes,
+        different=None if plain else trial.difference(),
+        flop_per_product=trial.flop_per_product() if several else None,
+    )
 
 
 class Step:
@@ -101,6 +108,7 @@ class Step:
         for module in (*game.networks().values(), *game.memories().values()):
             module.to(device).train().requires_grad_(False)
         self.answers = answers or _ask(game, config, sampler, num_classes, device, plain)
+        self.threads = threads_for(self.answers.flop_per_product)
         different = None if plain else self.answers.different
         if different is not None:
             report(f"trained by torch's own convolutions in torch's own layout, which is slower: {different}")
@@ -195,7 +203,8 @@ class Step:
         if self.ranks.leads:
             self.ranks.order(Order.ADVANCE, count)
         try:
-            with numerics(self.state.device, self._precision, penalised=self._penalised), self._rows:
+            how = numerics(self.state.device, self._precision, penalised=self._penalised)
+            with how, self._rows, threads(self.threads):
                 if self._iterations is None:
                     self._iterate(self._next())
                 else:

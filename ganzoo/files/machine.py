@@ -9,15 +9,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Of a container on Linux: microseconds of processors' time, or "max", and in how many."""
+
 
 def usable_cores() -> int:
-    """Processors that this process may use."""
+    """Processors that this process may use, as many as a container's quota pays for."""
     import psutil
 
     try:
-        return len(psutil.Process().cpu_affinity())
+        count = len(psutil.Process().cpu_affinity())
     except (AttributeError, psutil.Error):  # macOS has no such thing
-        return os.cpu_count() or 1
+        count = os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # no container, or "max"
+        quota, period = QUOTA.read_text(encoding="ascii").split()
+        count = min(count, max(1, int(quota) // int(period)))
+    return count
+
+
+def whole_cores() -> int:
+    """As `usable_cores`, but counting processors that share a core's arithmetic once."""
+    import psutil
+
+    return min(usable_cores(), psutil.cpu_count(logical=False) or usable_cores())
 
 
 def total_memory() -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.config.kept import KEEP, kept_of
-from ganzoo.errors import UserError
+from ganzoo.errors import SettingError, UserError
 from ganzoo.files.locks import exclusive
 from ganzoo.files.reading import is_plain
 from ganzoo.runs.directory import RunDirectory
@@ -73,11 +73,15 @@ def clean(
         dry_run: remove nothing, write nothing.
 
     Raises:
-        SettingError: `keep` is no choice.
+        SettingError: `keep` is no choice, or `older_than` no number of days.
         RunError: a path is no folder, or there are no runs below it.
     """
     if keep is not None:
         kept_of(keep)
+    if older_than is not None and not older_than >= 0:  # NaN is neither
+        raise SettingError(
+            f"{older_than} is no number of days", "say how many days ago runs have to have ended, 0 or more"
+        )
     for run in runs_under(paths):
         if not run.is_ours() or not os.path.lexists(run.config_file):
             continue

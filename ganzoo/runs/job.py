@@ -47,7 +47,7 @@ from ganzoo.runs.environment import describe_environment, device_name
 from ganzoo.runs.events import note, tell, working
 from ganzoo.runs.following import set_off
 from ganzoo.runs.grid import make_grid, save_png
-from ganzoo.runs.keeping import remove_all, surplus_snapshots, surplus_states
+from ganzoo.runs.keeping import kept_no_longer, remove_all, surplus_snapshots, surplus_states
 from ganzoo.runs.log import RunLog
 from ganzoo.runs.losses import explained, make_losses
 from ganzoo.runs.places import remember_places
@@ -132,14 +132,16 @@ def _run(
 ) -> dict[str, Any]:
     """What `run_job` does once the directory is its own."""
     keep = kept_of(config.train.keep)
+    if line := kept_no_longer(run, keep):
+        host.report(line)
     run.settle(config)
     remember_places(root, config)
     run.failure_file.unlink(missing_ok=True)
     ranks = host.ranks
     device = ranks.device(config.device)
     precision = resolve_precision(config.precision, device)
-    concurrent = max(host.turn.runs, _concurrent_before(run))
-    environment = describe_environment(device, precision.name, registry.plugins, root) | {"concurrent": concurrent}
+    shared = _shared(run, host.turn)
+    environment = describe_environment(device, precision.name, registry.plugins, root) | shared
     before = run.read_environment().get("provenance") if run.trained else None
     started = provenance(before if isinstance(before, dict) else None)
     in_parts = {"ranks": ranks.size, "sync_batch_norm": config.train.sync_batch_norm} if ranks.several else {}
@@ -242,7 +244,7 @@ def _run(
     result = _result(config, run, gan, images, scoring, outcome, environment, device)
     result |= {"data": data_of(images, None if scoring is None else scoring.scorer.test_images), **begun.facts}
     result["snapshots"] = snapshot_hashes(run)
-    result["environment"] |= {"execution": outcome.execution, "concurrent": concurrent, **in_parts}
+    result["environment"] |= {"execution": outcome.execution, "train_threads": step.threads, **shared, **in_parts}
     result["source"] = source
     result["higher_is_better"] = scores_of(registry, config)
     result["until"] = target and {
@@ -264,12 +266,13 @@ def _run(
     return result
 
 
-def _concurrent_before(run: RunDirectory) -> int:
-    """How many runs shared the device in the part of this one that it continues, whose time is among its own."""
-    if not run.state_file.exists():
-        return 1
-    before = run.read_environment().get("concurrent")
-    return before if isinstance(before, int) else 1
+def _shared(run: RunDirectory, turn: Turn) -> dict[str, int]:
+    """How many runs shared the device, and how many ran beside it; the most, if this run continues an earlier part,
+    whose time is among its own.
+    """
+    before = run.read_environment() if run.state_file.exists() else {}
+    now = {"concurrent": turn.runs, "beside": turn.beside}
+    return {name: max(count, kept if isinstance(kept := before.get(name), int) else 0) for name, count in now.items()}
 
 
 def _save_real_grid(run: RunDirectory, images: Images, conditional: bool) -> None:

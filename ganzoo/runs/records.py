@@ -99,7 +99,8 @@ class Environment(Struct):
     precision: str
     python: str
     packages: dict[str, str | None]
-    concurrent: int = 1
+    concurrent: int = 1  # runs that shared the device
+    beside: int = 0  # runs on other processors of the machine
     ranks: int = 1  # processes that did it together
     sync_batch_norm: bool = True  # of them
 

@@ -65,6 +65,19 @@ def test_rows_of_runs_alone_or_of_older_results_keep_theirs(
     assert NOTE not in notes(found)
 
 
+def test_runs_on_processors_of_their_own_keep_their_speed_and_say_so(
+    write: Callable[..., None], write_run: Write, tmp_path: Path
+) -> None:
+    write("gan", [1, 1, 1])
+    environment = write_run(tmp_path / "like", "gan", protocol="other")["environment"] | {"beside": 3}
+    write("dcgan", [1, 1, 1], environment=environment)
+    found = table(tmp_path, "train_img_per_s")
+    assert all(row.rank is not None and row.numbers["train_img_per_s"] is not None for row in found.rows)
+    assert "4 runs at a time, on processors of their own: `ganzoo bench --speed-only` measures each alone" in notes(
+        found
+    )
+
+
 def test_a_shared_device_ranks_nobody_by_speed_and_harms_no_other_row(
     write: Callable[..., None], tmp_path: Path
 ) -> None:

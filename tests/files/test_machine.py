@@ -46,6 +46,26 @@ def test_a_system_that_counts_no_affinity(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @linux
+@pytest.mark.parametrize(
+    ("told", "count"), [("150000 100000", 1), ("200000 100000", 2), ("50000 100000", 1), ("max 100000", 4), ("", 4)]
+)
+def test_a_container_has_the_processors_it_pays_for(
+    told: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu.max").write_text(told)
+    monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(psutil.Process, "cpu_affinity", lambda self: [0, 1, 2, 3])
+    assert machine.usable_cores() == count
+
+
+@pytest.mark.parametrize(("physical", "count"), [(2, 2), (8, 4), (None, 4)])
+def test_processors_of_one_core_count_once(physical: int | None, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 4)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: physical)
+    assert machine.whole_cores() == count
+
+
+@linux
 def test_the_processors_name() -> None:
     told = Path("/proc/cpuinfo").read_text()
     if "model name" not in told:

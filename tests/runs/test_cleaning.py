@@ -250,3 +250,10 @@ def test_the_command(run_in: Folder, tmp_path: Path, capsys: pytest.CaptureFixtu
         say(runs, "--keep", "best")
     with pytest.raises(RunError, match="does not exist"):
         say(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("days", [float("nan"), -1.0])
+def test_days_that_are_none_are_refused(days: float, run_in: Folder, tmp_path: Path) -> None:
+    run_in("runs/a")
+    with pytest.raises(SettingError, match="is no number of days"):
+        list(clean([tmp_path], older_than=days))

@@ -251,6 +251,30 @@ def test_a_longer_run_keeps_what_one_of_that_length_does(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        ("all", "last,best,state", True),
+        ("last,best,state", "last,state", True),
+        ("all", "all", False),
+        ("last,state", "last,best,state", False),
+    ],
+)
+def test_a_longer_command_that_keeps_less_says_what_goes(
+    before: str, now: str, said: bool, registry: Registry, config_of: Config, data_root: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    run_job(registry, config_of(before), tmp_path / "run", root=data_root, report=told.append)
+    assert not [line for line in told if " kept " in line]
+    there = len(kept(tmp_path / "run")) - (before == "all")  # without the untrained one
+    run_job(registry, config_of(now, kimg=0.224), tmp_path / "run", root=data_root, report=told.append)
+    lines = [line for line in told if " kept " in line]
+    assert len(lines) == (said and there > 1)
+    if lines:
+        assert f"kept {before}, and keeps {now} from now on: of its {there} trained snapshots those go" in lines[0]
+        assert f"--set train.keep={before} keeps them" in lines[0]
+
+
 def test_a_run_whose_state_was_not_kept_says_so_and_stays_as_it_is(
     registry: Registry, config_of: Config, data_root: Path, tmp_path: Path
 ) -> None:

@@ -31,6 +31,11 @@ class Turn(Protocol):
         """How many share the device, this one included."""
         ...
 
+    @property
+    def beside(self) -> int:
+        """How many others run on processors of their own, with which it shares no more than the machine's memory."""
+        ...
+
     def pass_on(self) -> None:
         """Let each run that waits have its turn."""
         ...
@@ -43,8 +48,8 @@ class Turn(Protocol):
 class OwnProcess:
     """The turn of a run that has its process to itself, though not always the processors."""
 
-    def __init__(self, runs: int = 1) -> None:
-        self.runs = runs
+    def __init__(self, runs: int = 1, *, beside: int = 0) -> None:
+        self.runs, self.beside = runs, beside
 
     def pass_on(self) -> None:
         """There is nobody to wait for."""
@@ -134,7 +139,7 @@ class _Shared:
     """The turn of one of several runs."""
 
     def __init__(self, baton: Baton, random: RandomNumbers, runs: int) -> None:
-        self.runs = runs
+        self.runs, self.beside = runs, 0
         self._baton, self._random = baton, random
 
     def begin(self) -> None:

@@ -23,6 +23,7 @@ from ganzoo.config.run_config import Train
 from ganzoo.engine.cpu.convolutions import lay_out_weights
 from ganzoo.engine.cpu.draws import everywhere
 from ganzoo.engine.cpu.operations import Operations
+from ganzoo.engine.cpu.threads import Products
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
 from ganzoo.engine.game import Game
 from ganzoo.engine.moment import Networks, Shared
@@ -66,7 +67,7 @@ class Trial:
         except Exception as error:  # a tensor with a graph in an attribute, for one
             return f"it cannot be copied to be tried: {_line(error)}"
         with self._preserved() as put_back_shared:
-            for samples in sorted({min(SAMPLES, self.config.batch_size), self.config.batch_size}):
+            for samples in self._sizes():
                 try:
                     wanted = self._computed(copy.deepcopy(networks), samples, Operations(plain=True))
                     break
@@ -91,6 +92,26 @@ class Trial:
                     if self._first_difference(again, wanted) is not None:  # by a clock, say
                         return None
         return different
+
+    def flop_per_product(self) -> float | None:
+        """Of the products and convolutions of an iteration at the run's batch size, forwards and backwards, on average;
+        0 without any. None where the networks cannot be watched. Leaves them as `difference` does.
+        """
+        with self._preserved() as put_back_shared:
+            for samples in self._sizes():
+                with contextlib.suppress(Exception):  # as in `difference`; or code that is compiled
+                    networks = copy.deepcopy(self.game.networks())
+                    try:
+                        with Products() as products:
+                            self._computed(networks, samples, Operations(plain=True))
+                    finally:
+                        put_back_shared()
+                    return products.flop / max(products.count, 1) * self.config.batch_size / samples
+        return None
+
+    def _sizes(self) -> list[int]:
+        """Batches to try, smallest first."""
+        return sorted({min(SAMPLES, self.config.batch_size), self.config.batch_size})
 
     @contextlib.contextmanager
     def _preserved(self) -> Iterator[Callable[[], None]]:

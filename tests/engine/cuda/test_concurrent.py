@@ -13,11 +13,12 @@ import pytest
 import torch
 
 import ganzoo.bench.together
+from ganzoo.bench import together
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.bench.together import default_concurrent, groups, run_groups, work_together
 from ganzoo.config.layers import build_config
 from ganzoo.engine.cuda.concurrent import ALONE, Baton, RandomNumbers, Turn, run_together
-from ganzoo.files.machine import usable_cores
+from ganzoo.files.machine import whole_cores
 from ganzoo.files.progress import listening
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
@@ -186,7 +187,7 @@ def test_a_run_that_goes_on_alone_keeps_in_mind_that_it_was_not(
     """Its seconds are in part those of a shared device."""
 
     class Ends:
-        runs, turns = 3, 0
+        runs, beside, turns = 3, 0, 0
 
         def pass_on(self) -> None:
             self.turns += 1
@@ -286,24 +287,45 @@ def test_runs_share_a_device_only_where_it_changes_no_result(registry: Registry)
     def config(*sets: str) -> Any:
         return build_config(registry, variant="gan", dataset="digits", sets=list(sets))
 
-    assert default_concurrent("cpu", [config()], 8) == 1
+    assert default_concurrent("mps", [config()], 8) == 1
     assert default_concurrent("cuda", [config()], 5) == 5
     assert default_concurrent("cuda", [config()], 50) == 8
     assert default_concurrent("cuda", [config("train.minutes=1")], 8) == 1
     assert default_concurrent("cuda", [config("train.until=fid=10")], 8) == 1
 
 
-def test_bench_runs_seeds_at_once_when_told_to(ganzoo: Any, data_root: Path, tmp_path: Path) -> None:
-    """The command itself; on processors with a process for each run."""
+def test_on_processors_each_run_has_a_core_and_memory(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def at_once(jobs: int, *sets: str) -> int:
+        return default_concurrent(
+            "cpu", [build_config(registry, variant="gan", dataset="digits", sets=list(sets))], jobs
+        )
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(together, "whole_cores", lambda: 4)
+    monkeypatch.setattr(together, "available_memory", lambda: 100 * 2**30)
+    assert (at_once(3), at_once(10)) == (3, 4)
+    assert (at_once(10, "train.minutes=1"), at_once(10, "train.until=fid=10")) == (1, 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert at_once(10) == 2
+    monkeypatch.setattr(together, "available_memory", lambda: 2 * 2**30)
+    assert at_once(10) == 1
+    monkeypatch.setattr(together, "available_memory", lambda: 2**20)
+    assert at_once(10) == 1
+
+
+@pytest.mark.parametrize("threads", ["2", "1"])
+def test_bench_runs_seeds_at_once_when_told_to(threads: str, ganzoo: Any, data_root: Path, tmp_path: Path) -> None:
+    """The command itself; on processors with a process for each run, beside each other or on shared ones."""
     ganzoo(
         "bench", "--variants", "gan", "--seeds", "2", "--concurrent", "2", "--device", "cpu", "--kimg", "0.128",
         "--num-images", "100", "--set", "train.snapshots=1", "--set", "eval.metrics=kid", "--data-root", data_root,
-        "--out", tmp_path / "bench",
+        "--out", tmp_path / "bench", OMP_NUM_THREADS=threads,
     )  # fmt: skip
     results = [RunDirectory(path.parent).read_result() for path in sorted((tmp_path / "bench").rglob("result.json"))]
     told = [result["environment"] for result in results if result]
-    assert [environment["concurrent"] for environment in told] == [2, 2]
+    apart = threads == "2" and whole_cores() > 1
+    counts = [(environment["concurrent"], environment["beside"]) for environment in told]
+    assert counts == 2 * [(1, 1) if apart else (2, 0)]
     assert all(result["peak_memory"] > 0 for result in results if result)  # their processes are their own
-    share = max(1, usable_cores() // 2)
-    assert all(environment["device"].endswith(f", {share} thread{'s'[: share > 1]}") for environment in told)
+    assert all(environment["device"].endswith(", 1 thread") for environment in told)
     assert not list((tmp_path / "bench").rglob("failure.txt"))

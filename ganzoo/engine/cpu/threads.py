@@ -1,0 +1,58 @@
+"""How many threads a step's products are shared among: no more than they keep busy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+SHARE = 20e6
+"""FLOP of a product, on average, that each thread has to get: docs/performance.md, "Threads", has what was measured."""
+
+
+def threads_for(product: float | None) -> int:
+    """Threads for a step whose products have so many FLOP on average: as many of torch's as get `SHARE` each. All of
+    them where that is not known, and where OMP_NUM_THREADS says how many.
+
+    Threads wait for each other at the end of every product, which takes longer than a product of a small batch does.
+    Shapes decide, never a clock: the same run has the same number wherever it has as many to choose from.
+    """
+    most = torch.get_num_threads()
+    return most if product is None or os.environ.get("OMP_NUM_THREADS") else min(most, max(1, int(product / SHARE)))
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch's operations have so many threads inside, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    if count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Products(TorchDispatchMode):
+    """Counts the FLOP of the products and convolutions of what runs inside, by torch's own formulas."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flop, self.count = 0, 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        options = dict(kwargs or {})
+        out = func(*args, **options)
+        if func._overloadpacket in flop_registry:
+            self.flop += flop_registry[func._overloadpacket](*args, **options, out_val=out)
+            self.count += 1
+        return out
