@@ -43,6 +43,8 @@ class Config(Struct):
     dataset: Choice
     train: Train
     features: Choice | None = None
+    regularizers: dict[str, Any] | None = None  # name -> settings
+    augmentations: dict[str, Any] | None = None
     eval: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     seed: int = 0

@@ -1,6 +1,6 @@
 """Malformed records: whatever stands in a result folder is shown, skipped, or refused in words, never a traceback.
 
-uv run pytest -m slow tests/test_fuzz.py      # ten thousand records of each kind
+uv run pytest -m slow tests/runs/test_fuzz.py      # ten thousand records of each kind
 """
 
 from __future__ import annotations
