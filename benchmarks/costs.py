@@ -231,6 +231,29 @@ def startup(rounds: int) -> list[Row]:
     ]
 
 
+def planning(rounds: int) -> list[Row]:
+    """`ganzoo bench --dry-run` of a thousand runs and more, beyond what the same command takes for one."""
+    grid = ("--grid", "train.g_lr=1e-4,2e-4,3e-4,4e-4,5e-4", "--grid", "train.d_lr=1e-4,2e-4", "--seeds", "3")
+    asked = {"one": ("--variants", "gan"), "all": ("--variants", "all", *grid)}
+    taken: dict[str, list[float]] = {name: [] for name in asked}
+    runs = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            for name, words in asked.items():
+                began = time.perf_counter()
+                command = [sys.executable, "-m", "ganzoo", "bench", *words, "--dry-run", "--out", f"{folder}/runs"]
+                said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                taken[name].append(time.perf_counter() - began)
+            (line,) = (line for line in said.splitlines() if "runs in all" in line)
+            runs = int(line.split()[0].replace(",", ""))
+    one, every = (fast_quarter(times) for times in taken.values())
+    return [
+        row(f"`bench --dry-run` of {runs:,} runs, beyond that of one", "less than 1 s", f"{every - one:.2f} s",
+            every - one < 1 and runs >= 1000),
+        row("the same, the whole command", "-", f"{every:.2f} s", None),
+    ]  # fmt: skip
+
+
 def colour(rounds: int) -> list[Row]:
     """`ganzoo train dcgan` of 10,000 colour images 64x64 to its first step, which waits for no score of any image: with
     the folder decoded in the same call, and again.
@@ -334,6 +357,7 @@ PARTS: dict[str, tuple[Callable[[int], list[Row]], int]] = {
     "colour": (colour, 2),
     "decode": (decode, 7),
     "ticks": (ticks, 9),
+    "planning": (planning, 5),
 }
 
 

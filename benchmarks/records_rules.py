@@ -26,8 +26,8 @@ own: whoever tries again meets seeds that no one has seen.
 """
 
 CORES = 2
-ENVIRONMENT = {"OMP_NUM_THREADS": str(CORES)}
-"""Of every run; how threads wait is the command's own affair."""
+ENVIRONMENT: Mapping[str, str] = {}
+"""Of every run: how many threads train, and how they wait, is the engine's own affair."""
 
 
 @dataclass(frozen=True, kw_only=True)

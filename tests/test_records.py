@@ -204,7 +204,7 @@ def test_a_challenger_runs_in_turn_with_the_holder(history: Path, monkeypatch: p
     assert "| 1 | " in text.split("seed 7 did not reach")[0]  # what failed is told
     assert "the machine had other work, 0.2 of its cores" in text
     assert "seeds 10-14 8.00, 8.40, 7.60, 8.20, 7.80 s; the record beside it seeds 10-14 10.00" in text
-    assert "OMP_NUM_THREADS=2 ganzoo bench --variants cdcgan --dataset digits " in text
+    assert "ganzoo bench --variants cdcgan --dataset digits " in text
     assert "--seeds 5 --seed 10 --concurrent 1" in text
 
 
