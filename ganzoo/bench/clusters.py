@@ -18,6 +18,7 @@ from typing import Protocol
 from ganzoo.bench.executors import HELD_SECONDS, Held, Outdated, done_before, say_failure
 from ganzoo.bench.jobs import Job
 from ganzoo.bench.worker import BUSY, write_failure
+from ganzoo.engine.stopping import check_signals
 from ganzoo.errors import RunError
 from ganzoo.files.progress import Event, as_job
 from ganzoo.files.writing import write_bytes
@@ -124,6 +125,7 @@ def run_on(
     looked = time.monotonic()
     try:
         while left or held or running:
+            check_signals()
             while left and len(running) < slots:
                 job = left.popleft()
                 if not done_before(job, outdated) and not held.take(job):

@@ -74,6 +74,11 @@ class Stop:
         """From now on signals are only noted: the work is ending for another reason, which is being told."""
         self._held += 1
 
+    @property
+    def holds(self) -> bool:
+        """Whether signals are only noted."""
+        return self._held > 0 or self._threads
+
     def check(self, where: str = "") -> None:
         """
         Raises:
@@ -85,8 +90,23 @@ class Stop:
     def note(self, number: int) -> None:
         """What a handler does with the first signal."""
         self.requested = number
-        if not self._held and not self._threads:
+        if not self.holds:
             raise Stopped(number, self._where)
+
+
+_handling: list[Stop] = []
+"""Of this process's handlers, the innermost last."""
+
+
+def check_signals() -> None:
+    """For loops that wait for others: raise what a handler has raised in vain, in a destructor, or in code of a library
+    that drops what it does not know.
+
+    Raises:
+        Stopped: a signal has come, and is not held back.
+    """
+    if _handling and not _handling[-1].holds:
+        _handling[-1].check()
 
 
 NEVER = Stop()
@@ -142,11 +162,13 @@ def stop_on_signals(stop: Stop | None = None, *, again: Callable[[int], object] 
         for number in _numbers():
             if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: a handler that is not Python's
                 before[number] = signal.signal(number, handle)
+    _handling.append(stop)
     try:
         if before and hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, before)  # see `signals_blocked`
         yield stop
     finally:
+        _handling.remove(stop)
         for number, handler in before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 

@@ -113,6 +113,8 @@ class RayCluster:
                 found += [(self._streams[stream], news) for news in self._next(stream)]
                 if found and isinstance(found[-1][1], Ended):
                     del self._streams[stream]
+            if found and time.monotonic() > until:  # where there is always more, it must be told all the same
+                return found
         if not found:
             time.sleep(max(0.0, until - time.monotonic()))
         return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -20,6 +22,7 @@ from ganzoo.bench.elsewhere import carry_out, versions
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.bench.worker import BUSY
 from ganzoo.config.layers import build_config
+from ganzoo.engine.stopping import Stopped, check_signals, stop_on_signals
 from ganzoo.errors import RunError
 from ganzoo.files.locks import exclusive
 from ganzoo.files.progress import Event, Note, listening
@@ -212,6 +215,52 @@ def test_it_is_told_when_a_ray_cluster_has_no_machine_left(
     machines.clear()
     monkeypatch.setattr("ganzoo_ray.cluster.LOOK_SECONDS", 1000.0)
     assert cluster.news(0.0) == []  # it is not asked all the time
+
+
+def test_a_cluster_that_always_has_more_to_tell_is_heard_all_the_same(
+    jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ganzoo_ray.cluster")
+    from ganzoo_ray.cluster import RayCluster
+
+    class Talkative(PretendedRay):
+        waits = 0
+
+        def remote(self, function: Any) -> Any:
+            task = types.SimpleNamespace(remote=lambda *arguments: itertools.repeat("a word"))
+            return types.SimpleNamespace(options=lambda **options: task)
+
+        def wait(self, streams: list[Any], **options: Any) -> tuple[list[Any], list[Any]]:
+            self.waits += 1
+            assert self.waits < 100_000  # or it would never say a word
+            return streams, []
+
+        def get(self, reference: str) -> Note:
+            return Note(text=reference)
+
+    monkeypatch.setitem(sys.modules, "ray", Talkative([{"CPU": 1.0}]))
+    cluster = RayCluster({"address": "auto", "cpus": 1.0, "gpus": 0.0, "memory_gb": None}, tmp_path)
+    name = cluster.start(ordered(jobs[0], tmp_path))
+    assert {(of, str(said)) for of, said in cluster.news(0.01)} == {(name, "a word")}
+
+
+def test_a_signal_that_the_clusters_library_swallows_stops_the_bench(jobs: list[Job], tmp_path: Path) -> None:
+    class Deaf(Scripted):
+        heard = 0
+
+        def news(self, seconds: float) -> Sequence[tuple[Hashable, News]]:
+            assert self.stopped or self.heard < 5
+            self.heard += 1
+            if self.heard == 2:
+                with contextlib.suppress(BaseException):  # as in a destructor
+                    signal.raise_signal(signal.SIGTERM)
+            return []
+
+    cluster = Deaf(lambda order, count: [])
+    with stop_on_signals(), pytest.raises(Stopped) as caught:
+        run(cluster, jobs, tmp_path)
+    assert (caught.value.number, cluster.heard, cluster.stopped) == (signal.SIGTERM, 3, 1)  # once more for last words
+    check_signals()  # whose handler is gone
 
 
 def test_a_failure_is_told_and_the_others_go_on(jobs: list[Job], done: Answer, tmp_path: Path) -> None:
