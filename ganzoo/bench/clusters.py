@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ganzoo.bench.executors import HELD_SECONDS, Held, Outdated, done_before, say_failure
 from ganzoo.bench.jobs import Job
@@ -25,6 +25,7 @@ from ganzoo.files.writing import write_bytes
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Failed, Interrupted, note, tell
 from ganzoo.runs.log import how_stopped
+from ganzoo.runs.provenance import commit
 
 RETRIES = 3
 """How often a job is started again whose machine was lost, or wanted by others. What was saved is not lost."""
@@ -48,6 +49,8 @@ class Order:
     """The bench's own, which results name."""
     mark: str
     """A file in the bench's folder: a machine that does not see it has other disks."""
+    commit: Mapping[str, Any] | None = None
+    """Of the bench's own checkout: the machine may have the same code without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,12 @@ def run_on(
     """
     left, held, running, tries = deque(jobs), Held(), dict[Hashable, Job](), Counter[str]()
     slots = min((count for count in (cluster.slots, at_most) if count is not None), default=len(jobs))
+    told: dict[str, Any] = {
+        "versions": versions,
+        "command": tuple(sys.argv),
+        "mark": str(mark.resolve()),
+        "commit": commit(),
+    }
     looked = time.monotonic()
     try:
         while left or held or running:
@@ -129,10 +138,7 @@ def run_on(
             while left and len(running) < slots:
                 job = left.popleft()
                 if not done_before(job, outdated) and not held.take(job):
-                    order = Order(
-                        job=_anywhere(job), versions=versions, command=tuple(sys.argv), mark=str(mark.resolve())
-                    )
-                    running[cluster.start(order)] = job
+                    running[cluster.start(Order(job=_anywhere(job), **told))] = job
             for name, news in cluster.news(1.0):
                 if name not in running:  # of an order that was taken for lost
                     continue

@@ -6,8 +6,10 @@ import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
+import json
 import math
 import multiprocessing
+import os
 import socket
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from ganzoo.bench.worker import work
 from ganzoo.config.options import load_zoo
 from ganzoo.config.places import cache_root
 from ganzoo.files.progress import Event, listening
+from ganzoo.runs.provenance import COMMIT
 
 
 def versions(plugin_files: Sequence[str] = ()) -> dict[str, str]:
@@ -80,18 +83,18 @@ def carry_out(order: Order, *, threads: int | None = None, gpus: float = 0.0) ->
             job = replace(job, out=str(Path(scratch) / Path(job.out).name))
         if not Path(job.root).is_dir():
             job = replace(job, root=str(cache_root(None)))
-        exitcode = yield from _events(job, order.command, max(1, math.floor(1 / gpus)) if 0 < gpus < 1 else 1)
+        exitcode = yield from _events(job, order, max(1, math.floor(1 / gpus)) if 0 < gpus < 1 else 1)
         if not shared:
             yield from _parts(Path(job.out))
         yield Ended(exitcode=exitcode)
 
 
-def _events(job: Job, command: Sequence[str], at_once: int) -> Generator[Event, None, int]:
+def _events(job: Job, order: Order, at_once: int) -> Generator[Event, None, int]:
     """The exit code at the end."""
     heard: list[Event] = []
     worker = make_worker(multiprocessing.get_context("spawn"), work, job, at_once, name=job.title)
     try:
-        with _called(command):  # a process is told the command of the one that begins it
+        with _told(order):  # a process is told the command of the one that begins it
             start_worker(worker)
         ended = False
         while not ended:
@@ -106,12 +109,18 @@ def _events(job: Job, command: Sequence[str], at_once: int) -> Generator[Event, 
 
 
 @contextlib.contextmanager
-def _called(command: Sequence[str]) -> Iterator[None]:
-    before, sys.argv = sys.argv, list(command)
+def _told(order: Order) -> Iterator[None]:
+    """A process that is started in here takes the bench's command for its own, and its commit where it has none."""
+    before, sys.argv = sys.argv, list(order.command)
+    commit = os.environ.get(COMMIT)
     try:
+        os.environ[COMMIT] = json.dumps(order.commit)
         yield
     finally:
         sys.argv = before
+        os.environ.pop(COMMIT)
+        if commit is not None:
+            os.environ[COMMIT] = commit
 
 
 def _parts(folder: Path) -> Iterator[Part]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ import torch
 
 from ganzoo.files.machine import cpu_name
 from ganzoo.files.reading import RECORD_BYTES, decode_json, read_named
+from ganzoo.runs.provenance import commit, output_of
 from ganzoo.zoo.plugins import Plugin
 
 PACKAGES = (
@@ -43,7 +43,7 @@ def describe_environment(
         "cpu": cpu_name(),
         "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
-        "git": _git(),
+        "git": commit(),
         "doctor": None if data_root is None else doctor_summary(data_root),
     }
     if device.type == "cuda":
@@ -98,28 +98,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any] | None:
-    """Commit of the checkout ganzoo is run from; None when it is installed as a wheel or git is missing."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        commit = _output("git", "-C", str(root), "rev-parse", "HEAD")
-        # Files that git does not know are left out: results and reports lie there too.
-        changed = _output("git", "-C", str(root), "status", "--porcelain", "--untracked-files=no")
-        return {"commit": commit, "dirty": bool(changed)}
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
 def _driver() -> str | None:
     try:
-        return _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").splitlines()[0]
+        return output_of("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").splitlines()[0]
     except (OSError, subprocess.SubprocessError, IndexError):
         return None
-
-
-def _output(*command: str) -> str:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=environment)
-    return done.stdout.strip()

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ganzoo.bench.clusters import RETRIES, WANTED, Cluster, Ended, News, Order, Part, run_on
-from ganzoo.bench.elsewhere import carry_out, versions
+from ganzoo.bench.elsewhere import _told, carry_out, versions
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.bench.worker import BUSY
 from ganzoo.config.layers import build_config
@@ -27,6 +27,7 @@ from ganzoo.errors import RunError
 from ganzoo.files.locks import exclusive
 from ganzoo.files.progress import Event, Note, listening
 from ganzoo.runs.events import Interrupted
+from ganzoo.runs.provenance import COMMIT, commit
 from ganzoo.zoo.registry import Registry
 
 SHORT = ["train.kimg=0.128", "train.batch_size=64", "train.scores=none", "train.snapshots=1"]
@@ -357,6 +358,24 @@ def test_what_is_done_where_the_folder_is_not_seen_comes_back(jobs: list[Job], t
     assert shared[-1] == Ended()
     assert not any(isinstance(one, Part) for one in shared)
     assert (Path(jobs[1].out) / "result.json").exists()
+
+
+@pytest.mark.parametrize("before", [None, '{"commit": "old"}'])
+def test_a_job_elsewhere_is_told_command_and_commit(
+    before: str | None, jobs: list[Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(COMMIT, raising=False)
+    if before is not None:
+        monkeypatch.setenv(COMMIT, before)
+    orders: list[Order] = []
+    run(Scripted(lambda order, count: [orders.append(order), Ended(exitcode=1)][1:]), jobs[:1], tmp_path)  # type: ignore[func-returns-value]
+    order = orders[0]
+    assert (order.commit, order.command) == (commit(), tuple(sys.argv))
+    ours = list(sys.argv)
+    with _told(replace(order, command=("ganzoo", "bench"))):
+        assert sys.argv == ["ganzoo", "bench"]
+        assert json.loads(os.environ[COMMIT]) == order.commit
+    assert (sys.argv, os.environ.get(COMMIT)) == (ours, before)
 
 
 @pytest.mark.parametrize("name", ["torch", "ganzoo", "plugin gan"])

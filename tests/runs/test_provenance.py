@@ -21,7 +21,7 @@ from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.job import run_job
 from ganzoo.runs.log import RunLog
 from ganzoo.runs.names import folder_of
-from ganzoo.runs.provenance import command_line, provenance, utc_now
+from ganzoo.runs.provenance import COMMIT, command_line, commit, provenance, utc_now
 from ganzoo.zoo.registry import Registry
 
 SETS = [
@@ -149,3 +149,24 @@ def test_what_took_a_while_is_noted_once(tmp_path: Path, monkeypatch: pytest.Mon
 def test_no_run_ends_for_its_log(tmp_path: Path) -> None:
     (tmp_path / "log.txt").mkdir()
     RunLog(RunDirectory(tmp_path)).line("lost")
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ('{"commit": "abc", "dirty": true}', {"commit": "abc", "dirty": True}),
+        ("null", None),
+        ("abc", None),
+        (None, None),
+    ],
+)
+def test_code_that_was_brought_has_the_commit_of_where_it_came_from(
+    told: str | None, found: dict[str, Any] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(COMMIT, raising=False)
+    if told is not None:
+        monkeypatch.setenv(COMMIT, told)
+    monkeypatch.setattr("ganzoo.runs.provenance.__file__", str(tmp_path / "ganzoo" / "runs" / "provenance.py"))
+    assert commit() == found
+    (tmp_path / ".git").mkdir()  # its own is asked, which is damaged
+    assert commit() is None
