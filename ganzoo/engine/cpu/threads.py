@@ -47,6 +47,11 @@ class Products(TorchDispatchMode):
         super().__init__()
         self.flop, self.count = 0, 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Of torch's, which would import its compiler for that: see `engine/uncompiled.py`."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
