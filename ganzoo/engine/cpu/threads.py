@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ganzoo.files.machine import threads_said
+
 SHARE = 20e6
-"""FLOP of a product, on average, that each thread has to get: docs/performance.md, "Threads", has what was measured."""
+"""FLOP of a product, on average, that each thread has to get: docs/performance.md, "How many threads", has what was measured."""
 
 
 def threads_for(product: float | None) -> int:
@@ -23,7 +24,7 @@ def threads_for(product: float | None) -> int:
     Shapes decide, never a clock: the same run has the same number wherever it has as many to choose from.
     """
     most = torch.get_num_threads()
-    return most if product is None or os.environ.get("OMP_NUM_THREADS") else min(most, max(1, int(product / SHARE)))
+    return most if product is None or threads_said() else min(most, max(1, int(product / SHARE)))
 
 
 @contextlib.contextmanager

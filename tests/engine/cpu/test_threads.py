@@ -60,6 +60,8 @@ def test_all_where_nothing_is_known_or_somebody_has_said_how_many(four: None, mo
     assert threads_for(None) == 4
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     assert threads_for(0) == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "0")  # which OpenMP does not take either
+    assert threads_for(0) == 1
 
 
 def test_products_are_counted_by_their_shapes() -> None:

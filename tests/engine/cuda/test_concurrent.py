@@ -305,7 +305,9 @@ def test_on_processors_each_run_has_a_core_and_memory(registry: Registry, monkey
     monkeypatch.setattr(together, "available_memory", lambda: 100 * 2**30)
     assert (at_once(3), at_once(10)) == (3, 4)
     assert (at_once(10, "train.minutes=1"), at_once(10, "train.until=fid=10")) == (1, 1)
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "²")
+    assert at_once(10) == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,8")
     assert at_once(10) == 2
     monkeypatch.setattr(together, "available_memory", lambda: 2 * 2**30)
     assert at_once(10) == 1
