@@ -6,7 +6,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -45,7 +45,7 @@ class Answers:
 
     passes: Passes
     different: str | None  # see Trial.difference; None for the plain engine, too
-    flop_per_product: float | None = None  # see Trial; None where it is not asked: for the plain engine, on GPUs
+    flop_per_product: float | None = None  # see Trial; None for the plain engine, on GPUs, where torch has one thread
 
 
 def _ask(
@@ -55,11 +55,15 @@ def _ask(
     num_classes: int,
     device: torch.device,
     plain: bool,
+    known: Answers | None,
 ) -> Answers:
-    pixels, labels = sampler.batch(0)
-    labels = labels if num_classes else None
-    gan = game.gan
-    passes: Passes = "two" if gan.batch_dependent else passes_of(gan.discriminator, to_float(pixels), labels)
+    """`known`, and what it lacks."""
+    passes: Passes = "two"
+    if known is not None:
+        passes = known.passes
+    elif not game.gan.batch_dependent:
+        pixels, labels = sampler.batch(0)
+        passes = passes_of(game.gan.discriminator, to_float(pixels), labels if num_classes else None)
     trial = Trial(
         game=game,
         config=config,
@@ -68,12 +72,10 @@ def _ask(
         device=device,
         passes=passes,
     )
-    several = device.type == "cpu" and not plain and torch.get_num_threads() > 1
-    return Answers(
-        passes=passes,
-        different=None if plain else trial.difference(),
-        flop_per_product=trial.flop_per_product() if several else None,
-    )
+    answers = known or Answers(passes=passes, different=None if plain else trial.difference())
+    if answers.flop_per_product is None and device.type == "cpu" and not plain and torch.get_num_threads() > 1:
+        answers = replace(answers, flop_per_product=trial.flop_per_product())
+    return answers
 
 
 class Step:
@@ -96,7 +98,7 @@ class Step:
         plain: bool = False,  # torch's own convolutions, layout, optimizers: what the fast paths are tested against
         graphs: Backend | Literal["auto"] | None = "auto",  # None: eager iterations
         per_replay: int = ITERATIONS_PER_REPLAY,
-        answers: Answers | None = None,  # that a run's networks gave when it began; None: they are asked
+        answers: Answers | None = None,  # that a run's networks gave when it began; what they lack is asked
         report: Callable[[str], None] = lambda text: None,
         ranks: Ranks = ALONE,  # whose `sampler` gives this rank's part of each batch of `config.batch_size`
     ) -> None:
@@ -107,7 +109,7 @@ class Step:
         game = Game(gan=gan, losses=losses, extras=extras)
         for module in (*game.networks().values(), *game.memories().values()):
             module.to(device).train().requires_grad_(False)
-        self.answers = answers or _ask(game, config, sampler, num_classes, device, plain)
+        self.answers = _ask(game, config, sampler, num_classes, device, plain, answers)
         self.threads = threads_for(self.answers.flop_per_product)
         different = None if plain else self.answers.different
         if different is not None:
