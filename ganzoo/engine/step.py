@@ -48,34 +48,11 @@ class Answers:
     flop_per_product: float | None = None  # see Trial; None for the plain engine, on GPUs, where torch has one thread
 
 
-def _ask(
-    game: Game,
-    config: Train,
-    sampler: Sampler,
-    num_classes: int,
-    device: torch.device,
-    plain: bool,
-    known: Answers | None,
-) -> Answers:
-    """`known`, and what it lacks."""
-    passes: Passes = "two"
-    if known is not None:
-        passes = known.passes
-    elif not game.gan.batch_dependent:
-        pixels, labels = sampler.batch(0)
-        passes = passes_of(game.gan.discriminator, to_float(pixels), labels if num_classes else None)
-    trial = Trial(
-        game=game,
-        config=config,
-        shape=sampler.shape,
-        num_classes=num_classes,
-        device=device,
-        passes=passes,
-    )
-    answers = known or Answers(passes=passes, different=None if plain else trial.difference())
-    if answers.flop_per_product is None and device.type == "cpu" and not plain and torch.get_num_threads() > 1:
-        answers = replace(answers, flop_per_product=trial.flop_per_product())
-    return answers
+def _ask(gan: GAN, sampler: Sampler, num_classes: int, trial: Callable[[Passes], Trial], plain: bool) -> Answers:
+    pixels, labels = sampler.batch(0)
+    labels = labels if num_classes else None
+    passes: Passes = "two" if gan.batch_dependent else passes_of(gan.discriminator, to_float(pixels), labels)
+    return Answers(passes=passes, different=None if plain else trial(passes).difference())
 
 
 class Step:
@@ -109,7 +86,15 @@ class Step:
         game = Game(gan=gan, losses=losses, extras=extras)
         for module in (*game.networks().values(), *game.memories().values()):
             module.to(device).train().requires_grad_(False)
-        self.answers = _ask(game, config, sampler, num_classes, device, plain, answers)
+
+        def trial(passes: Passes) -> Trial:
+            shape = sampler.shape
+            return Trial(game=game, config=config, shape=shape, num_classes=num_classes, device=device, passes=passes)
+
+        self.answers = answers or _ask(gan, sampler, num_classes, trial, plain)
+        several = device.type == "cpu" and not plain and torch.get_num_threads() > 1
+        if several and self.answers.flop_per_product is None:  # a run that goes on may have begun with one thread
+            self.answers = replace(self.answers, flop_per_product=trial(self.answers.passes).flop_per_product())
         self.threads = threads_for(self.answers.flop_per_product)
         different = None if plain else self.answers.different
         if different is not None:

@@ -53,7 +53,9 @@ def available_memory() -> int:
 
     free = int(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError, KeyError):  # no container, or "max"
-        limit, used, told = ((GROUP / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat"))
+        limit, used, told = (
+            (GROUP / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat")
+        )
         idle = int(dict(line.split() for line in told.splitlines())["inactive_file"])  # a cache, as Docker counts it
         free = min(free, max(0, int(limit) - int(used) + idle))
     return free
