@@ -120,7 +120,7 @@ def conditions(table: Table, keys: Sequence[str] | None = None) -> list[str]:
     results = (result for row in table.rows for result in row.results)
     if beside := max((int(result["environment"].get("beside", 0)) for result in results), default=0):
         lines.append(
-            f"{beside + 1} runs at a time, on processors of their own: `ganzoo bench --speed-only` measures each alone"
+            f"up to {beside + 1} runs at a time, on a core each: `ganzoo bench --speed-only` measures one alone"
         )
     shown = [column for column in table.columns if column.key in _UNBIASED and (keys is None or column.key in keys)]
     below = [column.title for column in shown if _below_zero(table, column.key)]

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import flop_registry
 from ganzoo.files.machine import threads_said
 
 SHARE = 20e6
-"""FLOP of a product, on average, that each thread has to get, as measured in docs/performance.md, "How many threads"."""
+"""FLOP of a product, on average, that each thread has to get: measured in docs/performance.md, "How many threads"."""
 
 
 def threads_for(product: float | None) -> int:
