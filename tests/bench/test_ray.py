@@ -111,7 +111,11 @@ def test_ctrl_c_saves_the_states_of_all(cluster: Any, data_root: Path, tmp_path:
         *("--executor", "ray", "--set", f"executor.address={cluster.address}", "--data-root", str(data_root)),
         *("--set", "train.scores=none", "--out", str(tmp_path / "bench")),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as bench:
+
+    def prepare() -> None:  # a suite in the background of a shell has it ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=prepare) as bench:
         assert bench.stderr is not None
         for line in bench.stderr:
             if "img/s" in line and "dcgan" in line:

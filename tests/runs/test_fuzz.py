@@ -1,6 +1,6 @@
 """Malformed records: whatever stands in a result folder is shown, skipped, or refused in words, never a traceback.
 
-uv run pytest -m slow tests/runs/test_fuzz.py      # ten thousand records of each kind
+uv run pytest -m slow tests/runs/test_fuzz.py      # four thousand records of each kind
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Write = Callable[..., dict[str, Any]]
 BOUNDED = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )
-LONG = settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LONG = settings(max_examples=4_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 odd = st.one_of(
     st.none(),
