@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pretended
 import pytest
 import torch
 from pretended import CPU, D, G, make_step
@@ -128,6 +133,30 @@ def test_watching_leaves_networks_and_random_numbers_as_they_were() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert network.seen == []
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+COMPILED = """
+import pretended
+import torch
+
+torch.set_num_threads(2)
+step = pretended.make_step(None, critic=lambda: torch.compile(pretended.D(), backend="eager"))
+step()
+again = pretended.make_step(
+    None, critic=lambda: torch.compile(pretended.D(), backend="eager"), answers=step.answers
+)
+print(step.answers.flop_per_product, step.threads, again.threads)
+"""
+
+
+def test_what_is_compiled_has_all_threads() -> None:
+    """A process of its own: others compile nothing."""
+    path = os.pathsep.join([str(Path(pretended.__file__).parent), *sys.path])
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"} | {"PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, env=environment
+    )
+    assert (done.stdout, done.returncode) == ("None 2 2\n", 0), done.stderr
 
 
 def test_a_network_that_cannot_be_watched_has_all_threads(four: None) -> None:
