@@ -108,11 +108,8 @@ class Trial:
                             self._computed(networks, samples, Operations(plain=True))
                     finally:
                         put_back_shared()
-                    return (
-                        None
-                        if compiled()
-                        else products.flop / max(products.count, 1) * self.config.batch_size / samples
-                    )
+                    mean = products.flop / max(products.count, 1)
+                    return None if compiled() else mean * self.config.batch_size / samples
         return None
 
     def _sizes(self) -> list[int]:

@@ -152,9 +152,9 @@ print(step.answers.flop_per_product, step.threads, again.threads)
 def test_what_is_compiled_has_all_threads() -> None:
     """A process of its own: others compile nothing."""
     path = os.pathsep.join([str(Path(pretended.__file__).parent), *sys.path])
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"} | {"PYTHONPATH": path}
+    kept = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     done = subprocess.run(
-        [sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, env=kept | {"PYTHONPATH": path}
     )
     assert (done.stdout, done.returncode) == ("None 2 2\n", 0), done.stderr
 
