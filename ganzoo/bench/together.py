@@ -22,7 +22,7 @@ from ganzoo.config.options import load_zoo
 from ganzoo.config.run_config import RunConfig
 from ganzoo.engine.stopping import Stop, Stopped, stop_on_signals
 from ganzoo.files.locks import AtWork
-from ganzoo.files.machine import available_memory, whole_cores
+from ganzoo.files.machine import available_memory, threads_said, whole_cores
 from ganzoo.files.progress import Listen, as_job, listener, listening
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Failed, Interrupted, note, tell, working
@@ -35,7 +35,7 @@ AT_MOST = 8
 """Runs at once, unless told otherwise: what a small network leaves of a large GPU, and what its memory holds."""
 
 MEMORY_OF_A_RUN = 3 * 2**29
-"""Bytes of main memory that must be free for each run beside the first: what the larger variants take."""
+"""Bytes of main memory that must be free for each of several runs: what the larger variants take."""
 
 BROKEN_DEVICE = 3
 """Exit code of a process whose device refuses all further work: its other runs are taken up elsewhere."""
@@ -55,8 +55,7 @@ def default_concurrent(device_type: str, configs: Sequence[RunConfig], jobs: int
 
 def cores_lent() -> int:
     """Cores for the jobs of a bench: OMP_NUM_THREADS at most, where it is set."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return min(whole_cores(), int(said)) if said.isdigit() and int(said) else whole_cores()
+    return min(whole_cores(), threads_said() or whole_cores())
 
 
 def run_groups(

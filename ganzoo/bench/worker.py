@@ -18,6 +18,7 @@ from ganzoo.engine.ledger import process_began
 from ganzoo.engine.stopping import Stop, Stopped, stop_on_signals
 from ganzoo.errors import UserError
 from ganzoo.files.locks import AtWork
+from ganzoo.files.machine import threads_said
 from ganzoo.files.progress import as_job
 from ganzoo.runs.directory import RunDirectory, told_with_traceback
 from ganzoo.runs.events import Interrupted, note, tell, working
@@ -46,8 +47,8 @@ def _work(job: Job, at_once: int, stop: Stop) -> None:
     run = RunDirectory(Path(job.out))
     try:
         if job.threads is not None:  # read by libraries when they are loaded
-            said = "OMP_NUM_THREADS" in os.environ  # unsaid, it stays so: the engine may take fewer, see engine/cpu
-            names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if said else ("OPENBLAS_NUM_THREADS",)
+            said = ("OMP_NUM_THREADS",) if threads_said() else ()  # unsaid, it stays so: the engine may take fewer
+            names = ("OPENBLAS_NUM_THREADS", *said)
             os.environ |= dict.fromkeys(names, str(job.threads))
         with working("loading torch"):  # seconds in which the user may interrupt, too
             from ganzoo.engine.cuda.concurrent import OwnProcess

@@ -138,8 +138,8 @@ def show_plan(
     if len(plans) * seeds > 1:
         finished = sum(plan["runs_finished"] for plan in plans)
         click.echo(
-            f"{len(plans) * seeds:,} runs in all{f', {finished:,} of them finished' if finished else ''}: "
-            f"{_estimate(totals)}"
+            f"{len(plans) * seeds:,} runs in all{f', {finished:,} of them finished' if finished else ''}, "
+            f"one after the other: {_estimate(totals)}"
         )
     click.echo(f"data: {there}")
     click.echo("nothing was trained, nothing was written")

@@ -330,7 +330,7 @@ class _Training:
 
     def _outcome(self, continued: bool) -> Outcome:
         diverged, energy, host = self.diverged, self.energy, self.host
-        partly = host.turn.runs > 1 or host.ranks.several  # the device's energy is not the run's
+        partly = host.turn.runs + host.turn.beside > 1 or host.ranks.several  # the device's energy is not the run's
         if diverged is None and self.values.get("diversity", 1.0) < COLLAPSE_STD:
             diverged = f"collapsed: generated images differ by {self.values['diversity']:.4f} on average"
         return Outcome(

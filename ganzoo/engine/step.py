@@ -6,7 +6,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -45,35 +45,14 @@ class Answers:
 
     passes: Passes
     different: str | None  # see Trial.difference; None for the plain engine, too
-    flop_per_product: float | None = None  # see Trial; None where it is not asked: for the plain engine, on GPUs
+    flop_per_product: float | None = None  # see Trial; None for the plain engine, on GPUs, where torch has one thread
 
 
-def _ask(
-    game: Game,
-    config: Train,
-    sampler: Sampler,
-    num_classes: int,
-    device: torch.device,
-    plain: bool,
-) -> Answers:
+def _ask(gan: GAN, sampler: Sampler, num_classes: int, trial: Callable[[Passes], Trial], plain: bool) -> Answers:
     pixels, labels = sampler.batch(0)
     labels = labels if num_classes else None
-    gan = game.gan
     passes: Passes = "two" if gan.batch_dependent else passes_of(gan.discriminator, to_float(pixels), labels)
-    trial = Trial(
-        game=game,
-        config=config,
-        shape=sampler.shape,
-        num_classes=num_classes,
-        device=device,
-        passes=passes,
-    )
-    several = device.type == "cpu" and not plain and torch.get_num_threads() > 1
-    return Answers(
-        passes=passes,
-        different=None if plain else trial.difference(),
-        flop_per_product=trial.flop_per_product() if several else None,
-    )
+    return Answers(passes=passes, different=None if plain else trial(passes).difference())
 
 
 class Step:
@@ -96,7 +75,7 @@ class Step:
         plain: bool = False,  # torch's own convolutions, layout, optimizers: what the fast paths are tested against
         graphs: Backend | Literal["auto"] | None = "auto",  # None: eager iterations
         per_replay: int = ITERATIONS_PER_REPLAY,
-        answers: Answers | None = None,  # that a run's networks gave when it began; None: they are asked
+        answers: Answers | None = None,  # that a run's networks gave when it began; what they lack is asked
         report: Callable[[str], None] = lambda text: None,
         ranks: Ranks = ALONE,  # whose `sampler` gives this rank's part of each batch of `config.batch_size`
     ) -> None:
@@ -107,7 +86,15 @@ class Step:
         game = Game(gan=gan, losses=losses, extras=extras)
         for module in (*game.networks().values(), *game.memories().values()):
             module.to(device).train().requires_grad_(False)
-        self.answers = answers or _ask(game, config, sampler, num_classes, device, plain)
+
+        def trial(passes: Passes) -> Trial:
+            shape = sampler.shape
+            return Trial(game=game, config=config, shape=shape, num_classes=num_classes, device=device, passes=passes)
+
+        self.answers = answers or _ask(gan, sampler, num_classes, trial, plain)
+        several = device.type == "cpu" and not plain and torch.get_num_threads() > 1
+        if several and self.answers.flop_per_product is None:  # a run that goes on may have begun with one thread
+            self.answers = replace(self.answers, flop_per_product=trial(self.answers.passes).flop_per_product())
         self.threads = threads_for(self.answers.flop_per_product)
         different = None if plain else self.answers.different
         if different is not None:

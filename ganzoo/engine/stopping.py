@@ -95,7 +95,7 @@ class Stop:
 
 
 _handling: list[Stop] = []
-"""Of this process's handlers, the innermost last."""
+"""Of the main thread, which is the one that handles; the innermost last."""
 
 
 def check_signals() -> None:
@@ -158,17 +158,20 @@ def stop_on_signals(stop: Stop | None = None, *, again: Callable[[int], object] 
             again(number)
 
     before: dict[int, object] = {}
-    if threading.current_thread() is threading.main_thread():
+    handles = threading.current_thread() is threading.main_thread()
+    if handles:
         for number in _numbers():
             if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: a handler that is not Python's
                 before[number] = signal.signal(number, handle)
-    _handling.append(stop)
+    if handles:
+        _handling.append(stop)
     try:
         if before and hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, before)  # see `signals_blocked`
         yield stop
     finally:
-        _handling.remove(stop)
+        if handles:
+            _handling.remove(stop)
         for number, handler in before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Of a container on Linux: microseconds of processors' time, or "max", and in how many."""
+GROUP = Path("/sys/fs/cgroup")
+"""Of a container on Linux: what it is lent of the machine."""
 
 
 def usable_cores() -> int:
@@ -21,8 +21,8 @@ def usable_cores() -> int:
         count = len(psutil.Process().cpu_affinity())
     except (AttributeError, psutil.Error):  # macOS has no such thing
         count = os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):  # no container, or "max"
-        quota, period = QUOTA.read_text(encoding="ascii").split()
+    with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # no container, or "max"
+        quota, period = (GROUP / "cpu.max").read_text(encoding="ascii").split()  # microseconds of time, and in how many
         count = min(count, max(1, int(quota) // int(period)))
     return count
 
@@ -34,6 +34,12 @@ def whole_cores() -> int:
     return min(usable_cores(), psutil.cpu_count(logical=False) or usable_cores())
 
 
+def threads_said() -> int | None:
+    """What OMP_NUM_THREADS says, of its first level; None where it is not set, or says nothing that OpenMP takes."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(said) or None if said.isdecimal() else None
+
+
 def total_memory() -> int:
     """Bytes of main memory."""
     import psutil
@@ -42,10 +48,17 @@ def total_memory() -> int:
 
 
 def available_memory() -> int:
-    """Bytes of main memory that programs can be given now, without swapping."""
+    """Bytes of main memory that programs can be given now, without swapping, as many as a container's limit leaves."""
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    free = int(psutil.virtual_memory().available)
+    with contextlib.suppress(OSError, ValueError, KeyError):  # no container, or "max"
+        limit, used, told = (
+            (GROUP / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat")
+        )
+        idle = int(dict(line.split() for line in told.splitlines())["inactive_file"])  # a cache, as Docker counts it
+        free = min(free, max(0, int(limit) - int(used) + idle))
+    return free
 
 
 def peak_resident() -> int:

@@ -36,8 +36,8 @@ class Leaderboard:
     @property
     def tables(self) -> list[dict[str, Any]]:
         """JSON-ready: "protocol", "dataset", "environments", "floors", "left_out", "ranked_by", "rows", ... Each row
-        has "rank", "variant", "objective", "settings", "seeds", "status", "runs", and "numbers", of which each is
-        {"mean", "interval95", "n"} by the key of its column.
+        has "rank", "variant", "objective", "settings", "seeds", "status", "runs", "beside" (the most runs that trained
+        on other cores meanwhile), and "numbers", of which each is {"mean", "interval95", "n"} by the key of its column.
         """
         return documents(self.compared)
 

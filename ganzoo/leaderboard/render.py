@@ -49,6 +49,7 @@ def documents(tables: Sequence[Table]) -> list[dict[str, Any]]:
                     "seeds": len(row.results),
                     "status": row.status,
                     "notes": row.notes,
+                    "beside": row.beside,
                     "numbers": {
                         column.key: {"mean": number.mean, "interval95": number.half, "n": number.n}
                         for column in table.columns

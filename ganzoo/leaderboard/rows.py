@@ -55,6 +55,11 @@ class Row:
         return [*lines, *sorted(longer), *sorted(f"started from {start}" for start in starts)]
 
     @property
+    def beside(self) -> int:
+        """The most runs that trained on other cores of the machine while one of the seeds did."""
+        return max((int(result["environment"].get("beside", 0)) for result in self.results), default=0)
+
+    @property
     def stopped(self) -> int:
         """Seeds that have a result but no final score, because they diverged before the end of training."""
         return sum(result.get("last") is None for result in self.results)

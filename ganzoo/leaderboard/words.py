@@ -117,10 +117,9 @@ def conditions(table: Table, keys: Sequence[str] | None = None) -> list[str]:
         lines.append("speed and memory are left out where the seeds of a row ran on different machines or versions")
     if any(row.beside_others for row in table.rows):
         lines.append("speed, time and memory are left out where runs of a row shared their device with other runs")
-    results = (result for row in table.rows for result in row.results)
-    if beside := max((int(result["environment"].get("beside", 0)) for result in results), default=0):
+    if beside := max((row.beside for row in table.rows), default=0):
         lines.append(
-            f"{beside + 1} runs at a time, on processors of their own: `ganzoo bench --speed-only` measures each alone"
+            f"up to {beside + 1} runs at a time, on a core each: `ganzoo bench --speed-only` measures one alone"
         )
     shown = [column for column in table.columns if column.key in _UNBIASED and (keys is None or column.key in keys)]
     below = [column.title for column in shown if _below_zero(table, column.key)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganzoo.config.kept import KEEP, kept_of
+from ganzoo.errors import SettingError
 from ganzoo.files.reading import is_plain
 from ganzoo.runs.directory import RunDirectory, kimg_of
 
@@ -16,14 +17,14 @@ def kept_no_longer(run: RunDirectory, keep: frozenset[str]) -> str | None:
     """What a run that goes on will let go of because its command says otherwise than the one before, in a line."""
     if not run.trained or "all" in keep:
         return None
-    before = str((run.read_config().get("train") or {}).get("keep", "all"))
-    snapshots = [file for file in run.snapshots() if images_of(file) > 0]
-    if len(snapshots) < 2 or kept_of(before) <= keep:
-        return None
-    return (
-        f"{run.path} kept {before}, and keeps {','.join(word for word in KEEP if word in keep)} from now on: of its "
-        f"{len(snapshots)} trained snapshots those go (--set train.keep={before} keeps them)"
-    )
+    before = run.read_config()["train"].get("keep") or "all"
+    with contextlib.suppress(SettingError):  # somebody else has written it
+        if kept_of(before) - keep - {"state"} and any(images_of(file) > 0 for file in run.snapshots()):
+            return (
+                f"{run.path} kept {before}, and keeps {','.join(word for word in KEEP if word in keep)} from now on: "
+                f"trained snapshots that are none of these go (--set train.keep={before} keeps them)"
+            )
+    return None
 
 
 def thin_out(run: RunDirectory, keep: frozenset[str], images: int) -> None:

@@ -35,6 +35,7 @@ class Train(Struct):
     snapshots: Annotated[int, Meta(ge=1, le=10**6)] = 8
     scores: str = "every"
     ema_kimg: float = 10.0
+    keep: str | None = None
 
 
 class Config(Struct):
@@ -144,6 +145,7 @@ class Init(Struct):
 class Engine(Struct):
     passes: Literal["one", "one by halves", "two"]
     different: str | None = None
+    flop_per_product: Number = None
 
 
 class Run(Struct):

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable, Hashable, Sequence
@@ -262,6 +263,27 @@ def test_a_signal_that_the_clusters_library_swallows_stops_the_bench(jobs: list[
         run(cluster, jobs, tmp_path)
     assert (caught.value.number, cluster.heard, cluster.stopped) == (signal.SIGTERM, 3, 1)  # once more for last words
     check_signals()  # whose handler is gone
+
+
+def test_a_run_in_another_thread_hides_no_signal() -> None:
+    """An executor may carry out its jobs in threads, see docs/plugins.md."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with stop_on_signals():  # which handles nothing there
+            inside.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=work, daemon=True)
+    with stop_on_signals():
+        thread.start()
+        inside.wait(60)
+        with contextlib.suppress(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Stopped):
+            check_signals()
+        leave.set()
+        thread.join()
 
 
 def test_a_failure_is_told_and_the_others_go_on(jobs: list[Job], done: Answer, tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def test_a_dry_run_estimates_from_finished_runs(run: Run, tmp_path: Path, write_
     assert plan["estimate"]["from"] == str(folder)
     assert plan["estimate"]["made_on"] == "some CPU"
     text = run("bench", "--variants", "gan", "--seeds", "3", "--dry-run", "--kimg", "20", "--out", "runs/b").stdout
-    assert "3 runs in all: training 1:00, scoring 0:27 and, once, as long as the real images take, 1:27 in all" in text
+    told = "training 1:00, scoring 0:27 and, once, as long as the real images take, 1:27 in all"
+    assert f"3 runs in all, one after the other: {told}" in text
     other = json.loads(run(*words, "--kimg", "20", "--set", "variant.width=7").stdout)["runs"][0]["estimate"]
     assert (other["train_seconds"], other["from"]) == (None, None)  # another network is no measure
     assert other["score_seconds"] == pytest.approx(4 * 3.0 * 4000 / 2000)  # of scores it is

@@ -1,4 +1,4 @@
-"""Optimizers that bring no compiler along, and do what torch's do."""
+"""What a step is made with brings no compiler along; optimizers do what torch's do."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from ganzoo.config.run_config import Train
 from ganzoo.engine.cpu.optimizers import make_optimizer
+from ganzoo.engine.cpu.threads import Products
 
 for name in ("adam", "adamw", "rmsprop", "sgd"):
     for plain in (False, True):
@@ -34,11 +35,14 @@ for name in ("adam", "adamw", "rmsprop", "sgd"):
             made.step()
         made.load_state_dict(made.state_dict())
         assert weight.max() < 1
+with Products() as products:
+    nn.functional.conv2d(torch.ones(1, 1, 3, 3, requires_grad=True), torch.ones(1, 1, 3, 3)).sum().backward()
+assert products.count == 2
 print("torch._dynamo" in sys.modules)
 """
 
 
-def test_no_optimizer_imports_a_compiler() -> None:
+def test_no_compiler_is_imported() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("False\n", 0), done.stderr
 

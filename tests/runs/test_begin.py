@@ -574,7 +574,12 @@ def test_what_networks_answered_is_kept_with_the_run(
         assert result["environment"]["execution"] == "eager; in torch's own layout: reasons"
     assert len(asked) == 1
     assert sum("torch's own layout" in line for line in told) == 2  # of each start
-    assert RunDirectory(tmp_path / "run").read_record()["engine"] == {"passes": "two", "different": "reasons"}
+    run = RunDirectory(tmp_path / "run")
+    assert run.read_record()["engine"] == {"passes": "two", "different": "reasons", "flop_per_product": None}
+
+    run.record(engine={"passes": "two", "flop_per_product": "many"})
+    with pytest.raises(RunError, match="flop_per_product"):
+        run_job(registry, config_of(data, kimg=0.192), run.path, root=tmp_path)
 
 
 def test_a_result_without_a_state_is_not_trained_anew_in_silence(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +11,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ganzoo.files.machine import threads_said
+
 SHARE = 20e6
-"""FLOP of a product, on average, that each thread has to get: docs/performance.md, "Threads", has what was measured."""
+"""FLOP of a product, on average, that each thread has to get: measured in docs/performance.md, "How many threads"."""
 
 
 def threads_for(product: float | None) -> int:
@@ -23,7 +25,7 @@ def threads_for(product: float | None) -> int:
     Shapes decide, never a clock: the same run has the same number wherever it has as many to choose from.
     """
     most = torch.get_num_threads()
-    return most if product is None or os.environ.get("OMP_NUM_THREADS") else min(most, max(1, int(product / SHARE)))
+    return most if product is None or threads_said() else min(most, max(1, int(product / SHARE)))
 
 
 @contextlib.contextmanager
@@ -40,12 +42,25 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def compiled() -> bool:
+    """Whether torch.compile has compiled anything in this process. Such code is compiled anew for each number of
+    threads, a few times at most, and then runs as if it were not.
+    """
+    dynamo = sys.modules.get("torch._dynamo.utils")
+    return dynamo is not None and dynamo.counters["stats"]["unique_graphs"] > 0
+
+
 class Products(TorchDispatchMode):
     """Counts the FLOP of the products and convolutions of what runs inside, by torch's own formulas."""
 
     def __init__(self) -> None:
         super().__init__()
         self.flop, self.count = 0, 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Of torch's, which would import its compiler for that: see `engine/uncompiled.py`."""
+        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -23,7 +23,7 @@ from ganzoo.config.run_config import Train
 from ganzoo.engine.cpu.convolutions import lay_out_weights
 from ganzoo.engine.cpu.draws import everywhere
 from ganzoo.engine.cpu.operations import Operations
-from ganzoo.engine.cpu.threads import Products
+from ganzoo.engine.cpu.threads import Products, compiled
 from ganzoo.engine.device import Precision, numerics, preserved_random_state
 from ganzoo.engine.game import Game
 from ganzoo.engine.moment import Networks, Shared
@@ -95,18 +95,21 @@ class Trial:
 
     def flop_per_product(self) -> float | None:
         """Of the products and convolutions of an iteration at the run's batch size, forwards and backwards, on average;
-        0 without any. None where the networks cannot be watched. Leaves them as `difference` does.
+        0 without any. None where the networks cannot be watched, or are compiled. Leaves them as `difference` does.
         """
+        if compiled():
+            return None
         with self._preserved() as put_back_shared:
             for samples in self._sizes():
-                with contextlib.suppress(Exception):  # as in `difference`; or code that is compiled
+                with contextlib.suppress(Exception):  # as in `difference`
                     networks = copy.deepcopy(self.game.networks())
                     try:
                         with Products() as products:
                             self._computed(networks, samples, Operations(plain=True))
                     finally:
                         put_back_shared()
-                    return products.flop / max(products.count, 1) * self.config.batch_size / samples
+                    mean = products.flop / max(products.count, 1)
+                    return None if compiled() else mean * self.config.batch_size / samples
         return None
 
     def _sizes(self) -> list[int]:

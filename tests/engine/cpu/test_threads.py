@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pretended
 import pytest
 import torch
 from pretended import CPU, D, G, make_step
@@ -60,6 +65,8 @@ def test_all_where_nothing_is_known_or_somebody_has_said_how_many(four: None, mo
     assert threads_for(None) == 4
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     assert threads_for(0) == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "0")  # which OpenMP does not take either
+    assert threads_for(0) == 1
 
 
 def test_products_are_counted_by_their_shapes() -> None:
@@ -93,8 +100,8 @@ def test_a_run_goes_on_with_what_it_was_told_at_its_beginning(four: None) -> Non
     assert step.answers.flop_per_product is not None
     with threads(1):
         alone = make_step(None)
-    assert alone.answers.flop_per_product is None  # nothing to choose from; nor is there when it goes on
-    assert make_step(None, answers=alone.answers).threads == 4
+    assert alone.answers.flop_per_product is None  # nothing to choose from
+    assert make_step(None, answers=alone.answers).threads == 1  # of four, as if it had begun with them
 
 
 def test_the_plain_engine_has_all(four: None) -> None:
@@ -126,6 +133,30 @@ def test_watching_leaves_networks_and_random_numbers_as_they_were() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert network.seen == []
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+COMPILED = """
+import pretended
+import torch
+
+torch.set_num_threads(2)
+step = pretended.make_step(None, critic=lambda: torch.compile(pretended.D(), backend="eager"))
+step()
+again = pretended.make_step(
+    None, critic=lambda: torch.compile(pretended.D(), backend="eager"), answers=step.answers
+)
+print(step.answers.flop_per_product, step.threads, again.threads)
+"""
+
+
+def test_what_is_compiled_has_all_threads() -> None:
+    """A process of its own: others compile nothing."""
+    path = os.pathsep.join([str(Path(pretended.__file__).parent), *sys.path])
+    kept = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False, env=kept | {"PYTHONPATH": path}
+    )
+    assert (done.stdout, done.returncode) == ("None 2 2\n", 0), done.stderr
 
 
 def test_a_network_that_cannot_be_watched_has_all_threads(four: None) -> None:

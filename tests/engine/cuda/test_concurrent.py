@@ -17,7 +17,8 @@ from ganzoo.bench import together
 from ganzoo.bench.jobs import Job, plan_jobs
 from ganzoo.bench.together import default_concurrent, groups, run_groups, work_together
 from ganzoo.config.layers import build_config
-from ganzoo.engine.cuda.concurrent import ALONE, Baton, RandomNumbers, Turn, run_together
+from ganzoo.engine import energy
+from ganzoo.engine.cuda.concurrent import ALONE, Baton, OwnProcess, RandomNumbers, Turn, run_together
 from ganzoo.files.machine import whole_cores
 from ganzoo.files.progress import listening
 from ganzoo.runs.directory import RunDirectory
@@ -209,6 +210,16 @@ def test_a_run_that_goes_on_alone_keeps_in_mind_that_it_was_not(
     assert result["environment"]["concurrent"] == 1
 
 
+@pytest.mark.parametrize(("beside", "told"), [(0, True), (1, False)])
+def test_a_processors_energy_is_no_single_runs_where_others_run_on_it(
+    beside: int, told: bool, registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(energy, "_package_counter", lambda: lambda: [(1.0, 10.0)])
+    config = build_config(registry, variant="gan", dataset="digits", sets=[s for s in TINY if "channels" not in s])
+    result = run_job(registry, config, tmp_path / "run", root=data_root, turn=OwnProcess(beside=beside))
+    assert (result["joules"] is not None) == told
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -305,7 +316,9 @@ def test_on_processors_each_run_has_a_core_and_memory(registry: Registry, monkey
     monkeypatch.setattr(together, "available_memory", lambda: 100 * 2**30)
     assert (at_once(3), at_once(10)) == (3, 4)
     assert (at_once(10, "train.minutes=1"), at_once(10, "train.until=fid=10")) == (1, 1)
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "²")
+    assert at_once(10) == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,8")
     assert at_once(10) == 2
     monkeypatch.setattr(together, "available_memory", lambda: 2 * 2**30)
     assert at_once(10) == 1
