@@ -116,7 +116,7 @@ def write_run(registry: Registry) -> Callable[..., dict[str, Any]]:
             "environment": {
                 "device": "some CPU", "precision": "fp32", "python": "3.11.0",
                 "packages": {"ganzoo": "0.1.0", "torch": "2.11.0"}, "git": None,
-                "execution": "eager", "concurrent": 1,
+                "execution": "eager", "train_threads": 1, "concurrent": 1, "beside": 0,
             },
             "source": "0123456789abcdef", "higher_is_better": {"fid": False, "is": True, "kid": False},
             "data": {

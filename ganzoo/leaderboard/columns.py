@@ -289,7 +289,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         key="joules",
         title="energy",
-        about="of training, where the device counts it: the whole GPU board or processor package",
+        about="of training, where the device counts it: the whole GPU board or processor package, so of runs alone",
         unit="J",
         value=lambda result: result.get("joules"),
         show=energy,

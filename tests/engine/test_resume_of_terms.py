@@ -85,7 +85,7 @@ def test_a_job_that_was_stopped_and_killed_between_ticks(registry: Registry, dat
     run_job(registry, config, whole.path, root=data_root)
 
     class Turns:
-        runs, turns = 1, 0
+        runs, beside, turns = 1, 0, 0
 
         def __init__(self, at: int, end: Callable[[], None]) -> None:
             self.at, self.end = at, end
