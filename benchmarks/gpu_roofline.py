@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from gpu_bench import Bench
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from ganzoo.bench.speed import advance
+from ganzoo.engine.cpu.threads import Products
 from ganzoo.engine.device import synchronize
 
 aten = torch.ops.aten
@@ -37,7 +36,7 @@ OVERWRITES = {aten.copy_, aten.fill_, aten.zero_, aten.normal_, aten.uniform_, a
 """Do not read what they write."""
 
 
-class Work(TorchDispatchMode):
+class Work(Products):
     """Adds up the FLOP of products and convolutions, by torch's own formulas, and the bytes that operations read and
     write, if each takes its inputs from memory and puts its outputs there; of a table that rows are taken from, those
     rows. Caches and what libraries do inside an operation are not counted, views cost nothing. (torch's FlopCounterMode
@@ -46,16 +45,13 @@ class Work(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.flop = 0
         self.bytes = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         options = dict(kwargs or {})
-        out = func(*args, **options)
-        if func._overloadpacket in flop_registry:
-            self.flop += flop_registry[func._overloadpacket](*args, **options, out_val=out)
+        out = super().__torch_dispatch__(func, types, args, options)
         if not func.is_view:
             self.bytes += bytes_moved(func, args, options, out)
         return out
