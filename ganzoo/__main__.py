@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import NoReturn
 
 
@@ -12,8 +14,30 @@ def main() -> None:
     """Run the command line. The user's errors exit with 2 and two lines, cause and cure; bugs keep their traceback."""
     from ganzoo.cli.streams import safe_streams
 
-    with safe_streams():
+    with _ended_at_once(), safe_streams():
         _main()
+
+
+@contextlib.contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Around all of the program. One of several processes that ends before the others have parted from it has threads
+    of gloo's, which touch Python's objects while the interpreter is taken down, and may so abort the process with words
+    of their own (https://github.com/pytorch/pytorch/pull/179291). It does all that a process does at its end but that.
+    """
+    try:
+        yield
+    except BaseException as error:
+        distributed = sys.modules.get("torch.distributed")
+        if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+            raise
+        code = error.code if isinstance(error, SystemExit) else 1
+        if not isinstance(error, SystemExit):
+            sys.excepthook(type(error), error, error.__traceback__)
+        atexit._run_exitfuncs()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _main() -> None:

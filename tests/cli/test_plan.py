@@ -133,9 +133,9 @@ def test_a_bench_that_is_not_run_says_what_it_leaves_out(run: Run) -> None:
 
 def test_what_a_search_holds_out_is_no_part_of_what_it_compares(run: Run) -> None:
     command = ("bench", "--variants", "gan", "--grid", "train.g_lr=1e-4..1e-2", "--search", "2", "--kimg", "2")
-    told = run(*command, "--set", "eval.held_out=0.3", "--dry-run").output
-    assert "3 trials of each would be run before" in told
-    assert "eval.held_out" not in told
+    result = run(*command, "--set", "eval.held_out=0.3", "--dry-run")
+    assert "3 trials of each would be run before" in result.stderr
+    assert "eval.held_out" not in result.stdout + result.stderr
 
 
 def test_a_printed_config_is_the_whole_config(run: Run, tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ class Ranks:
         import torch.distributed as dist
 
         dist.destroy_process_group()
+        self._control = self._work = None  # whose threads end with them
 
     # Orders
 

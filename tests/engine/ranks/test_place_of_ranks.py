@@ -55,3 +55,38 @@ def test_what_all_processes_find_is_told_by_one(rank: str, lines: int) -> None:
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == lines, done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("parted", "ends", "code", "said"),
+    [(False, "sys.exit(143)", 143, ""), (True, "sys.exit(143)", 143, ""), (False, "1 / 0", 1, "ZeroDivisionError")],
+)
+def test_a_process_that_the_others_still_know_takes_no_interpreter_down(
+    parted: bool, ends: str, code: int, said: str
+) -> None:
+    """Beside the threads of its group that may abort it; what others have it do at its end is done."""
+    program = f"""
+import atexit, sys
+import torch.distributed as dist
+import ganzoo.__main__ as program
+
+class Object:
+    def __del__(self):
+        print("taken down")
+
+def run():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    if {parted}:
+        dist.destroy_process_group()
+    print("worked")
+    {ends}
+
+kept = Object()
+atexit.register(print, "at exit")
+program._main = run
+program.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert done.stdout.split("\n") == ["worked", "at exit", *["taken down"] * parted, ""]
+    assert said in done.stderr.splitlines()[-1] if said else done.stderr == ""
