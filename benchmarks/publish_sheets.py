@@ -30,7 +30,7 @@ class Sheet:
 
 SHEETS: dict[str, Sheet] = {
     "digits": Sheet(title="Digits, 32x32 gray", dataset="digits", seeds=5, kimg=32),
-    "fashion-mnist": Sheet(title="Fashion-MNIST, 28x28 gray", dataset="fashion-mnist", seeds=3, kimg=32),
+    "fashion-mnist": Sheet(title="Fashion-MNIST, 28x28 gray", dataset="fashion-mnist", seeds=3, kimg=16),
     "mnist": Sheet(title="MNIST, 28x28 gray", dataset="mnist", seeds=3, kimg=16),
     "cifar10-jpeg": Sheet(
         title="CIFAR-10 as JPEG of quality 75, 32x32 colour", dataset="folder:cifar10_jpeg", seeds=3, kimg=32,
