@@ -140,7 +140,7 @@ def conditions_of(name: str) -> Iterator[str]:
     file = sheets.RESULTS / name / "speed.json"
     if file.exists():
         environment = json.loads(file.read_text(encoding="utf-8"))["environment"]
-        yield f"Throughput is measured apart, with nothing beside it: {environment['device']}."
+        yield f"Throughput is measured apart, with nothing beside it: {environment['device_name']}."
 
 
 def picture(name: str) -> None:
