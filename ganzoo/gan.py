@@ -315,6 +315,8 @@ class GAN:
     discriminator: nn.Module
     z_dim: int
     batch_dependent: bool = False  # True: D looks at the whole batch; it judges real and generated images separately
+    # True: gradient penalties differentiate the sum of a batch's logits though D compares the batch, as its paper does.
+    summed_penalties: bool = False
     prior: Prior = field(default_factory=Normal)
     parts: Mapping[str, Part] = field(default_factory=dict)  # further networks
     terms: Sequence[Term] = ()  # what this variant adds to a phase's loss, under any objective

@@ -119,7 +119,7 @@ class Networks:
         Raises:
             GameError: these are asked for of a D that is known to mix the samples of a batch.
         """
-        if self._mixes and images.requires_grad and images.is_leaf:
+        if self._mixes and images.requires_grad and images.is_leaf and not self.game.gan.summed_penalties:
             raise GameError(
                 f"it differentiates D by its images, and a logit of this D depends on the whole batch ({self._mixes})",
                 "say per_sample_gradients=True in the spec, of the Term as well: then D is built, or refused, for that",

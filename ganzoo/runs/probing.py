@@ -35,11 +35,14 @@ def check_samples_apart(
     registry: Registry, config: RunConfig, game: Game, images: Images, device: torch.device
 ) -> None:
     """Where a loss differentiates each logit by its own image alone, D has to make it so. Batch norm is looked for when
-    networks are built; here, D itself is asked. One that says `batch_dependent` is believed.
+    networks are built; here, D itself is asked. One that says `batch_dependent` is believed, and free of it where its
+    paper penalises the sum of logits (`summed_penalties`).
 
     Raises:
         BrokenPlugin: D mixes the samples of a batch.
     """
+    if game.gan.summed_penalties:
+        return
     variant = registry.variant(config.variant.name)
     wanting = wants_gradients_per_sample(registry, config)
     if wanting is None:

@@ -32,8 +32,7 @@ SETTINGS = (
         name="group",
         default=4,
         minimum=1,
-        doc="Images that D compares by their standard deviation; 1: none. Under a gradient penalty, such as r1, D "
-        "compares none.",
+        doc="Images that D compares by their standard deviation; 1: none.",
     ),
 )
 

@@ -33,15 +33,14 @@ def cstylegan2(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
 def _pair(config: VariantConfig, shape: Shape, num_classes: int) -> GAN:
     z_dim, layers, group = (cast(int, config[name]) for name in ("z_dim", "mapping_layers", "group"))
     widths = _widths(cast(int, config["channels"]), cast(int, config["widest"]), shape)
-    # The paper applies R1 to D with its minibatch standard deviation: it differentiates the sum of all logits, in which
-    # an image also counts for the other images of its group. A penalty on each image's own gradient cannot.
-    group = 1 if config.per_sample_critic else group
     mapping = Mapping(z_dim, layers, num_classes)
     return GAN(
         generator=Generator(mapping, widths, shape, z_dim, mixing=cast(float, config["mixing"])),
         discriminator=Discriminator(widths, shape, num_classes, group=group),
         z_dim=z_dim,
         batch_dependent=group > 1,
+        # R1 differentiates the sum of all logits, in which an image also counts for the others of its group.
+        summed_penalties=True,
     )
 
 

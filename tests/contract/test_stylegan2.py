@@ -1,4 +1,4 @@
-"""StyleGAN2's networks: styles, mixing, truncation, classes, and what a gradient penalty leaves out."""
+"""StyleGAN2's networks: styles, mixing, truncation, classes, and a batch that D compares, under R1 as well."""
 
 from __future__ import annotations
 
@@ -96,13 +96,19 @@ def test_truncation_is_a_way_towards_the_mean() -> None:
     torch.testing.assert_close(none["images"], none["images"][:1].expand(64, -1, -1, -1))
 
 
-def test_a_batch_is_compared_unless_a_penalty_needs_each_image_alone() -> None:
+def test_a_batch_is_compared_also_where_r1_penalises_the_sum_of_its_logits() -> None:
     images = torch.rand(8, 1, 28, 28) * 2 - 1
     free, penalised, alone = small(), small(per_sample=True), small(group=1)
-    assert (free.batch_dependent, penalised.batch_dependent, alone.batch_dependent) == (True, False, False)
+    assert (free.batch_dependent, penalised.batch_dependent, alone.batch_dependent) == (True, True, False)
+    assert penalised.summed_penalties
     assert depends_on_others(free.discriminator, images, None)
-    assert not depends_on_others(penalised.discriminator, images, None)
-    assert every(penalised.discriminator) == every(free.discriminator)
+    assert depends_on_others(penalised.discriminator, images, None)
+    assert not depends_on_others(alone.discriminator, images, None)
+    (term,) = terms_of("r1")
+    x = images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(penalised.discriminator(x, None)["logits"].sum(), x)
+    value = term.loss(batch_of(penalised, images, torch.randn(8, 6), phase="D"))
+    torch.testing.assert_close(value, 0.5 * gradient.square().flatten(1).sum(1))
 
 
 def test_path_lengths_are_of_w_and_reach_the_mapping() -> None:

@@ -118,6 +118,14 @@ def test_a_mistake_is_named(group: Group, case: tuple[str, str, str], tmp_path: 
     assert_found(group(make_case(registry, "mine")), name, status, told)
 
 
+def test_a_batch_that_d_compares_is_no_mistake_where_penalties_are_of_its_sum(tmp_path: Path) -> None:
+    compared = (LOGITS, "h = self.layers(x)\n        h = h + h.std(0)")
+    refused = make_case(zoo(tmp_path, compared, ("z_dim=6", "z_dim=6, batch_dependent=True")), "mine")
+    assert_found(check_networks(refused), "samples apart", "FAILED", "would be wrong")
+    more = ("z_dim=6", "z_dim=6, batch_dependent=True, summed_penalties=True")
+    assert {one.status for one in check_networks(make_case(zoo(tmp_path, compared, more), "mine"))} == {"ok"}
+
+
 def test_learning_rates_that_move_are_no_mistake(tmp_path: Path) -> None:
     defaults = "defaults={'train.schedule': 'cosine', 'train.warmup_kimg': 0.01}"
     case = make_case(zoo(tmp_path, ("sizes=(8,)", f"sizes=(8,), {defaults}")), "mine")

@@ -92,6 +92,18 @@ def test_a_variant_that_says_so_is_believed(images: Images, tmp_path: Path) -> N
         asked(zoo(tmp_path, (SPEC, f"{SPEC}, batch_dependent=True")), images, regularize="gp")
 
 
+@pytest.mark.parametrize("pieces", [{"objective": "wgan-gp"}, {"regularize": "r1"}], ids=str)
+def test_one_whose_paper_penalises_the_sum_of_logits_trains(
+    pieces: dict[str, str], images: Images, tmp_path: Path
+) -> None:
+    """And D compares the batch in the penalty as elsewhere."""
+    registry = zoo(tmp_path, MIXED, ("z_dim=6", "z_dim=6, batch_dependent=True, summed_penalties=True"))
+    asked(registry, images, **pieces)
+    config = small(registry, **pieces)
+    run_job(registry, config, tmp_path / "run", root=tmp_path, images=images, report=lambda line: None)
+    assert (tmp_path / "run" / "result.json").exists()
+
+
 @pytest.mark.parametrize(
     ("image", "told"),
     [

@@ -256,8 +256,9 @@ def _apart(case: Case) -> Findings:
     if spec.per_sample_critic and not spec.batch_dependent:
         torch.manual_seed(0)
         config = VariantConfig(settings=case.config.variant.settings, per_sample_critic=True)
-        critic = spec.load()(config, case.shape, case.classes).discriminator
-        if depends_on_others(critic, real, labels):
+        built = spec.load()(config, case.shape, case.classes)
+        critic = built.discriminator
+        if not built.summed_penalties and depends_on_others(critic, real, labels):
             yield failed(
                 "samples apart",
                 f"a logit depends on other images of the batch{', by batch norm' if _normed(critic) else ''}, though "
@@ -267,7 +268,7 @@ def _apart(case: Case) -> Findings:
             return
     game = case.game()
     gan = game.gan
-    if game.penalised and depends_on_others(gan.discriminator, real, labels):
+    if game.penalised and not gan.summed_penalties and depends_on_others(gan.discriminator, real, labels):
         yield failed(
             "samples apart",
             "a logit depends on other images of the batch, and a penalty or a term differentiates D by its images",
