@@ -126,6 +126,11 @@ def test_a_batch_that_d_compares_is_no_mistake_where_penalties_are_of_its_sum(tm
     assert {one.status for one in check_networks(make_case(zoo(tmp_path, compared, more), "mine"))} == {"ok"}
 
 
+def test_batch_norm_is_a_mistake_all_the_same(tmp_path: Path) -> None:
+    changes = ("nn.LeakyReLU(0.2)", "nn.BatchNorm1d(12)"), ("z_dim=6", "z_dim=6, summed_penalties=True")
+    assert_found(check_networks(make_case(zoo(tmp_path, *changes), "mine")), "samples apart", "FAILED", "batch norm")
+
+
 def test_learning_rates_that_move_are_no_mistake(tmp_path: Path) -> None:
     defaults = "defaults={'train.schedule': 'cosine', 'train.warmup_kimg': 0.01}"
     case = make_case(zoo(tmp_path, ("sizes=(8,)", f"sizes=(8,), {defaults}")), "mine")

@@ -258,7 +258,8 @@ def _apart(case: Case) -> Findings:
         config = VariantConfig(settings=case.config.variant.settings, per_sample_critic=True)
         built = spec.load()(config, case.shape, case.classes)
         critic = built.discriminator
-        if not built.summed_penalties and depends_on_others(critic, real, labels):
+        apart = not built.summed_penalties or _normed(critic)  # of batch norm no paper's sum is meant
+        if apart and depends_on_others(critic, real, labels):
             yield failed(
                 "samples apart",
                 f"a logit depends on other images of the batch{', by batch norm' if _normed(critic) else ''}, though "
