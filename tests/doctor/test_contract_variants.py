@@ -122,8 +122,10 @@ def test_a_batch_that_d_compares_is_no_mistake_where_penalties_are_of_its_sum(tm
     compared = (LOGITS, "h = self.layers(x)\n        h = h + h.std(0)")
     refused = make_case(zoo(tmp_path, compared, ("z_dim=6", "z_dim=6, batch_dependent=True")), "mine")
     assert_found(check_networks(refused), "samples apart", "FAILED", "would be wrong")
-    more = ("z_dim=6", "z_dim=6, batch_dependent=True, summed_penalties=True")
-    assert {one.status for one in check_networks(make_case(zoo(tmp_path, compared, more), "mine"))} == {"ok"}
+    term = "terms=[Term(name='t', phase='D', loss=lambda b: b.critic(b.real), per_sample_gradients=True)]"
+    for more in ("", f", {term}"):
+        fields = ("z_dim=6", f"z_dim=6, batch_dependent=True, summed_penalties=True{more}")
+        assert {one.status for one in check_networks(make_case(zoo(tmp_path, compared, fields), "mine"))} == {"ok"}
 
 
 def test_batch_norm_is_a_mistake_all_the_same(tmp_path: Path) -> None:
