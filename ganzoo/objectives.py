@@ -211,8 +211,7 @@ def squared_gradient(critic: Callable[[Tensor], Tensor], images: Tensor) -> Tens
     # In float32 even where the caller is under autocast: squared gradients underflow and overflow in half precision.
     with torch.autocast(device_type=images.device.type, enabled=False):
         x = images.detach().float().requires_grad_()
-        # Summing gives each sample's own gradient, because no logit depends on another sample's image; where D compares
-        # the batch and says `summed_penalties`, this sum is what its paper differentiates.
+        # Summing gives each sample's own gradient, because no logit depends on another sample's image.
         (gradient,) = torch.autograd.grad(critic(x).float().sum(), x, create_graph=True)
         return gradient.square().flatten(1).sum(1)
 
