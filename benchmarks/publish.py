@@ -19,8 +19,10 @@ import json
 import os
 import re
 import sys
+import tokenize
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import COMMENT, NL
 from typing import Any
 
 import publish_page
@@ -152,24 +154,31 @@ def read_codes(folder: Path) -> dict[str, str]:
 
 
 def code_sha256(registry: Registry, config: Mapping[str, Any]) -> str:
-    """Of the code of all that a run trains with, less the specs, whose recipes are in its config: the modules of the
-    plugins and of the packages `ganzoo_*` that they import; of ganzoo itself, the module of each.
+    """Of the code of all that a run trains with, less comments, and less the specs, whose recipes are in its config:
+    the modules of the plugins and of the packages `ganzoo_*` that they import; of ganzoo itself, the module of each.
     """
     digest = hashlib.sha256()
     for spec in specs_of(registry, from_dict(registry, config)):
         module = str(spec.target).partition(":")[0]
         digest.update(b"\1")
         if module.startswith("ganzoo."):
-            digest.update(Path(str(found(module))).read_bytes())
+            digest.update(without_comments(Path(str(found(module)))))
             continue
         packages = [module.partition(".")[0]]
         for package in packages:  # grows
             for file in sorted(Path(str(found(package))).parent.glob("*.py")):
                 if file.name != "__init__.py":
-                    digest.update(file.name.encode() + b"\0" + file.read_bytes())
+                    digest.update(file.name.encode() + b"\0" + without_comments(file))
                     imported = re.findall(r"^from (ganzoo_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
                     packages += sorted(set(imported) - set(packages))
     return digest.hexdigest()
+
+
+def without_comments(file: Path) -> bytes:
+    """Its tokens, one a line; line breaks within a statement do not count either."""
+    with file.open("rb") as opened:
+        tokens = [token for token in tokenize.tokenize(opened.readline) if token.type not in (COMMENT, NL)]
+    return "\n".join(token.string for token in tokens).encode()
 
 
 def found(module: str) -> str | None:

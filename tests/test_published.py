@@ -269,3 +269,19 @@ def test_published_results_are_a_leaderboard() -> None:
         assert name in sheets.SHEETS
     for file in islice(RESULTS, 0, None, 7):
         assert '"path":"/' not in file.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("def f(x):\n    return (x + 1)\n", True),
+        ("# Said.\ndef f(x):\n    return (x +  # more\n            1)\n\n", True),
+        ("def f(x):\n    return (x + 2)\n", False),
+        ("def f(x):\n    'Said.'\n    return (x + 1)\n", False),
+    ],
+)
+def test_comments_are_not_code(publish: ModuleType, tmp_path: Path, text: str, same: bool) -> None:
+    before, now = tmp_path / "before.py", tmp_path / "now.py"
+    before.write_text("def f(x):\n    return (x + 1)\n")
+    now.write_text(text)
+    assert (publish.without_comments(before) == publish.without_comments(now)) is same
