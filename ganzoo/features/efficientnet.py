@@ -5,13 +5,14 @@ Network of Tan and Le (2019, arXiv 1905.11946), in its Lite form: ReLU6, no sque
 
 from __future__ import annotations
 
+import copy
 import io
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganzoo.errors import UserError
 from ganzoo.features.common import in_chunks, sha256, to_rgb
@@ -29,11 +30,12 @@ WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77
 class EfficientNetLite0:
     """uint8 `[N,C,H,W]` (C = 1 or 3) -> "pool" float32 `[N,1280]` and ImageNet "logits" float32 `[N,1000]`.
 
-    `weights_sha256`: hex digest of the weights file.
+    `network`: as the package makes it; `weights_sha256`: hex digest of the weights file.
     """
 
     def __init__(self, network: Any, weights_sha256: str) -> None:
         self.network = network  # an EfficientNet, which has no types
+        self._folded = folded(network)
         self.weights_sha256 = weights_sha256
 
     def __call__(self, pixels: Tensor) -> dict[str, Tensor]:
@@ -43,8 +45,30 @@ class EfficientNetLite0:
         images = to_rgb(pixels).to(torch.float32)
         images = F.interpolate(images, size=(SIZE, SIZE), mode="bilinear", align_corners=False, antialias=True)
         images = ((images - MEAN) / SCALE).contiguous(memory_format=torch.channels_last)  # 1.5 times as fast on a CPU
-        pool = self.network.extract_features(images).mean(dim=(2, 3))
-        return {"pool": pool, "logits": self.network._fc(pool)}
+        pool = self._folded.extract_features(images).mean(dim=(2, 3))
+        return {"pool": pool, "logits": self._folded._fc(pool)}
+
+
+def folded(network: Any) -> Any:
+    """A copy that is the same function in about half the time: batch norm in eval mode goes into the convolution before
+    it, even padding is the convolution's own, and ReLU6 overwrites what it is given.
+    """
+    network = copy.deepcopy(network)
+    pairs = [(network, "_conv_stem", "_bn0"), (network, "_conv_head", "_bn1")]
+    for block in network._blocks:
+        pairs += [(block, "_expand_conv", "_bn0")] if hasattr(block, "_expand_conv") else []  # all but the first
+        pairs += [(block, "_depthwise_conv", "_bn1"), (block, "_project_conv", "_bn2")]
+    for module, convolution, norm in pairs:
+        fused: Any = nn.utils.fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))
+        zeros = set(getattr(fused.static_padding, "padding", ()))  # left, right, above, below
+        if len(zeros) == 1:
+            fused.padding, fused.static_padding = (zeros.pop(),) * 2, nn.Identity()
+        setattr(module, convolution, fused)
+        setattr(module, norm, nn.Identity())
+    for module in network.modules():
+        if isinstance(module, nn.ReLU6):
+            module.inplace = True
+    return network
 
 
 def efficientnet_lite0(device: torch.device | str) -> EfficientNetLite0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -38,40 +38,43 @@ def polynomial_mmd2(x: Tensor, y: Tensor) -> Tensor:
         x: `[m,D]` float64, m >= 2.
         y: `[n,D]` float64, n >= 2.
     """
-    whole = [torch.arange(len(z), device=z.device)[:, None] for z in (x, y)]
-    return _mmd2_and_variances(x, y, *whole)[0, 0]
+    all_x, all_y = (torch.arange(len(z), device=z.device)[:, None] for z in (x, y))
+    sums = _sums(x, y, all_x, all_y), _sums(x, x, all_x, all_x), _sums(y, y, all_y, all_y)
+    return _mmd2_and_variances(*sums)[0, 0]
 
 
-def _mmd2_and_variances(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> Tensor:
+class _Sums(NamedTuple):
+    """Of the kernel matrix `[m,n]` of each of S subsets: sums of its rows `[m,S]`, of its columns `[n,S]`, and of the
+    squares of all of it `[S]`. A matrix of features with themselves has zeros on its diagonal.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    squares: Tensor
+
+
+def _mmd2_and_variances(across: _Sums, within_x: _Sums, within_y: _Sums) -> Tensor:
     """`[6,S]`, of each of S subsets: the squared MMD; what single features add to it varies by var h_x, var h_y; what
     pairs of features add beyond that by s_xx, s_yy, s_xy. With a_i the effect of row i of a kernel matrix (and a_i +
     a_j that of a pair),
 
         h(x_i) = a_i of k(x,x) - a_i of k(x,y),     s = mean square of k - a_i - a_j.
-
-    Args:
-        x: `[N,D]` float64.
-        y: `[M,D]` float64.
-        chosen_x: int64 `[m,S]`, the rows of x that are in each subset, none twice.
-        chosen_y: int64 `[n,S]`, those of y.
     """
-    m, n = len(chosen_x), len(chosen_y)
-    rows, columns, squares = _sums(x, y, chosen_x, chosen_y)
-    rows, columns = rows / n, columns / m
+    m, n = len(across.rows), len(across.columns)
+    rows, columns = across.rows / n, across.columns / m
     mean = rows.mean(dim=0)
-    total = squares - m * n * mean**2
+    total = across.squares - m * n * mean**2
     explained = n * (rows - mean).square().sum(dim=0) + m * (columns - mean).square().sum(dim=0)
     s_across = (total - explained) / ((m - 1) * (n - 1))
     means, spreads, pairs = [], [], []
-    for z, chosen, cross, others in ((x, chosen_x, rows, n), (y, chosen_y, columns, m)):
-        count = len(chosen)
-        sums, _, squares = _sums(z, z, chosen, chosen)
-        within = sums / (count - 1)
+    for own, cross, others in ((within_x, rows, n), (within_y, columns, m)):
+        count = len(own.rows)
+        within = own.rows / (count - 1)
         mean_within = within.mean(dim=0)
         centred = within - mean_within
         free = max(count * (count - 3), 1)
         effects = centred.square().sum(dim=0) * (count - 1) ** 2 / max(count - 2, 1)
-        s = (squares - count * (count - 1) * mean_within**2 - 2 * effects) / free
+        s = (own.squares - count * (count - 1) * mean_within**2 - 2 * effects) / free
         noise = s / (count - 1) + s_across / others  # what finite rows add to the spread of their means
         means.append(mean_within)
         spreads.append((within - cross).var(dim=0) - noise)
@@ -79,13 +82,33 @@ def _mmd2_and_variances(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor
     return torch.stack([means[0] + means[1] - 2 * mean, *spreads, *pairs, s_across])
 
 
-def _sums(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each subset's kernel matrix, `[m,n]`: sums of its rows `[m,S]`, of its columns `[n,S]`, and of all squares
-    `[S]`. A matrix of x with itself has zeros on its diagonal.
+def _sums(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> _Sums:
+    """Of the kernel matrices of subsets of x with subsets of y.
 
-    The matrix of all features is computed once, in blocks of rows, and a subset's sums are products with ones and
-    zeros: where subsets overlap, this is many times less work than a matrix for each.
+    Args:
+        x: float `[N,D]`.
+        y: float `[M,D]`; x itself for the matrices of x with itself.
+        chosen_x: int64 `[m,S]`, the rows of x that are in each subset, none twice.
+        chosen_y: int64 `[n,S]`, those of y.
     """
+    (m, subsets), n = chosen_x.shape, len(chosen_y)
+    if 2 * len(x) * len(y) <= subsets * m * n:
+        return _overlapping_sums(x, y, chosen_x, chosen_y)
+    of_each = []  # subsets that hardly overlap: a matrix for each is less work
+    all_x, all_y = (torch.arange(count, device=x.device)[:, None] for count in (m, n))
+    for at_x, at_y in zip(chosen_x.T, chosen_y.T, strict=True):
+        part = x[at_x]
+        of_each.append(_overlapping_sums(part, part if y is x else y[at_y], all_x, all_y))
+    return _Sums(*(torch.cat(parts, dim=-1) for parts in zip(*of_each, strict=True)))
+
+
+def _overlapping_sums(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> _Sums:
+    """As `_sums`: the matrix of all features is computed once, in blocks of rows, and a subset's sums are products with
+    ones and zeros. Where subsets overlap, this is many times less work than a matrix for each.
+    """
+    same = y is x
+    x = to_float64(x)
+    y = x if same else to_float64(y)
     in_x = torch.zeros(len(x), chosen_x.shape[1], dtype=x.dtype, device=x.device).scatter_(0, chosen_x, 1)
     in_y = torch.zeros(len(y), chosen_y.shape[1], dtype=y.dtype, device=y.device).scatter_(0, chosen_y, 1)
     rows = torch.empty_like(in_x)
@@ -94,12 +117,12 @@ def _sums(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> tuple[Ten
     for start in range(0, len(x), step):
         block = slice(start, start + step)
         kernel = _kernel(x[block], y)
-        if x is y:
+        if same:
             kernel.diagonal(start).zero_()
         rows[block] = kernel @ in_y
         columns += kernel.T @ in_x[block]
         squares += (kernel.square_() @ in_y).mul_(in_x[block]).sum(dim=0)
-    return rows.gather(0, chosen_x), columns.gather(0, chosen_y), squares
+    return _Sums(rows.gather(0, chosen_x), columns.gather(0, chosen_y), squares)
 
 
 def _kernel(x: Tensor, y: Tensor) -> Tensor:
@@ -109,7 +132,13 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 
 
 def kernel_distance(
-    generated: Tensor, reference: Tensor, *, subsets: int = 100, subset_size: int = 1000, seed: int = 2020
+    generated: Tensor,
+    reference: Tensor,
+    *,
+    subsets: int = 100,
+    subset_size: int = 1000,
+    seed: int = 2020,
+    keep: Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor]] = lambda name, make: make(),
 ) -> KernelEstimate:
     """Mean and deviation over subsets of the unbiased squared MMD, and the standard error of the mean.
 
@@ -130,6 +159,7 @@ def kernel_distance(
         subsets: number of subsets.
         subset_size: images in each.
         seed: of the draw; torch's random state is not touched.
+        keep: `Reference.keep`, for what is computed from the reference alone.
 
     Raises:
         Unavailable: fewer than 2 images on a side.
@@ -144,17 +174,20 @@ def kernel_distance(
     if size == n == m:
         subsets = 1
     rng = np.random.RandomState(seed)
-    generated, reference = to_float64(generated), to_float64(reference.to(generated.device))
     draws = [(rng.choice(n, size, replace=False), rng.choice(m, size, replace=False)) for _ in range(subsets)]
-    at = [torch.from_numpy(np.stack(drawn, axis=1)).to(generated.device) for drawn in zip(*draws, strict=True)]
-    if n * n + n * m + m * m <= 3 * subsets * size**2 / 2:
-        drawn = _mmd2_and_variances(generated, reference, *at).T.cpu()
-    else:  # subsets that hardly overlap: a matrix for each is less work
-        whole = torch.arange(size, device=generated.device)[:, None]
-        each = [
-            _mmd2_and_variances(generated[x], reference[y], whole, whole) for x, y in zip(at[0].T, at[1].T, strict=True)
-        ]
-        drawn = torch.cat(each, dim=1).T.cpu()
+    if generated.device.type == "mps":  # it has no float64
+        generated = generated.cpu()
+    device = generated.device
+    reference = reference.to(device)
+    x, y = (torch.from_numpy(np.stack(drawn, axis=1)).to(device) for drawn in zip(*draws, strict=True))
+
+    def within_reference() -> dict[str, Tensor]:
+        return {part: sums.cpu() for part, sums in _sums(reference, reference, y, y)._asdict().items()}
+
+    # The number of generated images is in the name, because both sides are drawn from one stream
+    within = keep(f"kid-{subsets}x{size}-{seed}-beside-{n}", within_reference)
+    within_y = _Sums(**{part: sums.to(device) for part, sums in within.items()})
+    drawn = _mmd2_and_variances(_sums(generated, reference, x, y), _sums(generated, generated, x, x), within_y).T.cpu()
     require_finite(drawn, "kernel values of these features")
     std = float(drawn[:, 0].std(correction=0))
     mean, h_x, h_y, s_xx, s_yy, s_xy = drawn.mean(dim=0).tolist()
@@ -193,5 +226,6 @@ class KernelDistance:
             subsets=self.subsets,
             subset_size=self.subset_size,
             seed=self.seed,
+            keep=reference.keep,
         )
         return {"kid": estimate.mean, "kid_std": estimate.std, "kid_se": estimate.standard_error}

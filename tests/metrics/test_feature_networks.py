@@ -1,5 +1,6 @@
 """The ImageNet networks: what they see, what they give, and how they refuse."""
 
+import copy
 import hashlib
 import io
 import sys
@@ -53,6 +54,20 @@ def test_efficientnet_is_the_packages_own(lite0):
         expected = theirs((pixels.float() - 127) / 128)
         found = lite0(pixels)["logits"]
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_efficientnet_is_folded_and_the_same(lite0):
+    """In float64, where batch norm and what it was folded into differ by rounding alone."""
+    pixels = random_pixels(3, 3, 128)
+    images = (pixels.double() - efficientnet.MEAN) / efficientnet.SCALE
+    whole = copy.deepcopy(lite0.network).double()
+    with torch.no_grad():
+        before = images.clone()
+        found = efficientnet.folded(whole).extract_features(images)
+        torch.testing.assert_close(found, whole.extract_features(images), rtol=1e-9, atol=1e-9)
+        assert torch.equal(images, before)
+        pool = lite0(pixels)["pool"]
+    torch.testing.assert_close(pool.double(), found.mean(dim=(2, 3)), rtol=1e-3, atol=1e-4)
 
 
 def test_efficientnet_repeats_grey(lite0):

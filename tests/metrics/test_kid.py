@@ -8,6 +8,7 @@ import torch
 
 from ganzoo.errors import UserError
 from ganzoo.metrics import kid
+from ganzoo.metrics.cache import TensorCache
 from ganzoo.metrics.evaluate import Reference
 from ganzoo.metrics.kid import KernelDistance, kernel_distance, polynomial_mmd2
 
@@ -64,7 +65,8 @@ def test_subsets_shrink_to_the_smaller_set():
     assert score(x, y, subsets=7)["kid_std"] > 0  # the larger set is still drawn from
 
 
-@pytest.mark.parametrize(("n", "m", "size"), [(40, 50, 30), (300, 200, 10)])  # one matrix for all, and one for each
+# One matrix for all, one for each, and one for all of the generated images alone
+@pytest.mark.parametrize(("n", "m", "size"), [(40, 50, 30), (300, 200, 10), (40, 500, 30)])
 def test_subsets_are_those_of_the_definition(n, m, size, monkeypatch):
     monkeypatch.setattr(kid, "_BLOCK", 700)  # several blocks, the last one not whole
     x, y = features(n, 8, 1), features(m, 8, 2)
@@ -76,6 +78,26 @@ def test_subsets_are_those_of_the_definition(n, m, size, monkeypatch):
     estimate = kernel_distance(x, y, subsets=25, subset_size=size)
     assert estimate.mean == pytest.approx(statistics.fmean(drawn), rel=1e-10)
     assert estimate.std == pytest.approx(statistics.pstdev(drawn), rel=1e-10)
+
+
+@pytest.mark.parametrize("m", [50, 500])
+def test_a_reference_is_compared_with_itself_once(m, monkeypatch, tmp_path):
+    settings = {"subsets": 20, "subset_size": 30}
+    expected = score(features(40, 8, 1), features(m, 8, 2), **settings)
+    compared = []
+
+    def counted(x, y, *chosen, sums=kid._sums):
+        compared.append((len(x), len(y)))
+        return sums(x, y, *chosen)
+
+    monkeypatch.setattr(kid, "_sums", counted)
+    for n in (40, 40, 39):  # as jobs of a bench that share a cache
+        metric = KernelDistance(**settings)
+        metric.update({"pool": features(40, 8, 1)[:n]})
+        values = metric.compute(Reference(pool=features(m, 8, 2), cache=TensorCache(tmp_path, "a")))
+        assert (values == expected) is (n == 40)
+    assert compared.count((m, m)) == 2  # once for 40, once for 39, beside which other subsets are drawn
+    assert compared.count((40, m)) == compared.count((40, 40)) == 2
 
 
 def test_whole_sets_are_compared_once():
