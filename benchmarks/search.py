@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from ganzoo.config.run_config import RunConfig
@@ -90,13 +90,17 @@ def config_of(variant: str, dataset: str, preset: str, images: Mapping[str, Any]
     return build_config(Registry.load(), variant=variant, dataset=dataset, preset=preset, sets=sets)
 
 
-def preset_of(dataset: str, preset: str, images: Mapping[str, Any]) -> str:
-    """The key of `Variant.presets` for such images, "laptop@rgb-64"."""
+def preset_of(config: RunConfig, preset: str) -> str:
+    """The key of `Variant.presets` for such images, "laptop@rgb-64". SystemExit where their kind is not known."""
     from ganzoo.config.families import family_of, recipe_names
     from ganzoo.zoo.registry import Registry
 
-    spec = Registry.load().dataset(dataset.partition(":")[0])
-    return recipe_names(preset, family_of(spec, images.get("size"), images.get("color")))[-1]
+    settings = config.dataset.settings
+    size, color = (cast(Any, settings.get(name)) for name in ("size", "color"))
+    family = family_of(Registry.load().dataset(config.dataset.name), size, color)
+    if family is None:
+        raise SystemExit("recipes are for a kind of images: say --size and --color")
+    return recipe_names(preset, family)[-1]
 
 
 def from_elsewhere(variant: str, preset: str, key: str, present: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -166,8 +170,8 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
     space = {**SPACE, **dict(options.tries)}
     images = {name: value for name, value in (("size", options.size), ("color", options.color)) if value is not None}
     scratch = Path(options.runs) / folder(options.dataset) / options.variant
-    present = recipe(config_of(options.variant, options.dataset, options.preset, images))
-    key = preset_of(options.dataset, options.preset, images)
+    config = config_of(options.variant, options.dataset, options.preset, images)
+    present, key = recipe(config), preset_of(config, options.preset)
     unknown = sorted({*space, *(name for one in options.also for name in one)} - set(present))
     if unknown:
         raise SystemExit(f"{options.variant} has no {', '.join(unknown)}; there are {', '.join(sorted(present))}")

@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,25 @@ def test_what_is_chosen(
         for seed, (fid, modes) in enumerate(scores)
     ]
     assert search.choice(recipes, trials)["chosen"]["settings"] == recipes[chosen]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "images", "key"),
+    [
+        ("digits", {}, "laptop@digits"),
+        ("fashion-mnist", {}, "laptop@gray-32"),
+        ("folder:.", {"size": 32}, "laptop@rgb-32"),  # a folder's colour is rgb unless one says otherwise
+        ("folder:.", {"size": 64, "color": "gray"}, "laptop@gray-64"),
+    ],
+)
+def test_a_recipe_is_for_the_kind_of_images_that_was_searched(dataset: str, images: dict[str, Any], key: str) -> None:
+    assert search.preset_of(search.config_of("dcgan", dataset, "laptop", images), "laptop") == key
+
+
+def test_without_a_kind_of_images_nothing_is_searched() -> None:
+    """What is adopted for every kind would take the place of the author's own preset."""
+    with pytest.raises(SystemExit, match="--size"):
+        search.preset_of(search.config_of("dcgan", "folder:.", "laptop", {}), "laptop")
 
 
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: f"{file.stem}-{file.parent.name}")
