@@ -39,7 +39,7 @@ from ganzoo.zoo.registry import Registry
 
 def run(name: str, arguments: argparse.Namespace) -> None:
     sheet = sheets.SHEETS[name]
-    if name.endswith("-1000"):
+    if sheet.whole:
         make_few(name, Path(arguments.folders), arguments.data_root)
     registry = Registry.load()
     variants = arguments.variants.split(",") if arguments.variants else variants_of(sheet, registry)
@@ -52,7 +52,9 @@ def run(name: str, arguments: argparse.Namespace) -> None:
             def hear(event: Event, suffix: str = suffix) -> None:
                 say(event)
                 if isinstance(event, Finished):  # at once: a sitting may end before the bench does
-                    collect(name, Path(event.path), suffix)
+                    file = collect(name, Path(event.path), suffix)
+                    if sheet.whole:
+                        score_whole(sheet, Path(event.path), file.with_name("whole.json"), arguments)
 
             board = ganzoo.bench(
                 missing, seeds=1, seed=seed, concurrent=arguments.at_once, out=Path(arguments.runs) / name,
@@ -67,9 +69,10 @@ def variants_of(sheet: sheets.Sheet, registry: Registry) -> list[str]:
 
 
 def published(registry: Registry, name: str, variant: str, suffix: str, seed: int) -> bool:
-    """Whether docs/results/ has it, made with today's recipe and code."""
+    """Whether docs/results/ has it, of today's recipe and code, and scored against all images where it should be."""
     file = folder_of(name, variant, suffix) / str(seed) / "result.json"
-    return file.exists() and not stale(registry, name, variant, suffix, file)
+    scored = file.with_name("whole.json").exists() or not sheets.SHEETS[name].whole
+    return file.exists() and scored and not stale(registry, name, variant, suffix, file)
 
 
 def folder_of(name: str, variant: str, suffix: str) -> Path:
@@ -91,22 +94,35 @@ def stale(registry: Registry, name: str, variant: str, suffix: str, file: Path) 
 
 
 def make_few(name: str, folders: Path, data_root: str | None) -> None:
-    """A thousand images: the first hundred of each class of Fashion-MNIST, or the first thousand faces."""
+    """ "fashion-100": the first ten of each class of Fashion-MNIST; "faces-1000": the first thousand faces."""
     import numpy
 
     from ganzoo.config.places import cache_root
     from ganzoo.data.idx import load_fashion_mnist
 
-    if name == "faces-1000" and not (folders / name).exists():
+    kind, _, count = name.partition("-")
+    if kind == "faces" and not (folders / name).exists():
         (folders / name).mkdir()
-        for file in sorted((folders / "celeba64_a" / "face").glob("*.jpg"))[:1000]:
+        for file in sorted((folders / "celeba64_a" / "face").glob("*.jpg"))[: int(count)]:
             (folders / name / file.name).write_bytes(file.read_bytes())
-    if name == "fashion-1000" and not (folders / f"{name}.npz").exists():
+    if kind == "fashion" and not (folders / f"{name}.npz").exists():
         images = load_fashion_mnist(cache_root(data_root), "train", False)
-        labels = numpy.asarray(images.labels)
-        chosen = numpy.sort(numpy.concatenate([numpy.flatnonzero(labels == label)[:100] for label in range(10)]))
+        labels, each = numpy.asarray(images.labels), int(count) // 10
+        chosen = numpy.sort(numpy.concatenate([numpy.flatnonzero(labels == label)[:each] for label in range(10)]))
         pixels = numpy.asarray(images.pixels)[chosen]
         numpy.savez_compressed(folders / f"{name}.npz", images=pixels, labels=labels[chosen])
+
+
+def score_whole(sheet: sheets.Sheet, run: Path, file: Path, arguments: argparse.Namespace) -> None:
+    """The run's last snapshot against all the images that it has seen a few of: it gains nothing by knowing them by
+    heart.
+    """
+    scored = ganzoo.evaluate(
+        run, dataset=sheets.place_of(sheet.whole, arguments.folders), size=sheet.options["size"], device="cpu",
+        data_root=arguments.data_root,
+    )  # fmt: skip
+    told = {"protocol": scored.protocol, "images": scored.images, "of": scored.of, "values": scored.values}
+    file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def say(event: Event) -> None:
@@ -114,9 +130,9 @@ def say(event: Event) -> None:
         print(f"{event.job}: {event}" if event.job else event, flush=True)
 
 
-def collect(name: str, path: Path, suffix: str = "") -> None:
+def collect(name: str, path: Path, suffix: str = "") -> Path:
     """The run's result, as it is, but in one line and without the place of its images; of the first seed its last
-    images as well.
+    images as well. Gives the file.
     """
     result = json.loads((path / "result.json").read_text(encoding="utf-8"))
     result.pop("provenance", None)  # who started it, by which command, is nobody's business
@@ -134,6 +150,7 @@ def collect(name: str, path: Path, suffix: str = "") -> None:
     (folder / "code.json").write_text(json.dumps(codes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if result["seed"] == 0:
         strip(sorted((path / "samples").glob("*.png"))[-1], result["protocol"]["shape"][1]).save(folder / "samples.png")
+    return file
 
 
 def strip(grid: Path, side: int) -> Image.Image:

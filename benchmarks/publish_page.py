@@ -28,6 +28,7 @@ class Row:
     rank: str
     unranked: str  # why there is no rank
     results: Sequence[dict[str, Any]]
+    whole: Sequence[float]  # FID of each seed's generator against all images, where it was trained on a few of them
 
     def values(self, key: str, snapshot: str = "last") -> list[float]:
         """One for each seed that has it."""
@@ -55,7 +56,12 @@ def rows_of(name: str) -> tuple[list[Row], Any]:
         if row.kind == "generated":
             rank = "-" if row.rank is None else f"{row.rank}{'=' if row.shared else ''}"
             label = Path(row.runs[0]).parent.name  # docs/results/SHEET/LABEL/SEED
-            rows.append(Row(label=label, rank=rank, unranked=row.unranked or row.status, results=row.results))
+            files = [sheets.RESULTS / name / label / str(one["seed"]) / "whole.json" for one in row.results]
+            whole = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+            rows.append(
+                Row(label=label, rank=rank, unranked=row.unranked or row.status, results=row.results,
+                    whole=[one["values"]["fid"] for one in whole])
+            )  # fmt: skip
     twice = sorted({row.label for row in rows if [other.label for other in rows].count(row.label) > 1})
     if twice:
         raise ValueError(f"{name}: seeds of several recipes or sources: {', '.join(twice)}; see `publish.py check`")
@@ -74,6 +80,8 @@ def table_of(name: str) -> Iterator[str]:
               "memorised %", "train img/s", "time", "sample img/s", "params", "memory", "n"]  # fmt: skip
     if not any(row.values("cond_acc") for row in rows):
         titles.remove("right class %")
+    if any(row.whole for row in rows):
+        titles.insert(titles.index("FID") + 1, "FID of all")
     yield "| " + " | ".join(titles) + " |"
     yield "|---|---|" + "---:|" * (len(titles) - 2)
     for row in rows:
@@ -84,6 +92,7 @@ def table_of(name: str) -> Iterator[str]:
             "rank": row.rank,
             "variant": f"[{row.label}](zoo.md)",
             "FID": number(row.mean("fid")) + (f" ± {half:.2f}" if half is not None else ""),
+            "FID of all": number(statistics.fmean(row.whole) if row.whole else None),
             "untrained": number(row.mean("fid", "untrained"), 0),
             "best FID": number(row.mean("fid", "best")),
             "KID": number(row.mean("kid"), 3),
@@ -163,18 +172,24 @@ def picture(name: str) -> None:
 
 
 def compare(name: str, better: str, worse: str) -> str | None:
-    """Whether the first has the lower mean FID, and whether that is more than chance; None where one is missing."""
+    """Whether the first has the lower mean FID, and whether that is more than chance; None where one is missing. That is
+    FID against all images where it was trained on a few of them.
+    """
     from ganzoo.leaderboard.significance import welch_p
 
     rows = {row.label: row for row in rows_of(name)[0]} if (sheets.RESULTS / name).exists() else {}
     if better not in rows or worse not in rows:
         return None
-    ours, theirs = rows[better].values("fid"), rows[worse].values("fid")
-    if min(len(ours), len(theirs)) < 2:
+    ours, theirs = (rows[label].whole or rows[label].values("fid") for label in (better, worse))
+    if not ours or not theirs:
         return None
-    a, b, p = statistics.fmean(ours), statistics.fmean(theirs), welch_p(ours, theirs)
+    a, b = statistics.fmean(ours), statistics.fmean(theirs)
+    told = f"| {name} | {better} | {a:.2f} | {worse} | {b:.2f} |"
+    if min(len(ours), len(theirs)) < 2:
+        return f"{told} - | {'lower' if a < b else 'higher'}, of one seed |"
+    p = welch_p(ours, theirs)
     verdict = "no difference to be seen" if p > 0.05 else "as expected" if a < b else "**the other way round**"
-    return f"| {name} | {better} | {a:.2f} | {worse} | {b:.2f} | {p:.2g} | {verdict} |"
+    return f"{told} {p:.2g} | {verdict} |"
 
 
 SISTERS = (

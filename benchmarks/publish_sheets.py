@@ -14,6 +14,8 @@ PAGE = ROOT / "docs" / "results.md"
 EIGHT = ("dcgan", "cdcgan", "wgan-gp", "sngan", "r3gan", "stylegan2", "fastgan", "projected-gan")
 """For what takes long: the yardstick, the same told the class, two ways to tame D, and what the field is at."""
 
+FEW: Mapping[str, Any] = {"sets": ["dataset.color=gray"], "size": 28, "features": "fashion-mnist"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
@@ -26,6 +28,7 @@ class Sheet:
     variants: tuple[str, ...] = ("all",)
     options: Mapping[str, Any] = field(default_factory=dict)  # further ones of `ganzoo.bench`
     also: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # each variant once more: "+name" -> options
+    whole: str = ""  # the dataset that the images are a few of, which generators are scored against as well
 
 
 SHEETS: dict[str, Sheet] = {
@@ -42,23 +45,38 @@ SHEETS: dict[str, Sheet] = {
     ),
     "faces-1000": Sheet(
         title="1,000 faces, 64x64 colour", dataset="folder:faces-1000", seeds=3, kimg=16,
-        variants=("dcgan", "fastgan", "projected-gan"), options={"size": 64},
+        variants=("dcgan", "fastgan", "projected-gan"), whole="folder:celeba64_a",
+        options={"size": 64, "sets": ["metrics.fid.allow_rank_deficient=true"]},
     ),
     "fashion-1000": Sheet(
         title="1,000 images of Fashion-MNIST", dataset="npz:fashion-1000.npz", seeds=3, kimg=64,
-        variants=("dcgan", "sngan"), options={"sets": ["dataset.color=gray"], "size": 28, "features": "fashion-mnist"},
+        variants=("dcgan", "sngan"), options=FEW, whole="fashion-mnist",
         also={"diffaug": {"augment": "diffaug"}, "ada": {"augment": "ada"}, "lecam": {"regularize": "lecam"},
               "cr": {"augment": "diffaug", "regularize": "cr",
                      "sets": ["dataset.color=gray", "train.augment_in=terms"]},
               "diffaug+cr": {"augment": "diffaug", "regularize": "cr"}},
     ),
+    "fashion-100": Sheet(
+        title="100 images of Fashion-MNIST", dataset="npz:fashion-100.npz", seeds=3, kimg=64,
+        variants=("dcgan",), options=FEW, whole="fashion-mnist",
+        also={"diffaug": {"augment": "diffaug"}, "ada": {"augment": "ada"}},
+    ),
 }  # fmt: skip
 
 
 def options_of(sheet: Sheet, folders: str = "DATA") -> dict[str, Any]:
-    kind, colon, name = sheet.dataset.partition(":")
-    dataset = f"{kind}:{Path(folders) / name}" if colon else kind
-    return {"dataset": dataset, "kimg": sheet.kimg, "preset": "laptop", "device": "cpu", **sheet.options}
+    return {
+        "dataset": place_of(sheet.dataset, folders),
+        "kimg": sheet.kimg,
+        "preset": "laptop",
+        "device": "cpu",
+        **sheet.options,
+    }
+
+
+def place_of(dataset: str, folders: str) -> str:
+    kind, colon, name = dataset.partition(":")
+    return f"{kind}:{Path(folders) / name}" if colon else kind
 
 
 def commands_of(sheet: Sheet) -> Iterator[str]:

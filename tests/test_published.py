@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -87,9 +88,6 @@ def test_what_is_adopted_is_a_recipe_beside_the_plugin(tmp_path: Path, monkeypat
 
 def test_other_kinds_of_images_are_candidates() -> None:
     search = script("search")
-    assert search.preset_of("digits", "laptop", {}) == "laptop@digits"
-    assert search.preset_of("fashion-mnist", "laptop", {}) == "laptop@gray-32"
-    assert search.preset_of("folder:faces", "laptop", {"size": 64, "color": "rgb"}) == "laptop@rgb-64"
     present = search.recipe(search.config_of("cstylegan2", "fashion-mnist", "laptop", {}))
     assert present["regularizer.r1.weight"] == 0.01
     digits = Registry.load().variant("cstylegan2").presets["laptop@digits"]
@@ -217,6 +215,28 @@ def test_check_tells_what_is_stale(
     assert "digits cgan: seed 7 is none of the sheet's" in told
     assert any(line.startswith("digits cgan: seed 1 of another recipe: ['train.g_lr: 0.5 -> ") for line in told)
     assert "digits gone: none of the sheet's" in told
+
+
+def test_few_images_are_compared_by_all_of_them(
+    publish: ModuleType, made: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The FID of the thousand that it has seen is low for a generator that knows them by heart."""
+    pages, few = publish.publish_page, publish.sheets.SHEETS["few"]
+    monkeypatch.setitem(publish.sheets.SHEETS, "few", replace(few, whole="fashion-mnist"))
+    for suffix, sets, fid, whole in (("", (), 3.0, 9.0), ("ada", ("augmentations=ada",), 4.0, 8.0)):
+        made("few", "dcgan", 0, fid, *sets, suffix=suffix)
+        assert not publish.published(Registry.load(), "few", "dcgan", suffix, 0)  # not scored against all
+        file = publish.folder_of("few", "dcgan", suffix) / "0" / "whole.json"
+        file.write_text(json.dumps({"values": {"fid": whole}}))
+        assert publish.published(Registry.load(), "few", "dcgan", suffix, 0)
+    assert (
+        pages.compare("few", "dcgan+ada", "dcgan")
+        == "| few | dcgan+ada | 8.00 | dcgan | 9.00 | - | lower, of one seed |"
+    )
+    titles, _, first, second = list(pages.table_of("few"))[:4]
+    assert titles.startswith("| rank | variant | FID | FID of all |")
+    assert "[dcgan](zoo.md) | 3.00 | 9.00 |" in first
+    assert "[dcgan+ada](zoo.md) | 4.00 | 8.00 |" in second
 
 
 def test_seeds_of_two_sources_are_no_row(publish: ModuleType, made: Callable[..., None]) -> None:
