@@ -172,8 +172,8 @@ def picture(name: str) -> None:
 
 
 def compare(name: str, better: str, worse: str) -> str | None:
-    """Whether the first has the lower mean FID, and whether that is more than chance; None where one is missing. That is
-    FID against all images where it was trained on a few of them.
+    """Whether the first has the lower mean FID, and whether that is more than chance; None where one is missing.
+    That is FID against all images where it was trained on a few of them.
     """
     from ganzoo.leaderboard.significance import welch_p
 
