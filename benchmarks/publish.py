@@ -41,6 +41,11 @@ def run(name: str, arguments: argparse.Namespace) -> None:
     sheet = sheets.SHEETS[name]
     if sheet.whole:
         make_few(name, Path(arguments.folders), arguments.data_root)
+        by_heart = sheets.RESULTS / name / "by_heart.json"
+        if not by_heart.exists():
+            by_heart.parent.mkdir(parents=True, exist_ok=True)
+            few = Path(sheets.place_of(sheet.dataset, arguments.folders).partition(":")[2])
+            score_whole(sheet, few, by_heart, arguments)
     registry = Registry.load()
     variants = arguments.variants.split(",") if arguments.variants else variants_of(sheet, registry)
     for seed in range(arguments.seeds or sheet.seeds):  # so that results come in as they are made
@@ -53,7 +58,7 @@ def run(name: str, arguments: argparse.Namespace) -> None:
                 say(event)
                 if isinstance(event, Finished):  # at once: a sitting may end before the bench does
                     file = collect(name, Path(event.path), suffix)
-                    if sheet.whole:
+                    if sheet.whole and event.diverged is None:
                         score_whole(sheet, Path(event.path), file.with_name("whole.json"), arguments)
 
             board = ganzoo.bench(
@@ -71,8 +76,14 @@ def variants_of(sheet: sheets.Sheet, registry: Registry) -> list[str]:
 def published(registry: Registry, name: str, variant: str, suffix: str, seed: int) -> bool:
     """Whether docs/results/ has it, of today's recipe and code, and scored against all images where it should be."""
     file = folder_of(name, variant, suffix) / str(seed) / "result.json"
-    scored = file.with_name("whole.json").exists() or not sheets.SHEETS[name].whole
-    return file.exists() and scored and not stale(registry, name, variant, suffix, file)
+    return file.exists() and not unscored(name, file) and not stale(registry, name, variant, suffix, file)
+
+
+def unscored(name: str, file: Path) -> bool:
+    """Whether the result has yet to be scored against all images, of which the sheet's are a few."""
+    if not sheets.SHEETS[name].whole or file.with_name("whole.json").exists():
+        return False
+    return json.loads(file.read_text(encoding="utf-8"))["last"] is not None  # None: it diverged
 
 
 def folder_of(name: str, variant: str, suffix: str) -> Path:
@@ -113,13 +124,11 @@ def make_few(name: str, folders: Path, data_root: str | None) -> None:
         numpy.savez_compressed(folders / f"{name}.npz", images=pixels, labels=labels[chosen])
 
 
-def score_whole(sheet: sheets.Sheet, run: Path, file: Path, arguments: argparse.Namespace) -> None:
-    """The run's last snapshot against all the images that it has seen a few of: it gains nothing by knowing them by
-    heart.
-    """
+def score_whole(sheet: sheets.Sheet, source: Path, file: Path, arguments: argparse.Namespace) -> None:
+    """The run's last snapshot, or the few images themselves, against all the images that they are a few of."""
     scored = ganzoo.evaluate(
-        run, dataset=sheets.place_of(sheet.whole, arguments.folders), size=sheet.options["size"], device="cpu",
-        data_root=arguments.data_root,
+        source, dataset=sheets.place_of(sheet.whole, arguments.folders), size=sheet.options["size"], device="cpu",
+        sets=[one for one in sheet.options["sets"] if one == sheets.ANY_COUNT], data_root=arguments.data_root,
     )  # fmt: skip
     told = {"protocol": scored.protocol, "images": scored.images, "of": scored.of, "values": scored.values}
     file.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -145,6 +154,7 @@ def collect(name: str, path: Path, suffix: str = "") -> Path:
     text = json.dumps(result, separators=(",", ":"))
     if place and json.dumps(place)[1:-1] in text:
         raise ValueError(f"{path}: the result names {place}")
+    file.with_name("whole.json").unlink(missing_ok=True)  # of another generator
     file.write_text(text + "\n", encoding="utf-8")
     codes = read_codes(folder) | {str(result["seed"]): code_sha256(Registry.load(), result["config"])}
     (folder / "code.json").write_text(json.dumps(codes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -228,6 +238,7 @@ def check() -> int:
             seeds = {int(file.parent.name) for file in files}
             told = [f"no seed {seed}" for seed in range(sheet.seeds) if seed not in seeds]
             told += [f"seed {seed} is none of the sheet's" for seed in sorted(seeds) if seed >= sheet.seeds]
+            told += [f"seed {file.parent.name} not scored against all images" for file in files if unscored(name, file)]
             told += [line for file in files for line in stale(registry, name, variant, suffix, file)]
             for line in told:
                 print(f"{name} {folder.name}: {line}")

@@ -70,7 +70,6 @@ def rows_of(name: str) -> tuple[list[Row], Any]:
 
 def table_of(name: str) -> Iterator[str]:
     from ganzoo.leaderboard.formats import bytes_text
-    from ganzoo.leaderboard.significance import student_t_half_width
 
     rows, table = rows_of(name)
     file = sheets.RESULTS / name / "speed.json"
@@ -86,13 +85,12 @@ def table_of(name: str) -> Iterator[str]:
     yield "|---|---|" + "---:|" * (len(titles) - 2)
     for row in rows:
         fids = row.values("fid")
-        half = student_t_half_width(fids) if len(fids) > 1 else None
         first = row.results[0]
         cells = {
             "rank": row.rank,
             "variant": f"[{row.label}](zoo.md)",
-            "FID": number(row.mean("fid")) + (f" ± {half:.2f}" if half is not None else ""),
-            "FID of all": number(statistics.fmean(row.whole) if row.whole else None),
+            "FID": interval(fids),
+            "FID of all": interval(row.whole),
             "untrained": number(row.mean("fid", "untrained"), 0),
             "best FID": number(row.mean("fid", "best")),
             "KID": number(row.mean("kid"), 3),
@@ -126,6 +124,14 @@ def table_of(name: str) -> Iterator[str]:
         yield f"Real images as if generated ({floor.variant.removeprefix('real: ')}): {told}."
 
 
+def interval(values: Sequence[float]) -> str:
+    """The mean, and half its 95 % interval."""
+    from ganzoo.leaderboard.significance import student_t_half_width
+
+    half = student_t_half_width(values) if len(values) > 1 else None
+    return number(statistics.fmean(values) if values else None) + (f" ± {half:.2f}" if half is not None else "")
+
+
 def number(value: float | None, places: int = 2) -> str:
     return "-" if value is None else f"{value:,.{places}f}"
 
@@ -146,6 +152,11 @@ def conditions_of(name: str) -> Iterator[str]:
     commits = sorted({(environment.get("git") or {}).get("commit", "?")[:7] for environment in environments})
     yield f"Protocol `{table.protocol}`. {sheet.kimg:g} kimg each. Runs made on: {'; '.join(made)}, "
     yield f"{' or '.join(map(str, at_once))} at a time, commits {', '.join(commits)}."
+    by_heart = sheets.RESULTS / name / "by_heart.json"
+    if by_heart.exists():
+        scored = json.loads(by_heart.read_text(encoding="utf-8"))
+        yield f"*FID of all*: protocol `{scored['protocol']}`; the few images themselves have "
+        yield f"{number(scored['values']['fid'])}, which is what one gets who knows them by heart."
     file = sheets.RESULTS / name / "speed.json"
     if file.exists():
         environment = json.loads(file.read_text(encoding="utf-8"))["environment"]
@@ -180,7 +191,8 @@ def compare(name: str, better: str, worse: str) -> str | None:
     rows = {row.label: row for row in rows_of(name)[0]} if (sheets.RESULTS / name).exists() else {}
     if better not in rows or worse not in rows:
         return None
-    ours, theirs = (rows[label].whole or rows[label].values("fid") for label in (better, worse))
+    of_all = bool(sheets.SHEETS[name].whole)
+    ours, theirs = (rows[label].whole if of_all else rows[label].values("fid") for label in (better, worse))
     if not ours or not theirs:
         return None
     a, b = statistics.fmean(ours), statistics.fmean(theirs)
@@ -197,14 +209,14 @@ SISTERS = (
     ("sagan", "sagan-unconditional"), ("cstylegan2", "stylegan2"),
 )  # fmt: skip
 MODERN = (("r3gan", "dcgan"), ("stylegan2", "dcgan"), ("fastgan", "dcgan"), ("projected-gan", "dcgan"))
-FEW = tuple(
+HELP = tuple(
     (f"{variant}+{more}", variant) for variant in ("dcgan", "sngan") for more in ("diffaug", "ada", "lecam", "cr")
 )
 
 
 def expectations() -> Iterator[str]:
     for title, pairs in (("Conditional variants above their sisters", SISTERS), ("Newer ones above DCGAN", MODERN),
-                         ("Help where images are few", FEW)):  # fmt: skip
+                         ("Help where images are few", HELP)):  # fmt: skip
         lines = [line for name in sheets.SHEETS for pair in pairs if (line := compare(name, *pair))]
         if lines:
             yield f"### {title}"

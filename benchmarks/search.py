@@ -99,7 +99,10 @@ def preset_of(config: RunConfig, preset: str) -> str:
     size, color = (cast(Any, settings.get(name)) for name in ("size", "color"))
     family = family_of(Registry.load().dataset(config.dataset.name), size, color)
     if family is None:
-        raise SystemExit("recipes are for a kind of images: say --size and --color")
+        raise SystemExit(
+            f"a recipe is for a kind of images, and of {config.dataset.name} size {size} and color {color} tell none: "
+            "say --size, and --color where it is None"
+        )
     return recipe_names(preset, family)[-1]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from PIL import Image
 
 from ganzoo import found_recipes
 from ganzoo.config.options import config_of
+from ganzoo.runs.events import Finished
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 
@@ -217,26 +218,88 @@ def test_check_tells_what_is_stale(
     assert "digits gone: none of the sheet's" in told
 
 
+@pytest.fixture
+def few(publish: ModuleType, made: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """A result of the sheet "few", whose images are a few of Fashion-MNIST's: the file of its FID of all."""
+    sheet = replace(publish.sheets.SHEETS["few"], whole="fashion-mnist", options={"size": 28, "sets": []})
+    monkeypatch.setitem(publish.sheets.SHEETS, "few", sheet)
+    monkeypatch.setattr(publish, "stale", lambda *_: [])
+
+    def make(suffix: str, fid: float, seed: int = 0, **changes: Any) -> Path:
+        made("few", "dcgan", seed, fid, *(["augmentations=ada"] if suffix else []), suffix=suffix, **changes)
+        file: Path = publish.folder_of("few", "dcgan", suffix) / str(seed) / "whole.json"
+        return file
+
+    return make
+
+
 def test_few_images_are_compared_by_all_of_them(
-    publish: ModuleType, made: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    publish: ModuleType, few: Callable[..., Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The FID of the thousand that it has seen is low for a generator that knows them by heart."""
-    pages, few = publish.publish_page, publish.sheets.SHEETS["few"]
-    monkeypatch.setitem(publish.sheets.SHEETS, "few", replace(few, whole="fashion-mnist"))
-    for suffix, sets, fid, whole in (("", (), 3.0, 9.0), ("ada", ("augmentations=ada",), 4.0, 8.0)):
-        made("few", "dcgan", 0, fid, *sets, suffix=suffix)
-        assert not publish.published(Registry.load(), "few", "dcgan", suffix, 0)  # not scored against all
-        file = publish.folder_of("few", "dcgan", suffix) / "0" / "whole.json"
+    pages, registry = publish.publish_page, Registry.load()
+    for suffix, fid, whole in (("", 3.0, 9.0), ("ada", 4.0, 8.0)):
+        file = few(suffix, fid)
+        assert not publish.published(registry, "few", "dcgan", suffix, 0)
+        assert pages.compare("few", "dcgan+ada", "dcgan") is None  # never one kind of FID beside the other
+        assert publish.check() == 1
+        assert f"few {file.parents[1].name}: seed 0 not scored against all images" in capsys.readouterr().out
         file.write_text(json.dumps({"values": {"fid": whole}}))
-        assert publish.published(Registry.load(), "few", "dcgan", suffix, 0)
-    assert (
-        pages.compare("few", "dcgan+ada", "dcgan")
-        == "| few | dcgan+ada | 8.00 | dcgan | 9.00 | - | lower, of one seed |"
-    )
+        assert publish.published(registry, "few", "dcgan", suffix, 0)
+    told = "| few | dcgan+ada | 8.00 | dcgan | 9.00 | - | lower, of one seed |"
+    assert pages.compare("few", "dcgan+ada", "dcgan") == told
+    assert "| - | higher, of one seed |" in pages.compare("few", "dcgan", "dcgan+ada")
     titles, _, first, second = list(pages.table_of("few"))[:4]
     assert titles.startswith("| rank | variant | FID | FID of all |")
     assert "[dcgan](zoo.md) | 3.00 | 9.00 |" in first
     assert "[dcgan+ada](zoo.md) | 4.00 | 8.00 |" in second
+    publish.collect("few", tmp_path / "runs" / "few" / "dcgan-0")  # made again: what was scored was another generator
+    assert not publish.published(registry, "few", "dcgan", "", 0)
+
+
+def test_what_diverged_has_no_other_score(publish: ModuleType, few: Callable[..., Path]) -> None:
+    file = few("", 3.0, diverged="NaN at 2 kimg", last=None)
+    assert not publish.unscored("few", file.with_name("result.json"))
+
+
+def test_generators_are_scored_against_all(
+    publish: ModuleType, few: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By `run`, each as soon as it has finished, and the few themselves once."""
+    scored: list[str] = []
+
+    def bench(variants: Sequence[str], listen: Callable[..., None], out: Path, **options: Any) -> Any:
+        for variant, diverged in zip(variants, (None,), strict=True):
+            few("ada" if options.get("augment") else "", 3.0)
+            run = tmp_path / "runs" / "few" / f"{variant}{'ada' if options.get('augment') else ''}-0"
+            values: dict[str, Any] = {"values": {}, "img_per_s": None, "seconds": None, "path": str(run)}
+            listen(Finished(job="", status="done", kimg=4.0, diverged=diverged, **values))
+        return SimpleNamespace(runs=[])
+
+    def score_whole(sheet: Any, source: Path, file: Path, arguments: Any) -> None:
+        scored.append(source.name)
+        file.write_text(json.dumps({"protocol": "p", "values": {"fid": 5.0}}))
+
+    monkeypatch.setattr(publish.ganzoo, "bench", bench)
+    monkeypatch.setattr(publish, "score_whole", score_whole)
+    monkeypatch.setattr(publish, "make_few", lambda *_: None)
+    arguments = SimpleNamespace(variants=None, seeds=None, at_once=1, runs=tmp_path, data_root=None, folders="data")
+    sheet = replace(publish.sheets.SHEETS["few"], dataset="folder:some")
+    monkeypatch.setitem(publish.sheets.SHEETS, "few", sheet)
+    publish.run("few", arguments)
+    assert scored == ["some", "dcgan-0", "dcganada-0"]
+    publish.run("few", arguments)
+    assert len(scored) == 3
+    assert "*FID of all*: protocol `p`" in "\n".join(publish.publish_page.conditions_of("few"))
+
+
+def test_every_sheet_of_few_images_can_be_scored(registry: Registry) -> None:
+    """FID needs more images than features, or to be told that it does not matter."""
+    sheets = script("publish_sheets")
+    for name, sheet in sheets.SHEETS.items():
+        if sheet.whole:
+            features = registry.features(sheet.options.get("features", "efficientnet-lite0"))
+            enough = int(name.rpartition("-")[2]) > features.dim
+            assert enough is not (sheets.ANY_COUNT in sheet.options["sets"]), name
 
 
 def test_seeds_of_two_sources_are_no_row(publish: ModuleType, made: Callable[..., None]) -> None:

@@ -56,7 +56,7 @@ def folded(network: Any) -> Any:
     network = copy.deepcopy(network)
     pairs = [(network, "_conv_stem", "_bn0"), (network, "_conv_head", "_bn1")]
     for block in network._blocks:
-        pairs += [(block, "_expand_conv", "_bn0")] if hasattr(block, "_expand_conv") else []  # all but the first
+        pairs += [(block, "_expand_conv", "_bn0")] if block._block_args.expand_ratio != 1 else []
         pairs += [(block, "_depthwise_conv", "_bn1"), (block, "_project_conv", "_bn2")]
     for module, convolution, norm in pairs:
         fused: Any = nn.utils.fuse_conv_bn_eval(getattr(module, convolution), getattr(module, norm))

@@ -39,7 +39,7 @@ def polynomial_mmd2(x: Tensor, y: Tensor) -> Tensor:
         y: `[n,D]` float64, n >= 2.
     """
     all_x, all_y = (torch.arange(len(z), device=z.device)[:, None] for z in (x, y))
-    sums = _sums(x, y, all_x, all_y), _sums(x, x, all_x, all_x), _sums(y, y, all_y, all_y)
+    sums = _sums(x, all_x, y, all_y), _sums(x, all_x), _sums(y, all_y)
     return _mmd2_and_variances(*sums)[0, 0]
 
 
@@ -82,33 +82,33 @@ def _mmd2_and_variances(across: _Sums, within_x: _Sums, within_y: _Sums) -> Tens
     return torch.stack([means[0] + means[1] - 2 * mean, *spreads, *pairs, s_across])
 
 
-def _sums(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> _Sums:
-    """Of the kernel matrices of subsets of x with subsets of y.
+def _sums(x: Tensor, chosen_x: Tensor, y: Tensor | None = None, chosen_y: Tensor | None = None) -> _Sums:
+    """Of the kernel matrices of subsets of x with subsets of y, or with themselves.
 
     Args:
         x: float `[N,D]`.
-        y: float `[M,D]`; x itself for the matrices of x with itself.
         chosen_x: int64 `[m,S]`, the rows of x that are in each subset, none twice.
-        chosen_y: int64 `[n,S]`, those of y.
+        y: float `[M,D]`; None: x, and the matrices have zeros on their diagonals.
+        chosen_y: int64 `[n,S]`, the rows of y.
     """
-    (m, subsets), n = chosen_x.shape, len(chosen_y)
-    if 2 * len(x) * len(y) <= subsets * m * n:
-        return _overlapping_sums(x, y, chosen_x, chosen_y)
+    (m, subsets), n = chosen_x.shape, len(chosen_x if chosen_y is None else chosen_y)
+    if 2 * len(x) * len(x if y is None else y) <= subsets * m * n:
+        return _overlapping_sums(x, chosen_x, y, chosen_y)
     of_each = []  # subsets that hardly overlap: a matrix for each is less work
     all_x, all_y = (torch.arange(count, device=x.device)[:, None] for count in (m, n))
-    for at_x, at_y in zip(chosen_x.T, chosen_y.T, strict=True):
-        part = x[at_x]
-        of_each.append(_overlapping_sums(part, part if y is x else y[at_y], all_x, all_y))
+    for number, at_x in enumerate(chosen_x.T):
+        other = None if y is None or chosen_y is None else y[chosen_y[:, number]]
+        of_each.append(_overlapping_sums(x[at_x], all_x, other, None if other is None else all_y))
     return _Sums(*(torch.cat(parts, dim=-1) for parts in zip(*of_each, strict=True)))
 
 
-def _overlapping_sums(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) -> _Sums:
+def _overlapping_sums(x: Tensor, chosen_x: Tensor, y: Tensor | None, chosen_y: Tensor | None) -> _Sums:
     """As `_sums`: the matrix of all features is computed once, in blocks of rows, and a subset's sums are products with
     ones and zeros. Where subsets overlap, this is many times less work than a matrix for each.
     """
-    same = y is x
+    with_itself = y is None or chosen_y is None
     x = to_float64(x)
-    y = x if same else to_float64(y)
+    y, chosen_y = (x, chosen_x) if y is None or chosen_y is None else (to_float64(y), chosen_y)
     in_x = torch.zeros(len(x), chosen_x.shape[1], dtype=x.dtype, device=x.device).scatter_(0, chosen_x, 1)
     in_y = torch.zeros(len(y), chosen_y.shape[1], dtype=y.dtype, device=y.device).scatter_(0, chosen_y, 1)
     rows = torch.empty_like(in_x)
@@ -117,7 +117,7 @@ def _overlapping_sums(x: Tensor, y: Tensor, chosen_x: Tensor, chosen_y: Tensor) 
     for start in range(0, len(x), step):
         block = slice(start, start + step)
         kernel = _kernel(x[block], y)
-        if same:
+        if with_itself:
             kernel.diagonal(start).zero_()
         rows[block] = kernel @ in_y
         columns += kernel.T @ in_x[block]
@@ -182,12 +182,12 @@ def kernel_distance(
     x, y = (torch.from_numpy(np.stack(drawn, axis=1)).to(device) for drawn in zip(*draws, strict=True))
 
     def within_reference() -> dict[str, Tensor]:
-        return {part: sums.cpu() for part, sums in _sums(reference, reference, y, y)._asdict().items()}
+        return {part: sums.cpu() for part, sums in _sums(reference, y)._asdict().items()}
 
     # The number of generated images is in the name, because both sides are drawn from one stream
     within = keep(f"kid-{subsets}x{size}-{seed}-beside-{n}", within_reference)
     within_y = _Sums(**{part: sums.to(device) for part, sums in within.items()})
-    drawn = _mmd2_and_variances(_sums(generated, reference, x, y), _sums(generated, generated, x, x), within_y).T.cpu()
+    drawn = _mmd2_and_variances(_sums(generated, x, reference, y), _sums(generated, x), within_y).T.cpu()
     require_finite(drawn, "kernel values of these features")
     std = float(drawn[:, 0].std(correction=0))
     mean, h_x, h_y, s_xx, s_yy, s_xy = drawn.mean(dim=0).tolist()

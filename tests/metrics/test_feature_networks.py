@@ -67,6 +67,7 @@ def test_efficientnet_is_folded_and_the_same(lite0):
         torch.testing.assert_close(found, whole.extract_features(images), rtol=1e-9, atol=1e-9)
         assert torch.equal(images, before)
         pool = lite0(pixels)["pool"]
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in lite0._folded.modules())
     torch.testing.assert_close(pool.double(), found.mean(dim=(2, 3)), rtol=1e-3, atol=1e-4)
 
 

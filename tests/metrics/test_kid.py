@@ -82,22 +82,36 @@ def test_subsets_are_those_of_the_definition(n, m, size, monkeypatch):
 
 @pytest.mark.parametrize("m", [50, 500])
 def test_a_reference_is_compared_with_itself_once(m, monkeypatch, tmp_path):
-    settings = {"subsets": 20, "subset_size": 30}
-    expected = score(features(40, 8, 1), features(m, 8, 2), **settings)
+    """By jobs of a bench that share a cache, whatever else they score with."""
+    asked = [
+        (40, {"subsets": 20, "subset_size": 30}),
+        (39, {"subsets": 20, "subset_size": 30}),  # beside which other subsets are drawn
+        (40, {"subsets": 21, "subset_size": 30}),
+        (40, {"subsets": 20, "subset_size": 29}),
+        (40, {"subsets": 20, "subset_size": 30, "seed": 7}),
+    ]
+    expected = [score(features(40, 8, 1)[:n], features(m, 8, 2), **settings) for n, settings in asked]
     compared = []
 
-    def counted(x, y, *chosen, sums=kid._sums):
-        compared.append((len(x), len(y)))
-        return sums(x, y, *chosen)
+    def counted(x, *others, sums=kid._sums):
+        compared.append(len(x) if len(others) == 1 else 0)
+        return sums(x, *others)
 
     monkeypatch.setattr(kid, "_sums", counted)
-    for n in (40, 40, 39):  # as jobs of a bench that share a cache
-        metric = KernelDistance(**settings)
-        metric.update({"pool": features(40, 8, 1)[:n]})
-        values = metric.compute(Reference(pool=features(m, 8, 2), cache=TensorCache(tmp_path, "a")))
-        assert (values == expected) is (n == 40)
-    assert compared.count((m, m)) == 2  # once for 40, once for 39, beside which other subsets are drawn
-    assert compared.count((40, m)) == compared.count((40, 40)) == 2
+    for _ in range(2):
+        for (n, settings), values in zip(asked, expected, strict=True):
+            metric = KernelDistance(**settings)
+            metric.update({"pool": features(40, 8, 1)[:n]})
+            assert metric.compute(Reference(pool=features(m, 8, 2), cache=TensorCache(tmp_path, "a"))) == values
+    assert compared.count(m) == len(asked)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [30, 50])
+def test_the_same_tensor_on_both_sides_is_a_copy_of_it(dtype, size):
+    x = features(50, 8, 1).to(dtype)
+    assert kernel_distance(x, x, subset_size=size) == kernel_distance(x, x.clone(), subset_size=size)
+    assert polynomial_mmd2(x.double(), x.double()) == polynomial_mmd2(x.double(), x.double().clone()) < 0
 
 
 def test_whole_sets_are_compared_once():
