@@ -152,11 +152,12 @@ def conditions_of(name: str) -> Iterator[str]:
     commits = sorted({(environment.get("git") or {}).get("commit", "?")[:7] for environment in environments})
     yield f"Protocol `{table.protocol}`. {sheet.kimg:g} kimg each. Runs made on: {'; '.join(made)}, "
     yield f"{' or '.join(map(str, at_once))} at a time, commits {', '.join(commits)}."
-    by_heart = sheets.RESULTS / name / "by_heart.json"
-    if by_heart.exists():
-        scored = json.loads(by_heart.read_text(encoding="utf-8"))
-        yield f"*FID of all*: protocol `{scored['protocol']}`; the few images themselves have "
-        yield f"{number(scored['values']['fid'])}, which is what one gets who knows them by heart."
+    whole = sorted((sheets.RESULTS / name).glob("*/*/whole.json"))
+    if whole:
+        protocol = json.loads(whole[0].read_text(encoding="utf-8"))["protocol"]
+        few = json.loads((sheets.RESULTS / name / "by_heart.json").read_text(encoding="utf-8"))
+        yield f"*FID of all*: protocol `{protocol}`. The {few['images']} images themselves have "
+        yield f"{number(few['values']['fid'])}, which is what one gets who knows them by heart."
     file = sheets.RESULTS / name / "speed.json"
     if file.exists():
         environment = json.loads(file.read_text(encoding="utf-8"))["environment"]

@@ -277,7 +277,7 @@ def test_generators_are_scored_against_all(
 
     def score_whole(sheet: Any, source: Path, file: Path, arguments: Any) -> None:
         scored.append(source.name)
-        file.write_text(json.dumps({"protocol": "p", "values": {"fid": 5.0}}))
+        file.write_text(json.dumps({"protocol": f"p-{source.name}", "images": 90, "values": {"fid": 5.0}}))
 
     monkeypatch.setattr(publish.ganzoo, "bench", bench)
     monkeypatch.setattr(publish, "score_whole", score_whole)
@@ -289,7 +289,8 @@ def test_generators_are_scored_against_all(
     assert scored == ["some", "dcgan-0", "dcganada-0"]
     publish.run("few", arguments)
     assert len(scored) == 3
-    assert "*FID of all*: protocol `p`" in "\n".join(publish.publish_page.conditions_of("few"))
+    told = "\n".join(publish.publish_page.conditions_of("few"))
+    assert "*FID of all*: protocol `p-dcgan-0`. The 90 images themselves have \n5.00, which" in told
 
 
 def test_every_sheet_of_few_images_can_be_scored(registry: Registry) -> None:
