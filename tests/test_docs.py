@@ -108,6 +108,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for index in range(40):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")
     make_archives(tmp_path, sorted((tmp_path / "faces").iterdir()))
+    (tmp_path / "DATA").mkdir()  # of docs/results.md
+    for name in ("faces-1000", "cifar10_jpeg", "celeba64_a"):
+        (tmp_path / "DATA" / name).symlink_to(tmp_path / "faces")
+    for name in ("fashion-1000", "fashion-100"):
+        np.savez(tmp_path / "DATA" / f"{name}.npz", images=images, labels=labels)
 
     def run_jobs(jobs: Sequence[Job], *others: Any, **more: Any) -> list[RunDirectory]:
         from ganzoo.runs.job import run_job
