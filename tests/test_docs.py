@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shlex
+import shutil
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,8 +110,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")
     make_archives(tmp_path, sorted((tmp_path / "faces").iterdir()))
     (tmp_path / "DATA").mkdir()  # of docs/results.md
-    for name in ("faces-1000", "cifar10_jpeg", "celeba64_a"):
-        (tmp_path / "DATA" / name).symlink_to(tmp_path / "faces")
+    for name in ("faces-1000", "celeba64_a", "cifar10_jpeg/cat", "cifar10_jpeg/dog"):  # the last has classes
+        shutil.copytree(tmp_path / "faces", tmp_path / "DATA" / name)
     for name in ("fashion-1000", "fashion-100"):
         np.savez(tmp_path / "DATA" / f"{name}.npz", images=images, labels=labels)
 
