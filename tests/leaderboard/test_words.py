@@ -11,7 +11,7 @@ import pytest
 
 from ganzoo.leaderboard.rows import Table
 from ganzoo.leaderboard.table import read_tables
-from ganzoo.leaderboard.words import conditions, no_rank, notes, title, verdict
+from ganzoo.leaderboard.words import conditions, no_rank, notes, problems, title, verdict
 
 Seeds = Callable[..., None]
 
@@ -63,6 +63,17 @@ def test_many_that_are_not_told_apart_are_counted(seeds: Seeds, tmp_path: Path) 
     assert verdict(table(tmp_path))[0].endswith("; 5 others cannot be told from it at 5 %")
 
 
+def test_rows_of_one_variant_are_named_with_what_they_train(seeds: Seeds, tmp_path: Path) -> None:
+    seeds("dcgan", [3.0])
+    seeds("dcgan", [2.0], name="augmented", sets=("augmentations=ada",), changes={"diverged": "after 1 kimg"})
+    seeds("gan", [9.0])
+    found = table(tmp_path)
+    assert verdict(found)[0].startswith("dcgan + non-saturating + ada has the lowest FID, 2.00; ")
+    assert problems(found)[0].startswith("dcgan + non-saturating + ada: 1/1 diverged")
+    seeds("gan", [1.0], name="best")  # of one objective alone, as "gan" was
+    assert verdict(table(tmp_path))[0].startswith("gan has the lowest FID")
+
+
 def test_the_title_says_what_is_the_same_for_all(seeds: Seeds, tmp_path: Path) -> None:
     seeds("gan", [9.0])
     assert title(table(tmp_path)) == "digits, 1 seed, 1 kimg (1,000 real images)"
@@ -70,6 +81,16 @@ def test_the_title_says_what_is_the_same_for_all(seeds: Seeds, tmp_path: Path) -
     assert title(table(tmp_path)) == "digits, 1 seed each"
     seeds("cgan", [3.0, 4.0])
     assert title(table(tmp_path)) == "digits"
+
+
+def test_the_title_counts_images_to_the_end_of_their_batch(seeds: Seeds, tmp_path: Path) -> None:
+    sets = ("train.kimg=0.2", "train.batch_size=64")
+    seeds("gan", [9.0], sets=sets, changes={"kimg": 0.256})
+    assert title(table(tmp_path)) == "digits, 1 seed, 0.2 kimg (256 real images)"
+    seeds("dcgan", [9.0], sets=("train.kimg=0.2", "train.batch_size=128"), changes={"kimg": 0.256})
+    assert title(table(tmp_path)) == "digits, 1 seed each, 0.2 kimg (256 real images) each"
+    seeds("cgan", [9.0], sets=("train.kimg=0.2", "train.batch_size=50"), changes={"kimg": 0.2})
+    assert title(table(tmp_path)) == "digits, 1 seed each, 0.2 kimg (200 real images) each"
 
 
 def test_runs_that_have_no_result_have_a_title(seeds: Seeds, tmp_path: Path) -> None:
