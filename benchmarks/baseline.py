@@ -16,7 +16,7 @@ timed, all in fp32 unless `--precision` says otherwise for the engine:
 its own, because what the engine tells the allocator would help the others; they are timed in turn, `--rounds` times for
 `--seconds` each, and a ratio is the median of the rounds' ratios, so that a change of the machine's load meets both.
 `--wait passive` makes threads sleep while they wait, as `ganzoo` does unless told otherwise, in all; `--wait default`
-leaves it to torch.
+leaves it to torch, and `--wait active` makes them spin, which the engine is told, too.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ from ganzoo.runs.snapshots import build_gan
 from ganzoo.zoo.registry import Registry
 
 POPULAR = Path(__file__).with_name("popular.py")
+
+WAITS = {
+    "default": {},
+    "passive": {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"},
+    "active": {"OMP_WAIT_POLICY": "active", "GOMP_SPINCOUNT": "300000"},  # libgomp's own: else they would never sleep,
+}  # and those of a loop that waits for its turn would take the processor from the one that is timed
+"""What the environment says of threads."""
 
 
 def config_of(registry: Registry, variant: str, sets: Sequence[str], overrides: dict[str, Any]) -> RunConfig:
@@ -230,15 +237,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="of all, e.g. train.d_lr=1e-4")
-    parser.add_argument("--wait", choices=("default", "passive"), default="default", help="how threads wait (libgomp)")
+    parser.add_argument("--wait", choices=tuple(WAITS), default="default", help="how threads wait (libgomp), in all")
     options = parser.parse_args(arguments)
     names = options.loops.split(",")
     if unknown := [name for name in names if name not in LOOPS]:
         parser.error(f"there is no loop '{unknown[0]}': choose of {', '.join(LOOPS)}")
-    for variable, value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0")):
+    for variable in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
         os.environ.pop(variable, None)
-        if options.wait == "passive":
-            os.environ[variable] = value
+    os.environ |= WAITS[options.wait]
     before = load()
     rows = [compare(variant, options) for variant in options.variants.split(",")]
     conditions = {

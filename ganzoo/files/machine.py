@@ -40,6 +40,11 @@ def threads_said() -> int | None:
     return int(said) or None if said.isdecimal() else None
 
 
+def threads_spin() -> bool:
+    """Whether somebody has said that OpenMP's threads spin while they wait, which who has the machine alone does."""
+    return os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "active"
+
+
 def total_memory() -> int:
     """Bytes of main memory."""
     import psutil

@@ -11,21 +11,25 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ganzoo.files.machine import threads_said
+from ganzoo.files.machine import threads_said, threads_spin
 
-SHARE = 20e6
-"""FLOP of a product, on average, that each thread has to get: measured in docs/performance.md, "How many threads"."""
+SHARE, SPINNING_SHARE = 20e6, 10e6
+"""FLOP of a product, on average, that each thread has to get, and where OMP_WAIT_POLICY=active says that threads spin:
+measured in docs/performance.md, "How many threads".
+"""
 
 
 def threads_for(product: float | None) -> int:
-    """Threads for a step whose products have so many FLOP on average: as many of torch's as get `SHARE` each. All of
+    """Threads for a step whose products have so many FLOP on average: as many of torch's as get their share. All of
     them where that is not known, and where OMP_NUM_THREADS says how many.
 
     Threads wait for each other at the end of every product, which takes longer than a product of a small batch does.
-    Shapes decide, never a clock: the same run has the same number wherever it has as many to choose from.
+    Shapes and what somebody has said decide, never a clock: the same run has the same number wherever it has as many to
+    choose from.
     """
     most = torch.get_num_threads()
-    return most if product is None or threads_said() else min(most, max(1, int(product / SHARE)))
+    share = SPINNING_SHARE if threads_spin() else SHARE
+    return most if product is None or threads_said() else min(most, max(1, int(product / share)))
 
 
 @contextlib.contextmanager

@@ -16,8 +16,9 @@ from pretended import CPU, D, G, make_step
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import ganzoo.__main__
 from ganzoo.config.run_config import Train
-from ganzoo.engine.cpu.threads import SHARE, Products, threads, threads_for
+from ganzoo.engine.cpu.threads import SHARE, SPINNING_SHARE, Products, threads, threads_for
 from ganzoo.engine.game import Game
 from ganzoo.engine.probes.trial import Trial
 from ganzoo.gan import GAN
@@ -28,8 +29,9 @@ LOSSES = Losses(d_loss=lambda real, fake: fake - real, g_loss=lambda fake, real:
 
 @pytest.fixture
 def four(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Torch has four threads, and nobody has said that it should."""
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    """Torch has four threads, and nobody has said that it should, nor that they spin."""
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
     with threads(4):
         yield
 
@@ -59,6 +61,33 @@ def product(discriminator: nn.Module, batch_size: int = 8) -> float | None:
 @pytest.mark.parametrize(("flop", "count"), [(0, 1), (1.9, 1), (2.1, 2), (3.5, 3), (1e9, 4)])
 def test_a_thread_for_each_share_and_no_more_than_there_are(flop: float, count: int, four: None) -> None:
     assert threads_for(flop * SHARE) == count
+
+
+def test_threads_that_spin_share_smaller_products(four: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for policy, count in (("passive", 1), ("ACTIVE", 3)):
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+        assert threads_for(3.1 * SPINNING_SHARE) == count
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({}, ("passive", "0")),
+        ({"OMP_WAIT_POLICY": "active"}, ("active", None)),  # libgomp would obey a number first
+        ({"GOMP_SPINCOUNT": "1000"}, (None, "1000")),
+    ],
+)
+def test_the_command_has_threads_sleep_unless_somebody_has_said_otherwise(
+    said: dict[str, str], found: tuple[str | None, str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+        if name in said:
+            monkeypatch.setenv(name, said[name])
+    monkeypatch.setattr(sys, "argv", ["ganzoo", "--version"])
+    with pytest.raises(SystemExit):
+        ganzoo.__main__._main()
+    assert (os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")) == found
 
 
 def test_all_where_nothing_is_known_or_somebody_has_said_how_many(four: None, monkeypatch: pytest.MonkeyPatch) -> None:
