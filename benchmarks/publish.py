@@ -215,16 +215,19 @@ def found(module: str) -> str | None:
 
 
 def speed(name: str, arguments: argparse.Namespace) -> None:
-    variants: Any = arguments.variants or ",".join(sheets.SHEETS[name].variants)
-    options = sheets.options_of(sheets.SHEETS[name], arguments.folders)
-    measured = ganzoo.speed(variants, rounds=5, out=Path(arguments.runs) / f"{name}-speed",
-                         data_root=arguments.data_root, listen=say, **options)  # fmt: skip
-    file = sheets.RESULTS / name / "speed.json"
+    """Of each row of the sheet, those with what `also` adds among them: "variant" is the row's name."""
+    sheet = sheets.SHEETS[name]
+    variants: Any = arguments.variants or ",".join(sheet.variants)
+    options, file = sheets.options_of(sheet, arguments.folders), sheets.RESULTS / name / "speed.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
-    now = {row["variant"] for row in measured.measured["rows"]}
-    rows = [row for row in before if row["variant"] not in now] + list(measured.measured["rows"])
-    file.write_text(json.dumps({**measured.measured, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    for suffix, more in {"": {}, **sheet.also}.items():
+        measured = ganzoo.speed(variants, rounds=5, out=Path(arguments.runs) / f"{name}-speed",
+                                data_root=arguments.data_root, listen=say, **{**options, **more}).measured  # fmt: skip
+        now = [{**row, "variant": folder_of(name, row["variant"], suffix).name} for row in measured["rows"]]
+        before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+        names = {row["variant"] for row in now}
+        rows = [row for row in before if row["variant"] not in names] + now
+        file.write_text(json.dumps({**measured, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 def check() -> int:

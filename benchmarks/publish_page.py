@@ -75,18 +75,11 @@ def table_of(name: str) -> Iterator[str]:
     file = sheets.RESULTS / name / "speed.json"
     measured = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rows": []}
     speeds = {row["variant"]: row for row in measured["rows"]}
-    titles = ["rank", "variant", "FID", "untrained", "best FID", "KID", "precision", "recall", "right class %", "modes",
-              "memorised %", "train img/s", "time", "sample img/s", "params", "memory", "n"]  # fmt: skip
-    if not any(row.values("cond_acc") for row in rows):
-        titles.remove("right class %")
-    if any(row.whole for row in rows):
-        titles.insert(titles.index("FID") + 1, "FID of all")
-    yield "| " + " | ".join(titles) + " |"
-    yield "|---|---|" + "---:|" * (len(titles) - 2)
+    lines: list[dict[str, str]] = []
     for row in rows:
         fids = row.values("fid")
         first = row.results[0]
-        cells = {
+        lines.append({
             "rank": row.rank,
             "variant": f"[{row.label}](zoo.md)",
             "FID": interval(fids),
@@ -105,8 +98,11 @@ def table_of(name: str) -> Iterator[str]:
             "params": f"{sum(first['parameters'].values()) / 1e6:.2f}M",
             "memory": bytes_text(peak) if (peak := max(one["peak_memory"] for one in row.results)) else "-",
             "n": str(len(fids)) if len(fids) == len(row.results) else f"{len(fids)} of {len(row.results)}",
-        }
-        yield "| " + " | ".join(cells[title] for title in titles) + " |"
+        })  # fmt: skip
+    titles = [title for title in lines[0] if title == "rank" or any(line[title] != "-" for line in lines)]
+    yield "| " + " | ".join(titles) + " |"
+    yield "|---|---|" + "---:|" * (len(titles) - 2)
+    yield from ("| " + " | ".join(line[title] for title in titles) + " |" for line in lines)
     reasons = sorted({row.unranked for row in rows if row.rank == "-"})
     for reason in reasons:
         whose = [row.label for row in rows if row.rank == "-" and row.unranked == reason]

@@ -293,6 +293,31 @@ def test_generators_are_scored_against_all(
     assert "*FID of all*: protocol `p-dcgan-0`. The 90 images themselves have \n5.00, which" in told
 
 
+def test_throughput_is_of_each_row_and_a_column_of_nothing_is_none(
+    publish: ModuleType, few: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few("", 3.0)
+    few("ada", 4.0)
+    titles = next(iter(publish.publish_page.table_of("few")))
+    assert "train img/s" not in titles
+    assert "| FID |" in titles
+
+    def speed(variants: str, augment: str = "", **options: Any) -> Any:
+        row = {"variant": "dcgan", "train_img_per_s": 700.0 if augment else 900.0, "sample_img_per_s": 5.0}
+        return SimpleNamespace(measured={"environment": {"device_name": "a CPU"}, "rows": [row]})
+
+    monkeypatch.setattr(publish.ganzoo, "speed", speed)
+    arguments = SimpleNamespace(variants=None, runs=tmp_path, data_root=None, folders="data")
+    publish.speed("few", arguments)
+    publish.speed("few", arguments)  # in place of what was measured before
+    lines = list(publish.publish_page.table_of("few"))
+    assert "| train img/s | time | sample img/s |" in lines[0]
+    assert "| 900 | 0:04 | 5 |" in lines[2]
+    assert "| 700 | 0:06 | 5 |" in lines[3]
+    measured = json.loads((publish.sheets.RESULTS / "few" / "speed.json").read_text())
+    assert [row["variant"] for row in measured["rows"]] == ["dcgan", "dcgan+ada"]
+
+
 def test_every_sheet_of_few_images_can_be_scored(registry: Registry) -> None:
     """FID needs more images than features, or to be told that it does not matter."""
     sheets = script("publish_sheets")
