@@ -92,6 +92,7 @@ def table_of(name: str) -> Iterator[str]:
             "right class %": number(row.mean("cond_acc"), 1),
             "modes": number(min(row.values("modes"), default=None), 0),
             "memorised %": number(row.mean("memorised"), 1),
+            "batch": str(first["config"]["train"]["batch_size"]),
             "train img/s": number((speeds.get(row.label) or {}).get("train_img_per_s"), 0),
             "time": clock(sheets.SHEETS[name].kimg * 1000, (speeds.get(row.label) or {}).get("train_img_per_s")),
             "sample img/s": number((speeds.get(row.label) or {}).get("sample_img_per_s"), 0),
@@ -148,6 +149,10 @@ def conditions_of(name: str) -> Iterator[str]:
     commits = sorted({(environment.get("git") or {}).get("commit", "?")[:7] for environment in environments})
     yield f"Protocol `{table.protocol}`. {sheet.kimg:g} kimg each. Runs made on: {'; '.join(made)}, "
     yield f"{' or '.join(map(str, at_once))} at a time, commits {', '.join(commits)}."
+    if all(len(row.results) == 1 for row in rows):
+        yield "**One seed each**: an order, and no ranking; differences of a few percent are chance."
+    if sheet.note:
+        yield sheet.note
     whole = sorted((sheets.RESULTS / name).glob("*/*/whole.json"))
     if whole:
         protocol = json.loads(whole[0].read_text(encoding="utf-8"))["protocol"]

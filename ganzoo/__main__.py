@@ -41,7 +41,7 @@ def _ended_at_once() -> Iterator[None]:
 
 
 def _main() -> None:
-    # Spinning OpenMP threads are up to twice as fast on an idle machine and up to ten times slower on a busy one. Both
+    # Spinning OpenMP threads are up to 1.7 times as fast on an idle machine and many times slower on a busy one. Both
     # variables are read once, when torch loads. Whoever has set one knows better; libgomp obeys the second first.
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ |= {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}

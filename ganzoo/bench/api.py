@@ -86,7 +86,7 @@ def bench(
         if search is not None:
             points = choose(variants, search, grid, under, options, concurrent=concurrent, elsewhere=elsewhere)
             grid, options = None, of_the_comparison(options)
-        chosen = entrants(variants, under, options, grid, elsewhere is not None, points=points)
+        chosen = entrants(variants, under, options, grid, elsewhere is not None, points=points, seeds=seeds)
         runs = compete(chosen, seeds=seeds, out=under, concurrent=concurrent, elsewhere=elsewhere)
         started = [run for run in runs if run.config_file.exists()]
         tables = make_tables(started, chosen.sort) if started else []

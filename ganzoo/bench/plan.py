@@ -116,6 +116,7 @@ def entrants(
     elsewhere: bool = False,
     *,
     points: Points | None = None,
+    seeds: int = 1,
     scored: bool = True,
 ) -> Entrants:
     """Those of `variants` that fit the data; "all": the whole zoo; None: those of `bench.chosen`; each once for each of
@@ -131,8 +132,8 @@ def entrants(
     registry, plugins, root, configs = asked.registry, asked.plugins, asked.root, asked.configs
     for config in configs if scored else ():
         check_scores(registry, config)
-        if not elsewhere:
-            check_packages(registry, config, out)
+    if scored and not elsewhere:
+        check_packages(registry, configs, under=out, seeds=seeds, scored=None if points is None else True)
     with working("loading torch"):
         from ganzoo.engine.device import resolve_device
         from ganzoo.scoring.images import training_images

@@ -56,7 +56,7 @@ def plan_train(
             click.echo(to_toml(config), nl=False)
     elif dry_run:
         out, root = options.get("out"), cache_root(options.get("data_root"))
-        check_packages(registry, config, out or RUNS)
+        check_packages(registry, [config], under=RUNS, out=out)
         sources = [RUNS, *([out.parent] if out is not None else [])]
         show_plan(registry, [config], seeds=1, root=root, under=RUNS, out=out, sources=sources, as_json=as_json)
     return dry_run or print_config
@@ -72,8 +72,9 @@ def plan_bench(
     as_json: bool,
     search: int | None,
     executor: str,
+    timed: bool,
 ) -> bool:
-    """As `plan_train`."""
+    """As `plan_train`. `timed`: speed is measured, and nothing is scored."""
     from ganzoo.bench.grid import axes_of
     from ganzoo.bench.plan import LOCAL, asked_for
     from ganzoo.config.fit import check_scores
@@ -92,10 +93,12 @@ def plan_bench(
     asked = asked_for(variants, out, options, grid)  # type: ignore[arg-type]
     for config in asked.configs:
         check_known(gates, scores_of(asked.registry, config))
-        check_scores(asked.registry, config)
+        if not timed:
+            check_scores(asked.registry, config)
     if dry_run:
-        for config in asked.configs if executor == LOCAL else ():  # other machines may have what this one lacks
-            check_packages(asked.registry, config, out)
+        if executor == LOCAL and not timed:  # other machines may have what this one lacks
+            searched = None if search is None else True
+            check_packages(asked.registry, asked.configs, under=out, seeds=seeds, scored=searched)
         for line in asked.left_out:
             say(line)
         show_plan(

@@ -250,7 +250,8 @@ def bench(
     if dry_run or gates:
         from ganzoo.cli.plan import plan_bench
 
-        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json, search, executor):
+        timed = speed_only or compare is not None
+        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json, search, executor, timed):
             return
     if speed_only or compare is not None:
         percent = min(percents, default=10.0)
@@ -294,12 +295,13 @@ def columns_asked(columns: str | None, plugin_files: Sequence[Path], as_json: bo
 
 def _say_where(board: Leaderboard) -> None:
     """Where the pictures are: of the row that is ahead, and of all."""
-    from ganzoo.leaderboard.cells import label
+    from ganzoo.leaderboard.words import called
     from ganzoo.runs.directory import RunDirectory
 
-    ahead = next((row for table in board.compared for row in table.rows if row.kind == "generated"), None)
+    rows = ((table, row) for table in board.compared for row in table.rows)
+    table, ahead = next(((table, row) for table, row in rows if row.kind == "generated"), (None, None))
     grids = RunDirectory(Path(ahead.runs[0])).samples() if ahead is not None and ahead.runs else []
-    if ahead is not None and grids:
-        click.echo(f"images of {label(ahead)}: {grids[-1]}")
+    if table is not None and ahead is not None and grids:
+        click.echo(f"images of {called(table)(ahead)}: {grids[-1]}")
     folders = sorted({str(run.path.parent) for run in board.runs})
     click.echo(f"images and results of each run: {', '.join(folders)}; as a page: ganzoo report {folders[0]}")

@@ -41,8 +41,11 @@ def threads_said() -> int | None:
 
 
 def threads_spin() -> bool:
-    """Whether somebody has said that OpenMP's threads spin while they wait, which who has the machine alone does."""
-    return os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "active"
+    """Whether somebody has said that OpenMP's threads spin while they wait, which who has the machine alone does.
+    libgomp obeys a number of turns first.
+    """
+    said = os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "active"
+    return said and os.environ.get("GOMP_SPINCOUNT", "").strip() != "0"
 
 
 def total_memory() -> int:

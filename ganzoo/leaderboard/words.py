@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ganzoo.files.text import clean
@@ -31,8 +31,8 @@ def title(table: Table) -> str:
         parts.append(_many(seeds.pop(), "seed") + (" each" if len(rows) > 1 else ""))
     if len(kimgs) == 1 and (kimg := kimgs.pop()) is not None:
         shown = {round(1000 * result["kimg"]) for row in rows for result in row.results if result.get("kimg")}
-        images = shown.pop() if len(shown) == 1 else round(1000 * kimg)  # batches of several sizes end near the budget
-        parts.append(f"{kimg:g} kimg ({images:,} real images){' each' if len(rows) > 1 else ''}")
+        images = f" ({shown.pop():,} real images)" if len(shown) == 1 else ""  # batches of several sizes end near it
+        parts.append(f"{kimg:g} kimg{images}{' each' if len(rows) > 1 else ''}")
     return ", ".join(part for part in parts if part) or "runs without a result"
 
 
@@ -49,6 +49,7 @@ def verdict(table: Table) -> list[str]:
     compared = [row for row in rows if row.numbers.get(table.sort.key) is not None]
     if len(compared) < 2:
         return []
+    name = called(table)
     what = f"{'highest' if table.sort.higher_is_better else 'lowest'} {table.sort.title}"
     ranked = [row for row in compared if row.rank is not None]
     if not ranked:
@@ -56,17 +57,17 @@ def verdict(table: Table) -> list[str]:
         luck = (
             "seeds are too few to tell that from luck" if _seeds(compared) > 1 else "one seed cannot be told from luck"
         )
-        return [f"{_called(table, best)} has the {what}, {show(table.sort, best.numbers[table.sort.key])}; {luck}"]
+        return [f"{name(best)} has the {what}, {show(table.sort, best.numbers[table.sort.key])}; {luck}"]
     first = [row for row in ranked if row.rank == 1]
     number = show(table.sort, first[0].numbers[table.sort.key])
-    lines = [f"{_called(table, first[0])} has the {what}, {number}"]
+    lines = [f"{name(first[0])} has the {what}, {number}"]
     if len(first) > 1:
-        lines[0] += f"; {_named(table, first[1:])} cannot be told from it {_LEVEL}"
+        lines[0] += f"; {_named(name, first[1:])} cannot be told from it {_LEVEL}"
     elif len(ranked) > 1:
-        lines[0] += f"; the next, {_called(table, ranked[1])}, is told from it {_LEVEL}"
+        lines[0] += f"; the next, {name(ranked[1])}, is told from it {_LEVEL}"
     ahead = [row for row in compared[: compared.index(first[0])] if row.rank is None]
     if ahead:
-        lines.append(f"above it, without a rank: {_named(table, ahead)}")
+        lines.append(f"above it, without a rank: {_named(name, ahead)}")
     return lines
 
 
@@ -74,15 +75,19 @@ def _seeds(rows: list[Row]) -> int:
     return max(len(row.results) for row in rows)
 
 
-def _called(table: Table, row: Row) -> str:
-    """The row in a sentence, where no column beside it says what it trains."""
-    return label(row, objective=row.variant in with_several(table.rows))
+Called = Callable[[Row], str]
 
 
-def _named(table: Table, rows: list[Row]) -> str:
+def called(table: Table) -> Called:
+    """What rows are called in a sentence, where no column beside them says what they train."""
+    several = with_several(table.rows)
+    return lambda row: label(row, objective=row.variant in several)
+
+
+def _named(name: Called, rows: list[Row]) -> str:
     if len(rows) > MOST_NAMED:
         return f"{len(rows)} others"
-    names = [_called(table, row) for row in rows]
+    names = [name(row) for row in rows]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -103,7 +108,8 @@ def no_rank(table: Table) -> list[str]:
 
 def problems(table: Table) -> list[str]:
     """What has gone wrong with which row."""
-    lines = [f"{_called(table, row)}: {row.status}" for row in table.rows if row.status]
+    name = called(table)
+    lines = [f"{name(row)}: {row.status}" for row in table.rows if row.status]
     if any(row.stopped for row in table.rows):
         lines.append("where a seed diverged before its end, a mean is over the seeds that have the number")
     return lines + skipped_lines(table)
@@ -119,7 +125,8 @@ def conditions(table: Table, keys: Sequence[str] | None = None) -> list[str]:
     lines += [f"{name}: {what}, scored as if generated{_MEANING.get(name, '')}" for name, what in table.floors.items()]
     lines += [f"target: {target}" for target in _targets(table)]
     lines += [f"left out: {metrics}: {reason}" for reason, metrics in table.left_out.items()]
-    lines += [f"{_called(table, row)}: {note}" for row in table.rows for note in row.notes]
+    name = called(table)
+    lines += [f"{name(row)}: {note}" for row in table.rows for note in row.notes]
     if any(row.mixed for row in table.rows):
         lines.append("speed and memory are left out where the seeds of a row ran on different machines or versions")
     if any(row.beside_others for row in table.rows):

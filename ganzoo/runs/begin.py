@@ -20,9 +20,9 @@ from ganzoo.errors import RunError, UserError
 from ganzoo.gan import GAN
 from ganzoo.runs.directory import RunDirectory, budget_of
 from ganzoo.runs.find import find_run
+from ganzoo.runs.finished import asks_for_more
 from ganzoo.runs.snapshots import read_snapshot, weights_digest
 from ganzoo.scoring.images import load_images
-from ganzoo.scoring.protocol import is_unscored
 from ganzoo.zoo.models import checked_file, find_model, is_model_name
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
@@ -157,14 +157,9 @@ def _short(split: dict[str, Any]) -> str:
 
 def outdated(result: dict[str, Any], registry: Registry, config: RunConfig, root: Path) -> str | None:
     """Why a finished run is taken up again, in words; None where its result is what the config asks for."""
-    then = {"train.scores": "every"} | {f"train.{k}": v for k, v in result["config"]["train"].items()}
-    if any(then.get(f"train.{key}") != getattr(config.train, key) for key in ("kimg", "minutes", "until")):
-        return "continued with another budget"
-    if score_interval(config.train.scores, config.eval.every) is None:
-        return None
-    protocol = result["protocol"]
-    if is_unscored(protocol["id"]):
-        return "finished without scores, which are made now"
+    more, protocol = asks_for_more(config, result), result["protocol"]
+    if more is not None or score_interval(config.train.scores, config.eval.every) is None:
+        return more
     if "test_sha256" in protocol and protocol["test_sha256"] != test_sha256(registry, config, root):
         return "the test images have changed since it was scored: scored again"
     weights = config.features.settings.get("weights")

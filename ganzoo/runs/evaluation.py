@@ -21,6 +21,7 @@ from ganzoo.errors import DataError, UserError
 from ganzoo.files.frames import Frame, to_frame
 from ganzoo.files.progress import Listen, listening, note
 from ganzoo.runs.foreign import evaluate_against_file
+from ganzoo.runs.packages import check_installed
 from ganzoo.runs.places import check_places
 from ganzoo.runs.question import Question, any_variant, facts_of, part_of, snapshot_line
 from ganzoo.runs.snapshots import LoadedSnapshot, load_snapshot
@@ -167,6 +168,7 @@ def _evaluate(registry: Registry, question: Question, root: Path, where: torch.d
     name = str(path)
     if path is not None:
         config = _config_for_images(registry, question)
+        check_installed(registry.features(config.features.name))
         train = scored_images(registry, config, root, question.num_images)
         images = _images_at(registry, path, root, train)
         facts = facts_of(images, "images")
@@ -188,6 +190,7 @@ def _evaluate(registry: Registry, question: Question, root: Path, where: torch.d
         name, snapshot = found.name, found.file
         loaded = load_snapshot(snapshot, registry, where)
         config = _config_of_run(registry, loaded, question)
+        check_installed(registry.features(config.features.name))
         check_places(root, config, question.places())
         train = scored_images(registry, config, root, config.eval.num_images)
         if train.shape != loaded.shape:

