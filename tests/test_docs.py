@@ -91,7 +91,7 @@ def make_archives(place: Path, images: Sequence[Path]) -> None:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as after cloning, with small stand-ins for Fashion-MNIST and for a folder of faces; jobs in process."""
+    """A folder as after cloning, with stand-ins for Fashion-MNIST, MNIST and a folder of faces; jobs in process."""
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "data"
     monkeypatch.setenv("GANZOO_DATA", str(root))
@@ -105,6 +105,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             header = np.array([magic, *array.shape], dtype=">i4").tobytes()
             path = root / "fashion-mnist" / f"{split}-{name}-ubyte.gz"
             path.write_bytes(gzip.compress(header + array.tobytes(), 1))
+    shutil.copytree(root / "fashion-mnist", root / "mnist")
     (tmp_path / "faces").mkdir()
     for index in range(40):
         Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "faces" / f"{index}.png")

@@ -30,7 +30,7 @@ LOSSES = Losses(d_loss=lambda real, fake: fake - real, g_loss=lambda fake, real:
 @pytest.fixture
 def four(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Torch has four threads, and nobody has said that it should, nor that they spin."""
-    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+    for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
         monkeypatch.delenv(name, raising=False)
     with threads(4):
         yield
@@ -67,6 +67,8 @@ def test_threads_that_spin_share_smaller_products(four: None, monkeypatch: pytes
     for policy, count in (("passive", 1), ("ACTIVE", 3)):
         monkeypatch.setenv("OMP_WAIT_POLICY", policy)
         assert threads_for(3.1 * SPINNING_SHARE) == count
+    monkeypatch.setenv("GOMP_SPINCOUNT", "0")  # which libgomp obeys first
+    assert threads_for(3.1 * SPINNING_SHARE) == 1
 
 
 @pytest.mark.parametrize(
