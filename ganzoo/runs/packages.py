@@ -33,11 +33,11 @@ def check_packages(
         UserError: a package is missing.
     """
     lacking = [one for one in configs if missing_packages(registry.features(one.features.name))]
-    present = Present(find_runs([under])) if lacking and out is None else None
+    present = Present(find_runs([under]) if lacking and out is None else [])
     for config in lacking:
         if not scored and score_interval(config.train.scores, config.eval.every) is None:
             continue
-        runs = [RunDirectory(Path(out))] if present is None else present.the_same(registry, config, seeds)  # type: ignore[arg-type]
+        runs = present.the_same(registry, config, seeds) if out is None else [RunDirectory(out)]
         if not all(run is not None and _is_done(run, config) for run in runs):
             can_do_without = scored is None and config.train.until is None
             check_installed(registry.features(config.features.name), "train" if can_do_without else None)
