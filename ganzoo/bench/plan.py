@@ -12,7 +12,7 @@ from ganzoo.bench.chosen import ALL, chosen_names
 from ganzoo.bench.executors import Outdated, run_jobs
 from ganzoo.bench.grid import Grid, Point, points_of
 from ganzoo.bench.jobs import Job, choose_configs, plan_jobs
-from ganzoo.config.fit import check_fit, check_scores
+from ganzoo.config.fit import check_config, check_scores
 from ganzoo.config.layers import from_dict
 from ganzoo.config.options import Names, RunOptions, check_used, config_of, files_of, load_zoo, names_of, texts_of
 from ganzoo.config.places import cache_root
@@ -143,30 +143,31 @@ def entrants(
     with working(f"loading {configs[0].dataset.name}"):
         images = training_images(registry, configs[0], root)
     say_what_was_read(configs[0], images)
-    by_label = {
-        f"{config.variant.name}{f' ({i + 1})' if asked.many else ''}": config for i, config in enumerate(configs)
-    }
-
-    def fits_images(label: str) -> RunConfig:
-        config = by_label[label]
-        check_fit(
-            registry.variant(config.variant.name),
-            registry.objective(config.objective.name),
-            config.dataset.name,
-            images.shape[1],
-            images.shape[0],
-            images.num_classes,
-            [registry.regularizer(choice.name) for choice in config.regularizers],
-            [choice.name for choice in config.augmentations],
-        )
-        return config
-
-    configs, more = choose_configs(list(by_label), fits_images, asked.strict)
+    configs, more = fitting(asked, images.shape[1], images.shape[0], images.num_classes)
     for line in (*asked.left_out, *more):
         note(line)
     return Entrants(
         registry=registry, plugins=plugins, root=root, configs=configs, images=images, device_type=device_type
     )
+
+
+def fitting(
+    asked: Asked, size: int | None, channels: int | None, num_classes: int | None
+) -> tuple[list[RunConfig], list[str]]:
+    """Those that can be trained on images of that kind, and a line for each of the others; None: not known.
+
+    Raises:
+        FitError: none can, or one of those that were named cannot.
+    """
+    by_label = {
+        f"{config.variant.name}{f' ({i + 1})' if asked.many else ''}": config for i, config in enumerate(asked.configs)
+    }
+
+    def checked(label: str) -> RunConfig:
+        check_config(asked.registry, by_label[label], size, channels, num_classes)
+        return by_label[label]
+
+    return choose_configs(list(by_label), checked, asked.strict)
 
 
 LOCAL = "local"

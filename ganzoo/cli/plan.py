@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.cli.options import load_registry, print_json, say
-from ganzoo.files.text import clean
+from ganzoo.files.text import clean, many
 
 if TYPE_CHECKING:
     from ganzoo.config.gates import Gate
     from ganzoo.config.run_config import RunConfig
     from ganzoo.runs.forecast import Forecast, Present
+    from ganzoo.scoring.images import Count
     from ganzoo.zoo.registry import Registry
 
 LISTED = 24
@@ -35,7 +36,7 @@ def plan_train(
     as_json: bool,
 ) -> bool:
     """Refuse what cannot be, and show what was asked for; whether that is all that was. Errors as of training."""
-    from ganzoo.config.fit import check_scores
+    from ganzoo.config.fit import check_config, check_scores
     from ganzoo.config.gates import check_known
     from ganzoo.config.layers import scores_of
     from ganzoo.config.options import check_used, config_of
@@ -57,8 +58,13 @@ def plan_train(
     elif dry_run:
         out, root = options.get("out"), cache_root(options.get("data_root"))
         check_packages(registry, [config], under=RUNS, out=out)
+        count = _counted(registry, config, scored=True)
+        if count is not None:
+            check_config(registry, config, count.size, count.channels, count.num_classes)
         sources = [RUNS, *([out.parent] if out is not None else [])]
-        show_plan(registry, [config], seeds=1, root=root, under=RUNS, out=out, sources=sources, as_json=as_json)
+        show_plan(
+            registry, [config], seeds=1, root=root, under=RUNS, out=out, sources=sources, count=count, as_json=as_json
+        )
     return dry_run or print_config
 
 
@@ -76,7 +82,7 @@ def plan_bench(
 ) -> bool:
     """As `plan_train`. `timed`: speed is measured, and nothing is scored."""
     from ganzoo.bench.grid import axes_of
-    from ganzoo.bench.plan import LOCAL, asked_for
+    from ganzoo.bench.plan import LOCAL, asked_for, fitting
     from ganzoo.config.fit import check_scores
     from ganzoo.config.gates import check_known
     from ganzoo.config.layers import scores_of
@@ -99,19 +105,42 @@ def plan_bench(
         if executor == LOCAL and not timed:  # other machines may have what this one lacks
             searched = None if search is None else True
             check_packages(asked.registry, asked.configs, under=out, seeds=seeds, scored=searched)
-        for line in asked.left_out:
+        configs, left_out = asked.configs, asked.left_out
+        count = _counted(asked.registry, configs[0], scored=not timed)
+        if count is not None:
+            configs, more = fitting(asked, count.size, count.channels, count.num_classes)
+            left_out = [*left_out, *more]
+        for line in left_out:
             say(line)
         show_plan(
             asked.registry,
-            asked.configs,
+            configs,
             seeds=seeds,
             root=asked.root,
             under=out,
             out=None,
             sources=[out, RUNS],
+            count=count,
             as_json=as_json,
         )
     return dry_run
+
+
+def _counted(registry: Registry, config: RunConfig, *, scored: bool) -> Count | None:
+    """The images of a dataset at a path, as far as they are known before they are decoded; None: there is no path.
+
+    Raises:
+        UserError: they cannot be had, or `scored`, they are too few for the metrics.
+    """
+    if not config.dataset.settings.get("path"):
+        return None
+    from ganzoo.config.run_config import score_interval
+    from ganzoo.scoring.images import check_real, count_images
+
+    count = count_images(registry, config)
+    if scored and score_interval(config.train.scores, config.eval.every) is not None:
+        check_real(registry, config, config.eval.num_images, count.images)
+    return count
 
 
 def show_plan(
@@ -123,10 +152,12 @@ def show_plan(
     under: Path,
     out: Path | None,
     sources: Sequence[Path],
+    count: Count | None,
     as_json: bool,
 ) -> None:
     """What would be run, with which settings, how long and how large; `sources`: where finished runs are to estimate
-    from; `under` is the folder of run directories, `out` the one of a single run that was named.
+    from; `under` is the folder of run directories, `out` the one of a single run that was named; `count`: of the
+    images, where they are at a path.
     """
     from ganzoo.runs.find import find_runs
     from ganzoo.runs.forecast import Forecasts, Present
@@ -135,7 +166,7 @@ def show_plan(
     forecast, place = Forecasts(runs, root), os.path.realpath(under)
     present = Present([run for run in runs if run.path.is_relative_to(place)])
     plans = [_plan(registry, config, forecast(config), present, seeds, under, out) for config in configs]
-    there, totals = _data(configs[0], root), _totals(plans)
+    there, totals = _data(configs[0], root, count), _totals(plans)
     if as_json:
         print_json({"runs": plans, "seeds": seeds, "data": there, "totals": totals})
         return
@@ -167,7 +198,7 @@ def _plan(
     from ganzoo.config.changed import changed_settings
     from ganzoo.config.run_config import dataset_label
     from ganzoo.runs.directory import RunDirectory
-    from ganzoo.runs.forecast import scored_snapshots
+    from ganzoo.runs.forecast import scored_snapshots, snapshots_of
     from ganzoo.runs.names import beside_the_variant
 
     name = f"{config.variant.name}{beside_the_variant(registry, config)}"
@@ -191,7 +222,7 @@ def _plan(
         "kimg": train.kimg,
         "minutes": train.minutes,
         "steps": None if train.kimg is None else -(-round(1000 * train.kimg) // train.batch_size),
-        "snapshots": train.snapshots + 1,
+        "snapshots": len(snapshots_of(config)),
         "scores": scored_snapshots(config),
         "num_images": config.eval.num_images,
         "estimate": None
@@ -212,13 +243,13 @@ def _show(plan: Mapping[str, Any], seeds: int) -> None:
     from ganzoo.zoo.describe import text
 
     what = "would train" if plan["there"] is None else "is finished:" if plan["finished"] else "would continue"
-    many = "" if seeds == 1 else f" to {plan['seed'] + seeds - 1}"
-    click.echo(clean(f"{what} {plan['variant']} on {plan['dataset']}, seed {plan['seed']}{many}"))
+    seeds_to = "" if seeds == 1 else f" to {plan['seed'] + seeds - 1}"
+    click.echo(clean(f"{what} {plan['variant']} on {plan['dataset']}, seed {plan['seed']}{seeds_to}"))
     click.echo(clean(f"  in {plan['there'] or plan['directory']}"))
-    length = [] if plan["kimg"] is None else [f"{plan['kimg']:g} kimg, {plan['steps']:,} steps"]
+    length = [] if plan["kimg"] is None else [f"{plan['kimg']:g} kimg, {many(plan['steps'], 'step')}"]
     length += [] if plan["minutes"] is None else [f"{plan['minutes']:g} minutes at most"]
     scores = f"{plan['scores']} scored with {plan['num_images']:,} images each" if plan["scores"] else "none scored"
-    click.echo(f"  {', '.join(length)}; {plan['snapshots']} snapshots, {scores}")
+    click.echo(f"  {', '.join(length)}; {many(plan['snapshots'], 'snapshot')}, {scores}")
     if plan["changed"]:
         click.echo("  not the defaults:")
         width = max(map(len, plan["changed"]))
@@ -284,13 +315,14 @@ def _show_variants(plans: Sequence[Mapping[str, Any]]) -> None:
     click.echo("each of them with its settings: --json")
 
 
-def _data(config: RunConfig, root: Path) -> str:
+def _data(config: RunConfig, root: Path, count: Count | None) -> str:
     """Whether the images are there."""
     from ganzoo.data.downloads import DOWNLOADS, missing
 
-    name, path = config.dataset.name, config.dataset.settings.get("path")
-    if path:
-        return clean(f"{name}:{path}" if Path(str(path)).exists() else f"{path} does not exist")
+    name = config.dataset.name
+    if count is not None:
+        classes = f"{count.num_classes} classes" if count.num_classes else "unlabelled"
+        return clean(f"{name}:{config.dataset.settings['path']}, {count.images:,} images, {classes}", 300)
     if name not in DOWNLOADS:
         return f"{name} brings its own, or looks under {clean(str(root))}"
     return f"{name} is there" if not missing(name, root) else f"{name} would be downloaded: `ganzoo fetch {name}`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganzoo.config.run_config import RunConfig, score_interval
+from ganzoo.config.run_config import RunConfig, dataset_label, score_interval
 from ganzoo.errors import FitError, UserError
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Objective, Regularizer, Variant
@@ -59,10 +59,26 @@ def check_fit(
             _check_need(kind, spec, need, variant, augmentations)
 
 
+def check_config(
+    registry: Registry, config: RunConfig, size: int | None, channels: int | None, num_classes: int | None
+) -> None:
+    """`check_fit` of all that `config` names, on images of that kind. Errors as there."""
+    check_fit(
+        registry.variant(config.variant.name),
+        registry.objective(config.objective.name),
+        dataset_label(config.dataset.name, config.dataset.settings),
+        size,
+        channels,
+        num_classes,
+        [registry.regularizer(choice.name) for choice in config.regularizers],
+        [choice.name for choice in config.augmentations],
+    )
+
+
 def check_scores(registry: Registry, config: RunConfig) -> None:
     """`check_counts` of what a run of `config` generates, if it is scored at all."""
     if score_interval(config.train.scores, config.eval.every) is not None:
-        check_counts(registry, config, config.eval.num_images)
+        check_counts(registry, config, config.eval.num_images, config.eval.num_reference)
 
 
 def check_counts(registry: Registry, config: RunConfig, generated: int | None, real: int | None = None) -> None:

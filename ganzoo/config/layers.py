@@ -12,7 +12,7 @@ from typing import Any
 
 from ganzoo.config.documents import document_pairs, name_in, pair
 from ganzoo.config.families import family_of, recipe_names
-from ganzoo.config.fit import check_fit
+from ganzoo.config.fit import check_config
 from ganzoo.config.kept import kept_of
 from ganzoo.config.known import dataset_settings, settings_of_kind, settings_of_spec
 from ganzoo.config.places import check_no_path, dataset_path
@@ -222,16 +222,7 @@ def build_config(
         registry.callback(name)
     size = config.dataset.settings["size"] or dataset_spec.size
     classes = dataset_spec.num_classes if dataset_spec.labelled else (0 if dataset_spec.labelled is False else None)
-    check_fit(
-        variant_spec,
-        objective_spec,
-        dataset_spec.name,
-        size if isinstance(size, int) else None,
-        None,
-        classes,
-        regularizers,
-        [choice.name for choice in config.augmentations],
-    )
+    check_config(registry, config, size if isinstance(size, int) else None, None, classes)
     return config
 
 

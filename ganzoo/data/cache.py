@@ -71,7 +71,7 @@ def cached_images(
     "ganzoo"; above 1 % of them, or if images differ in size and none is asked for, if all pixels have one level, or if
     the cache cannot be written, it is a DataError.
     """
-    count_known(len(listing.names))
+    count_known(len(listing.names), listing.num_classes)
     caches = root / "folder-cache"
     record = caches / "contents" / f"{hashlib.sha256(os.fsencode(listing.folder)).hexdigest()[:24]}-{split}.json"
     contents = _contents(listing, record, on_progress)

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
-Check = Callable[[int], object]
-"""Told the number of images; may refuse it."""
+Check = Callable[[int, int], object]
+"""Told the number of images and that of their classes, 0: unlabelled; may refuse them."""
 
 _CHECK: ContextVar[Check | None] = ContextVar("ganzoo_counted", default=None)
 
@@ -22,8 +22,8 @@ def counted(check: Check) -> Iterator[None]:
         _CHECK.reset(token)
 
 
-def count_known(images: int) -> None:
-    """So many images there are, or fewer, if some are broken."""
+def count_known(images: int, num_classes: int) -> None:
+    """So many images there are, or fewer, if some are broken, and so many classes, 0: unlabelled."""
     check = _CHECK.get()
     if check is not None:
-        check(images)
+        check(images, num_classes)

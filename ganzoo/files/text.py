@@ -23,6 +23,11 @@ def clean(text: str, limit: int = LONGEST) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "\u2026"
 
 
+def many(number: int, what: str) -> str:
+    """ "1 seed", "1,200 seeds"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def csv_cell(text: str) -> str:
     """For a cell of text: what a spreadsheet would take for a formula gets an apostrophe in front, which it hides."""
     return _FORMULA.sub(r"\1'\2", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ class Row:
     variant: str
     objective: str
     kind: str = "generated"  # or "real": a floor
+    config: Mapping[str, Any] = field(default_factory=dict)  # of its first seed
     results: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)  # one line for each seed that gave no result
     name: str = ""  # whose runs they are, where they say so

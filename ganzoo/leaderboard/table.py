@@ -128,6 +128,7 @@ def _row(config: dict[str, Any]) -> Row:
         variant=config["variant"]["name"],
         objective=" + ".join([config["objective"]["name"], *extras]),
         name=config.get("name") or "",
+        config=config,
     )
 
 
@@ -265,23 +266,36 @@ def _tell_apart(rows: list[Row]) -> None:
     """Rows of the same variant and objective get the settings in which they differ."""
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        if row.results:
-            groups.setdefault((row.variant, row.objective, row.name), []).append(row)
+        groups.setdefault((row.variant, row.objective, row.name), []).append(row)
     for same in groups.values():
         if len(same) < 2:
             continue
-        configs = [row.results[0]["config"] for row in same]
+        configs = [row.config for row in same]
         varying = {key for config in configs for key in config.keys() | configs[0].keys()
                    if (value := config.get(key)) is not (first := configs[0].get(key)) and value != first}  # fmt: skip
         flats = [
-            flatten({key: value for key, value in row.results[0]["config"].items() if key in varying})
-            | {"source": (row.results[0].get("source") or "")[:8], "started from": _started_from(row.results[0])}
+            flatten({key: value for key, value in row.config.items() if key in varying}) | _made_from(row)
             for row in same
         ]
         keys = sorted(key for key in {key for flat in flats for key in flat} if not _elsewhere(key))
-        differing = [key for key in keys if any(not _same(flat.get(key), flats[0].get(key)) for flat in flats)]
+        differing = [key for key in keys if _differs(key, flats)]
         for row, flat in zip(same, flats, strict=True):
-            row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing)
+            row.settings = " ".join(f"{key}={flat.get(key)}" for key in differing if row.results or key not in _MADE)
+
+
+_MADE = ("source", "started from")
+"""What only a result says."""
+
+
+def _made_from(row: Row) -> dict[str, Any]:
+    if not row.results:
+        return {}
+    return dict(zip(_MADE, ((row.results[0].get("source") or "")[:8], _started_from(row.results[0])), strict=True))
+
+
+def _differs(key: str, flats: Sequence[dict[str, Any]]) -> bool:
+    known = [flat for flat in flats if key in flat or key not in _MADE]
+    return any(not _same(flat.get(key), known[0].get(key)) for flat in known)
 
 
 def _same(one: Any, other: Any) -> bool:

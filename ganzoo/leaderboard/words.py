@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ganzoo.files.text import clean
+from ganzoo.files.text import clean, many
 from ganzoo.leaderboard.cells import label, show, with_several
 from ganzoo.leaderboard.rows import RANKED_SEEDS, Row, Table
 from ganzoo.leaderboard.significance import LEVEL
@@ -28,7 +28,7 @@ def title(table: Table) -> str:
     seeds, kimgs = {len(row.results) for row in rows}, {_kimg(row) for row in rows}
     parts = [table.dataset]
     if len(seeds) == 1:
-        parts.append(_many(seeds.pop(), "seed") + (" each" if len(rows) > 1 else ""))
+        parts.append(many(seeds.pop(), "seed") + (" each" if len(rows) > 1 else ""))
     if len(kimgs) == 1 and (kimg := kimgs.pop()) is not None:
         shown = {round(1000 * result["kimg"]) for row in rows for result in row.results if result.get("kimg")}
         images = f" ({shown.pop():,} real images)" if len(shown) == 1 else ""  # batches of several sizes end near it
@@ -89,10 +89,6 @@ def _named(name: Called, rows: list[Row]) -> str:
         return f"{len(rows)} others"
     names = [name(row) for row in rows]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def no_rank(table: Table) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ganzoo.config.kept import kept_of
 from ganzoo.config.run_config import RunConfig, difference, flatten
+from ganzoo.engine.schedule import Schedule
 from ganzoo.errors import RunError
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.names import whose_and_what
@@ -38,8 +39,19 @@ class Forecast:
 
 def scored_snapshots(config: RunConfig) -> int:
     """How many scores a run that comes to its end has: the untrained generator's among them."""
-    last = config.train.snapshots
-    return sum(config.is_scored(index, last=index == last) for index in range(last + 1))
+    taken = snapshots_of(config)
+    return sum(config.is_scored(index, last=index == taken[-1]) for index in taken)
+
+
+def snapshots_of(config: RunConfig) -> Sequence[int]:
+    """Numbers of the snapshots that a run takes which comes to its end: one of fewer steps than snapshots passes over
+    some.
+    """
+    schedule = Schedule(config.train)
+    steps, last = schedule.budget.steps, schedule.budget.snapshots
+    if steps is None or steps >= last:
+        return range(last + 1)
+    return sorted({schedule.reached(step, 0.0) for step in range(steps + 1)})
 
 
 class Present:
@@ -233,7 +245,7 @@ def _scoring(config: RunConfig, source: _Source) -> float | None:
 def _disk(config: RunConfig, source: _Source) -> int:
     """Of the finished run: as much for each snapshot and grid as there, the state, and the rest as it is."""
     snapshot, grid, state, rest = source.sizes
-    count, keep = config.train.snapshots + 1, kept_of(config.train.keep)
+    count, keep = len(snapshots_of(config)), kept_of(config.train.keep)
     kept = count if "all" in keep else min(count, 1 + ("best" in keep and scored_snapshots(config) > 2))
     states = 2 if "all" in keep else int("state" in keep)
     return round(rest + count * grid + kept * snapshot + states * state)

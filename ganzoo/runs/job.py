@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from ganzoo.config.fit import check_fit
+from ganzoo.config.fit import check_config
 from ganzoo.config.kept import kept_of
 from ganzoo.config.layers import scores_of, specs_of
-from ganzoo.config.run_config import RunConfig, dataset_label, score_interval
+from ganzoo.config.run_config import RunConfig, score_interval
 from ganzoo.config.target import parse_target
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
@@ -151,19 +151,7 @@ def _run(
 
     variant, objective = registry.variant(config.variant.name), registry.objective(config.objective.name)
     source = source_sha256(*specs_of(registry, config))  # before training: files may be edited while it runs
-    label = dataset_label(config.dataset.name, config.dataset.settings)
-    regularizers = [registry.regularizer(choice.name) for choice in config.regularizers]
-    augmentations = [choice.name for choice in config.augmentations]
-    check_fit(
-        variant,
-        objective,
-        label,
-        images.shape[1],
-        images.shape[0],
-        images.num_classes,
-        regularizers,
-        augmentations,
-    )
+    check_config(registry, config, images.shape[1], images.shape[0], images.num_classes)
     if images.shape[1] != images.shape[2]:
         raise UserError(
             f"the images are {images.shape[2]}x{images.shape[1]}, not square", "use --size to crop and resize"

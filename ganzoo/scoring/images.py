@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.config.fit import check_counts
@@ -30,16 +32,60 @@ def training_images(registry: Registry, config: RunConfig, root: Path) -> Images
     return scored_images(registry, config, root, config.eval.num_images)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """What is known of training images, those that are held out among them, without decoding them."""
+
+    images: int  # or fewer, if some are broken
+    num_classes: int  # 0: unlabelled
+    size: int | None  # pixels of a side; None: not known
+    channels: int | None
+
+
+class _Counted(BaseException):
+    """Ends the loading. No Exception, which a plugin's dataset may catch as a fault of its files."""
+
+
+def count_images(registry: Registry, config: RunConfig) -> Count:
+    """The training images of a config whose dataset has a path. None is decoded where the dataset can tell without,
+    and nothing is kept. Errors as of `load_declared`.
+    """
+    spec, settings = registry.dataset(config.dataset.name), config.dataset.settings
+    known: list[Count] = []
+
+    def stop(images: int, num_classes: int) -> None:
+        size, color = settings.get("size"), str(settings.get("color"))
+        known.append(
+            Count(
+                images=images,
+                num_classes=num_classes,
+                size=size if isinstance(size, int) else None,
+                channels={"gray": 1, "rgb": 3}.get(color),
+            )
+        )
+        raise _Counted
+
+    with tempfile.TemporaryDirectory(prefix="ganzoo-") as nowhere:  # an archive's index would be kept under the root
+        try:
+            with counted(stop):
+                images = load_declared(registry, spec, settings, root=Path(nowhere), split="train", download=False)
+        except _Counted:
+            return known[0]
+    channels, height, _ = images.shape
+    return Count(images=len(images), num_classes=images.num_classes, size=height, channels=channels)
+
+
+def check_real(registry: Registry, config: RunConfig, generated: int | None, images: int) -> None:
+    """`check_counts` of a config that is trained on `images`, those held out among them. Errors as there."""
+    most, share = config.eval.num_reference, config.eval.held_out
+    real = round(share * images) if share else images
+    check_counts(registry, config, generated, min(real, most or real))
+
+
 def scored_images(registry: Registry, config: RunConfig, root: Path, generated: int | None) -> Images:
     """The training images, which `generated` ones are scored against, None: nobody knows yet how many; errors as of
     `load_images`, and of `check_counts` once the numbers are known, which is before images of a folder are decoded.
     """
-    most, share = config.eval.num_reference, config.eval.held_out
     check_counts(registry, config, generated)
-
-    def check(images: int) -> None:
-        real = round(share * images) if share else images
-        check_counts(registry, config, generated, min(real, most or real))
-
-    with counted(check):
+    with counted(lambda images, num_classes: check_real(registry, config, generated, images)):
         return load_images(registry, config, root, "train")

@@ -153,6 +153,19 @@ def test_failed_and_unfinished_seeds_stay_in_sight(tmp_path: Path, write_run: Wr
     assert "dcgan: 1/1 without a result: no message" in text
 
 
+def test_an_unfinished_run_of_other_settings_is_told_apart(tmp_path: Path, write_run: Write) -> None:
+    for seed in range(2):
+        result = write_run(tmp_path / f"gan-s{seed}", seed=seed)
+    other = write_run(tmp_path / "x", sets=("train.batch_size=8", "train.g_lr=0.5"))
+    shutil.rmtree(tmp_path / "x")
+    unfinished(tmp_path / "x", other)
+    finished, begun = generated(only_table(tmp_path))
+    assert begun.settings == "train.batch_size=8 train.g_lr=0.5"
+    assert set(finished.settings.split()) >= {f"train.batch_size={result['config']['train']['batch_size']}"}
+    assert "source=" not in finished.settings  # an unfinished run does not say of which code it is
+    assert "gan \\[train.batch_size=8 train.g_lr=0.5\\] | non-saturating | - |" in to_markdown([only_table(tmp_path)])
+
+
 def test_a_failure_stands_beside_its_own_seeds(tmp_path: Path, write_run: Write) -> None:
     write_run(tmp_path / "a", protocol="digits-a")
     result = write_run(tmp_path / "b", protocol="digits-b", sets=("eval.num_images=500",))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ganzoo
 from ganzoo.cli.main import cli
@@ -38,6 +39,11 @@ def in_library(name: str, **options: object) -> Callable[[], object]:
 
 GRID = "train.g_lr=1e-4..1e-3"
 FOLDER = "folder:nowhere"  # what is looked at first would be told first
+
+
+def one_picture(folder: Path) -> None:
+    folder.mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "0.png")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,8 @@ def test_it_is_not_missed_where_it_scores_nothing(start: Callable[[], object]) -
         start()
 
 
-def test_measuring_speed_can_be_planned_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_measuring_speed_can_be_planned_without_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one_picture(tmp_path / "nowhere")
     command("bench", "--variants", "gan", "--dataset", FOLDER, "--dry-run", "--speed-only")
     assert "would train gan" in capsys.readouterr().out
 
@@ -102,9 +109,11 @@ def test_a_module_within_one_that_is_missing_is_missing() -> None:
     assert caught.value.cure == "install gone_with.the_wind"
 
 
-def test_it_is_not_missed_by_other_machines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_not_missed_by_other_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("submitit", reason="the extra 'slurm' is not installed")
-    command("bench", "--variants", "gan", "--dataset", FOLDER, "--dry-run", "--executor", "slurm")
+    one_picture(tmp_path / "nowhere")
+    few = ("--set", "eval.metrics=kid")
+    command("bench", "--variants", "gan", "--dataset", FOLDER, "--dry-run", "--executor", "slurm", *few)
     assert "would train gan" in capsys.readouterr().out
 
 
