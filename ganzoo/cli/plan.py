@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LISTED = 24
 """Configs that are shown one by one: more of them are told by variant."""
 
+_LONG = 60.0
+"""Seconds of scores that are worth saving."""
 
 _SUMMED = ("train_seconds", "score_seconds", "disk_bytes", "memory_bytes")
 """Of an estimate."""
@@ -262,6 +264,9 @@ def _show(plan: Mapping[str, Any], seeds: int) -> None:
         click.echo(f"  estimate: {_estimate(estimate)}")
         source = estimate["from"] or "scores of other runs: none of this kind has finished"
         click.echo(clean(f"    from {source}, made on {estimate['made_on']}", 300))
+        score = estimate["score_seconds"] or 0
+        if plan["scores"] > 1 and score > max(_LONG, estimate["train_seconds"] or 0):
+            click.echo(f"    {plan['scores']} scores take most of it: --set train.scores=last makes the last one alone")
 
 
 def _estimate(one: Mapping[str, Any]) -> str:

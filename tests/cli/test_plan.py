@@ -104,6 +104,10 @@ def test_a_dry_run_counts_scores_that_were_measured_here(
     floor = {"name": "test split", "what": "x", "images": 9, "reference": 9, "values": {"fid": 0.5}, "left_out": []}
     write_run(tmp_path / "runs" / "mnist", changes={"config": mnist.to_dict(), "floors": [floor]})
     assert "scoring 1:30\n" in run(*words).stdout  # the features of these real images are there
+    assert "3 scores take most of it: --set train.scores=last makes the last one alone" in run(*words).stdout
+    text = run(*words, "--set", "train.scores=last").stdout
+    assert "scoring 0:30\n" in text
+    assert "most of it" not in text
 
 
 def test_too_few_images_for_fid_are_refused_by_the_numbers_alone(run: Run) -> None:
