@@ -136,12 +136,14 @@ def entrants(
         check_packages(registry, configs, under=out, seeds=seeds, scored=None if points is None else True)
     with working("loading torch"):
         from ganzoo.engine.device import resolve_device
-        from ganzoo.scoring.images import training_images
+        from ganzoo.scoring.images import load_images, training_images
 
     # Refused once, rather than in every job; a cluster's machines have other devices than this one.
     device_type = "cpu" if elsewhere else resolve_device(configs[0].device).type
     with working(f"loading {configs[0].dataset.name}"):
-        images = training_images(registry, configs[0], root)
+        images = (
+            training_images(registry, configs[0], root) if scored else load_images(registry, configs[0], root, "train")
+        )
     say_what_was_read(configs[0], images)
     configs, more = fitting(asked, images.shape[1], images.shape[0], images.num_classes)
     for line in (*asked.left_out, *more):

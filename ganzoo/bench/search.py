@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ganzoo.bench.grid import Axis, Grid, Point, Range, axes_of, point_of
-from ganzoo.bench.plan import Elsewhere, asked_for, compete, entrants
+from ganzoo.bench.plan import Asked, Elsewhere, asked_for, compete, entrants
 from ganzoo.config.options import Names, RunOptions, config_of, texts_of
 from ganzoo.config.run_config import RunConfig
 from ganzoo.errors import FitError, RunError, SettingError, UnknownName, UserError
@@ -77,18 +77,9 @@ def search(
         RunError: no trial has got a score.
         UserError: Optuna is not installed; and as `ganzoo.bench`.
     """
-    axes = axes_of(grid, ranges=True)
-    if not axes:
-        raise SettingError("--search has nothing to choose from", "say what: --grid train.g_lr=1e-5..1e-2")
-    said = {_setting(text) for text in texts_of(options.get("sets"))}
-    if options.get("until") is not None or "train.until" in said:
-        raise SettingError("--search compares scores at the end, and --until ends runs before", "leave one of them out")
+    trials = trials_of(variants, grid, out, options)
+    asked, axes, trial_options = trials.asked, trials.axes, trials.options
     sampler = _sampler()
-    trial_options = _of_trials(options)
-    asked = asked_for(variants, out / FOLDER, trial_options)
-    if not all(config.eval.held_out for config in asked.configs):
-        cause = "--search with eval.held_out=0 would choose by images that its trials have been trained on"
-        raise SettingError(cause, f"leave it out, or hold a share of them out, such as {HELD_OUT}")
     for line in asked.left_out:
         note(line)
     names = [config.variant.name for config in asked.configs]
@@ -117,6 +108,34 @@ def search(
         _choose(one)
     _write(out, searched, count, trial_options)
     return {one.variant: [one.chosen] for one in studies}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What a search is asked for, before any images are looked at."""
+
+    axes: Mapping[str, Axis]  # what its trials differ in
+    asked: Asked  # each variant as it is
+    options: RunOptions  # of all trials
+
+
+def trials_of(variants: Names, grid: Grid, out: Path, options: RunOptions) -> Trials:
+    """
+    Raises:
+        SettingError: there is nothing to choose from, or runs are to end at a score; and as of `asked_for`.
+    """
+    axes = axes_of(grid, ranges=True)
+    if not axes:
+        raise SettingError("--search has nothing to choose from", "say what: --grid train.g_lr=1e-5..1e-2")
+    said = {_setting(text) for text in texts_of(options.get("sets"))}
+    if options.get("until") is not None or "train.until" in said:
+        raise SettingError("--search compares scores at the end, and --until ends runs before", "leave one of them out")
+    trial_options = _of_trials(options)
+    asked = asked_for(variants, out / FOLDER, trial_options)
+    if not all(config.eval.held_out for config in asked.configs):
+        cause = "--search with eval.held_out=0 would choose by images that its trials have been trained on"
+        raise SettingError(cause, f"leave it out, or hold a share of them out, such as {HELD_OUT}")
+    return Trials(axes=axes, asked=asked, options=trial_options)
 
 
 def of_the_comparison(options: RunOptions) -> RunOptions:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganzoo.cli.options import load_registry, print_json, say
+from ganzoo.files.progress import working
 from ganzoo.files.text import clean, many
 
 if TYPE_CHECKING:
     from ganzoo.config.gates import Gate
     from ganzoo.config.run_config import RunConfig
+    from ganzoo.data.counted import Count
     from ganzoo.runs.forecast import Forecast, Present
-    from ganzoo.scoring.images import Count
     from ganzoo.zoo.registry import Registry
 
 LISTED = 24
@@ -60,7 +61,7 @@ def plan_train(
     elif dry_run:
         out, root = options.get("out"), cache_root(options.get("data_root"))
         check_packages(registry, [config], under=RUNS, out=out)
-        count = _counted(registry, config, scored=True)
+        count = _counted(registry, [config], root, scored=True)
         if count is not None:
             check_config(registry, config, count.size, count.channels, count.num_classes)
         sources = [RUNS, *([out.parent] if out is not None else [])]
@@ -83,7 +84,6 @@ def plan_bench(
     timed: bool,
 ) -> bool:
     """As `plan_train`. `timed`: speed is measured, and nothing is scored."""
-    from ganzoo.bench.grid import axes_of
     from ganzoo.bench.plan import LOCAL, asked_for, fitting
     from ganzoo.config.fit import check_scores
     from ganzoo.config.gates import check_known
@@ -92,23 +92,24 @@ def plan_bench(
     from ganzoo.runs.packages import check_packages
 
     out = options["out"]
+    trials: Sequence[RunConfig] = ()
     if search is not None:
-        from ganzoo.bench.search import of_the_comparison
+        from ganzoo.bench.search import of_the_comparison, trials_of
 
-        axes_of(grid, ranges=True)  # refused now, if ever
+        trials = trials_of(variants, grid, out, options).asked.configs  # type: ignore[arg-type]
         say(f"{search + 1} trials of each would be run before, on held-out images; what follows is as they are now")
         grid, options = (), of_the_comparison(options)  # type: ignore[arg-type]
     asked = asked_for(variants, out, options, grid)  # type: ignore[arg-type]
     for config in asked.configs:
         check_known(gates, scores_of(asked.registry, config))
-        if not timed:
-            check_scores(asked.registry, config)
+    for config in () if timed else (*trials, *asked.configs):
+        check_scores(asked.registry, config)
     if dry_run:
         if executor == LOCAL and not timed:  # other machines may have what this one lacks
             searched = None if search is None else True
             check_packages(asked.registry, asked.configs, under=out, seeds=seeds, scored=searched)
         configs, left_out = asked.configs, asked.left_out
-        count = _counted(asked.registry, configs[0], scored=not timed)
+        count = _counted(asked.registry, [*trials, *configs], asked.root, scored=not timed)
         if count is not None:
             configs, more = fitting(asked, count.size, count.channels, count.num_classes)
             left_out = [*left_out, *more]
@@ -128,20 +129,26 @@ def plan_bench(
     return dry_run
 
 
-def _counted(registry: Registry, config: RunConfig, *, scored: bool) -> Count | None:
+def _counted(registry: Registry, configs: Sequence[RunConfig], root: Path, *, scored: bool) -> Count | None:
     """The images of a dataset at a path, as far as they are known before they are decoded; None: there is no path.
 
     Raises:
-        UserError: they cannot be had, or `scored`, they are too few for the metrics.
+        UserError: they cannot be had, or are too few for what `configs` do with them; `scored`: for their metrics, too.
     """
-    if not config.dataset.settings.get("path"):
+    dataset = configs[0].dataset
+    if not dataset.settings.get("path"):
         return None
-    from ganzoo.config.run_config import score_interval
+    from ganzoo.config.run_config import dataset_label, score_interval
     from ganzoo.scoring.images import check_real, count_images
+    from ganzoo.scoring.selection import count_held_out
 
-    count = count_images(registry, config)
-    if scored and score_interval(config.train.scores, config.eval.every) is not None:
-        check_real(registry, config, config.eval.num_images, count.images)
+    with working(f"looking at {dataset_label(dataset.name, dataset.settings)}"):
+        count = count_images(registry, configs[0], root)
+    for config in configs:
+        if scored and score_interval(config.train.scores, config.eval.every) is not None:
+            check_real(registry, config, config.eval.num_images, count.images)
+        elif config.eval.held_out:
+            count_held_out(count.images, config.eval.held_out)
     return count
 
 
@@ -223,6 +230,7 @@ def _plan(
                     changed_settings(registry, config)},
         "kimg": train.kimg,
         "minutes": train.minutes,
+        "until": train.until,
         "steps": None if train.kimg is None else -(-round(1000 * train.kimg) // train.batch_size),
         "snapshots": len(snapshots_of(config)),
         "scores": scored_snapshots(config),
@@ -264,9 +272,9 @@ def _show(plan: Mapping[str, Any], seeds: int) -> None:
         click.echo(f"  estimate: {_estimate(estimate)}")
         source = estimate["from"] or "scores of other runs: none of this kind has finished"
         click.echo(clean(f"    from {source}, made on {estimate['made_on']}", 300))
-        score = estimate["score_seconds"] or 0
-        if plan["scores"] > 1 and score > max(_LONG, estimate["train_seconds"] or 0):
-            click.echo(f"    {plan['scores']} scores take most of it: --set train.scores=last makes the last one alone")
+        train, score = estimate["train_seconds"], estimate["score_seconds"]
+        if plan["scores"] > 1 and not plan["until"] and None not in (train, score) and score > max(_LONG, train):
+            click.echo(f"    most of it is scoring, {plan['scores']} times; once, at the end: --set train.scores=last")
 
 
 def _estimate(one: Mapping[str, Any]) -> str:

@@ -80,7 +80,9 @@ def train(
     if dry_run or print_config or gates:
         from ganzoo.cli.plan import plan_train
 
-        if plan_train(variant, to_library(options), gates, dry_run, print_config, as_json):
+        with showing(log_format, quiet, torch=False):
+            planned = plan_train(variant, to_library(options), gates, dry_run, print_config, as_json)
+        if planned:
             return
     stop = click.get_current_context().with_resource(stop_on_signals())
     asked = columns_asked(columns, options["plugin_files"], as_json)
@@ -251,7 +253,9 @@ def bench(
         from ganzoo.cli.plan import plan_bench
 
         timed = speed_only or compare is not None
-        if plan_bench(variants, options, gates, dry_run, seeds, grid, as_json, search, executor, timed):
+        with showing(log_format, quiet, torch=False):
+            planned = plan_bench(variants, options, gates, dry_run, seeds, grid, as_json, search, executor, timed)
+        if planned:
             return
     if speed_only or compare is not None:
         percent = min(percents, default=10.0)

@@ -26,7 +26,7 @@ from ganzoo.data.contents import (
     remember,
     stamp,
 )
-from ganzoo.data.counted import count_known
+from ganzoo.data.counted import Count, count_known
 from ganzoo.data.decode import Decoded, Decoding
 from ganzoo.data.decode_all import Tally, check_classes, check_space, decode_all, digest_all, sweep
 from ganzoo.data.facts import BROKEN_KEPT, Facts
@@ -71,7 +71,10 @@ def cached_images(
     "ganzoo"; above 1 % of them, or if images differ in size and none is asked for, if all pixels have one level, or if
     the cache cannot be written, it is a DataError.
     """
-    count_known(len(listing.names), listing.num_classes)
+    if split == "train" and listing.labels is not None:  # again once it is known which can be read
+        check_classes(listing, torch.from_numpy(listing.labels))
+    channels = 1 if how.mode == "L" else 3
+    count_known(Count(images=len(listing.names), num_classes=listing.num_classes, size=how.size, channels=channels))
     caches = root / "folder-cache"
     record = caches / "contents" / f"{hashlib.sha256(os.fsencode(listing.folder)).hexdigest()[:24]}-{split}.json"
     contents = _contents(listing, record, on_progress)

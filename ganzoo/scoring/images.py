@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.config.fit import check_counts
 from ganzoo.config.run_config import RunConfig, score_interval
 from ganzoo.data import Images
-from ganzoo.data.counted import counted
+from ganzoo.data.counted import Count, counted
 from ganzoo.scoring.declared import load_declared
-from ganzoo.scoring.selection import HELD_OUT, held_out
+from ganzoo.scoring.selection import HELD_OUT, count_held_out, held_out
 from ganzoo.zoo.registry import Registry
 
 
@@ -32,53 +30,36 @@ def training_images(registry: Registry, config: RunConfig, root: Path) -> Images
     return scored_images(registry, config, root, config.eval.num_images)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Count:
-    """What is known of training images, those that are held out among them, without decoding them."""
-
-    images: int  # or fewer, if some are broken
-    num_classes: int  # 0: unlabelled
-    size: int | None  # pixels of a side; None: not known
-    channels: int | None
-
-
 class _Counted(BaseException):
     """Ends the loading. No Exception, which a plugin's dataset may catch as a fault of its files."""
 
 
-def count_images(registry: Registry, config: RunConfig) -> Count:
-    """The training images of a config whose dataset has a path. None is decoded where the dataset can tell without,
-    and nothing is kept. Errors as of `load_declared`.
+def count_images(registry: Registry, config: RunConfig, root: Path) -> Count:
+    """Of the training images of a config whose dataset has a path, those that are held out among them. None is decoded
+    where the dataset can tell without, and then nothing is written. Errors as of `load_declared`.
     """
-    spec, settings = registry.dataset(config.dataset.name), config.dataset.settings
-    known: list[Count] = []
+    spec, known = registry.dataset(config.dataset.name), list[Count]()
 
-    def stop(images: int, num_classes: int) -> None:
-        size, color = settings.get("size"), str(settings.get("color"))
-        known.append(
-            Count(
-                images=images,
-                num_classes=num_classes,
-                size=size if isinstance(size, int) else None,
-                channels={"gray": 1, "rgb": 3}.get(color),
-            )
-        )
+    def stop(count: Count) -> None:
+        known.append(count)
         raise _Counted
 
-    with tempfile.TemporaryDirectory(prefix="ganzoo-") as nowhere:  # an archive's index would be kept under the root
-        try:
-            with counted(stop):
-                images = load_declared(registry, spec, settings, root=Path(nowhere), split="train", download=False)
-        except _Counted:
-            return known[0]
+    try:
+        with counted(stop, keep=False):
+            settings = config.dataset.settings
+            images = load_declared(registry, spec, settings, root=root, split="train", download=False)
+    except _Counted:
+        return known[0]
     channels, height, _ = images.shape
     return Count(images=len(images), num_classes=images.num_classes, size=height, channels=channels)
 
 
 def check_real(registry: Registry, config: RunConfig, generated: int | None, images: int) -> None:
-    """`check_counts` of a config that is trained on `images`, those held out among them. Errors as there."""
+    """`check_counts` of a config that is trained on `images`, those held out among them. Errors as there and of
+    `count_held_out`.
+    """
     most, share = config.eval.num_reference, config.eval.held_out
-    real = round(share * images) if share else images
+    real = count_held_out(images, share) if share else images
     check_counts(registry, config, generated, min(real, most or real))
 
 
@@ -87,5 +68,5 @@ def scored_images(registry: Registry, config: RunConfig, root: Path, generated: 
     `load_images`, and of `check_counts` once the numbers are known, which is before images of a folder are decoded.
     """
     check_counts(registry, config, generated)
-    with counted(lambda images, num_classes: check_real(registry, config, generated, images)):
+    with counted(lambda count: check_real(registry, config, generated, count.images)):
         return load_images(registry, config, root, "train")

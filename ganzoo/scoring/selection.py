@@ -23,6 +23,20 @@ def at_most(images: Images, most: int | None) -> Images:
     return _chosen(images, subset_index(len(images), most), str(most))
 
 
+def count_held_out(images: int, share: float) -> int:
+    """How many of so many images are held out, where `share` of them are.
+
+    Raises:
+        DataError: none, or all.
+    """
+    count = round(share * images)
+    if not 0 < count < images:
+        raise DataError(
+            f"eval.held_out={share:g} of {images} images leaves none for one of two parts", "take a larger share"
+        )
+    return count
+
+
 def held_out(images: Images, share: float, split: str) -> Images:
     """The part of the images that `split` names, in memory: HELD_OUT, `share` of them, always the same ones; "train",
     the rest.
@@ -30,11 +44,7 @@ def held_out(images: Images, share: float, split: str) -> Images:
     Raises:
         DataError: one of the parts would be empty.
     """
-    count = round(share * len(images))
-    if not 0 < count < len(images):
-        raise DataError(
-            f"eval.held_out={share:g} of {len(images)} images leaves none for one of two parts", "take a larger share"
-        )
+    count = count_held_out(len(images), share)
     keeps = torch.zeros(len(images), dtype=torch.bool)
     keeps[subset_index(len(images), count)] = True
     index = (keeps if split == HELD_OUT else ~keeps).nonzero()[:, 0]

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from ganzoo.data.contents import RACY_SECONDS, numbers
+from ganzoo.data.counted import listing_kept
 from ganzoo.errors import DataError
 from ganzoo.files.progress import working
 from ganzoo.files.text import clean
@@ -62,7 +63,7 @@ def index_of(file: Path, kept: Path) -> Index:
         if known.stamp == stamp:
             return known
     index = Index(stamp, *_listed(file, shown))
-    if found.st_ctime < began - RACY_SECONDS:
+    if found.st_ctime < began - RACY_SECONDS and listing_kept():
         with contextlib.suppress(OSError, UnicodeError):  # listed again next time
             record.parent.mkdir(parents=True, exist_ok=True)
             temporary = record.with_name(f".{record.name}.{os.getpid()}.tmp")

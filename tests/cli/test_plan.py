@@ -104,10 +104,24 @@ def test_a_dry_run_counts_scores_that_were_measured_here(
     floor = {"name": "test split", "what": "x", "images": 9, "reference": 9, "values": {"fid": 0.5}, "left_out": []}
     write_run(tmp_path / "runs" / "mnist", changes={"config": mnist.to_dict(), "floors": [floor]})
     assert "scoring 1:30\n" in run(*words).stdout  # the features of these real images are there
-    assert "3 scores take most of it: --set train.scores=last makes the last one alone" in run(*words).stdout
-    text = run(*words, "--set", "train.scores=last").stdout
-    assert "scoring 0:30\n" in text
-    assert "most of it" not in text
+    assert "most of it is" not in run(*words).stdout  # how long training takes is not known
+
+
+def test_scores_that_take_longer_than_training_are_told(run: Run, tmp_path: Path, write_run: Write) -> None:
+    write_run(tmp_path / "runs" / "digits" / "gan-s0-abc", sets=("train.snapshots=2",))  # 1,000 img/s
+    words = ("train", "gan", "--dry-run", "--kimg", "20")
+
+    def told(seconds: float, *more: str) -> bool:
+        line = {"images": 0, "kimg": 0.0, "values": {"fid": 1.0}, "left_out": {}, "seconds": seconds,
+                "sample_img_per_s": 1.0, "peak_memory": 1, "protocol": "p"}  # fmt: skip
+        (tmp_path / "runs" / "digits" / "gan-s0-abc" / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        text = run(*words, "--set", "train.snapshots=8", *more).stdout
+        return "most of it is scoring, 3 times; once, at the end: --set train.scores=last" in text
+
+    assert told(30.0)
+    assert not told(15.0)  # a minute is not worth it
+    assert not told(30.0, "--until", "fid=1")  # which needs them
+    assert not told(30.0, "--set", "train.scores=last")
 
 
 def test_too_few_images_for_fid_are_refused_by_the_numbers_alone(run: Run) -> None:
@@ -136,6 +150,7 @@ def test_a_bench_that_is_not_run_says_what_it_leaves_out(run: Run) -> None:
 
 
 def test_what_a_search_holds_out_is_no_part_of_what_it_compares(run: Run) -> None:
+    pytest.importorskip("optuna", reason="the extra 'optuna' is not installed")
     command = ("bench", "--variants", "gan", "--grid", "train.g_lr=1e-4..1e-2", "--search", "2", "--kimg", "2")
     result = run(*command, "--set", "eval.held_out=0.3", "--dry-run")
     assert "3 trials of each would be run before" in result.stderr
