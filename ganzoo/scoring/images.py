@@ -67,6 +67,6 @@ def scored_images(registry: Registry, config: RunConfig, root: Path, generated: 
     """The training images, which `generated` ones are scored against, None: nobody knows yet how many; errors as of
     `load_images`, and of `check_counts` once the numbers are known, which is before images of a folder are decoded.
     """
-    check_counts(registry, config, generated)
+    check_counts(registry, config, generated, config.eval.num_reference)
     with counted(lambda count: check_real(registry, config, generated, count.images)):
         return load_images(registry, config, root, "train")

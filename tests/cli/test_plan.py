@@ -116,7 +116,9 @@ def test_scores_that_take_longer_than_training_are_told(run: Run, tmp_path: Path
                 "sample_img_per_s": 1.0, "peak_memory": 1, "protocol": "p"}  # fmt: skip
         (tmp_path / "runs" / "digits" / "gan-s0-abc" / "metrics.jsonl").write_text(json.dumps(line) + "\n")
         text = run(*words, "--set", "train.snapshots=8", *more).stdout
-        return "most of it is scoring, 3 times; once, at the end: --set train.scores=last" in text
+        told = "most of it is scoring" in text
+        assert told == ("most of it is scoring, 3 times; once, at the end: --set train.scores=last" in text)
+        return told
 
     assert told(30.0)
     assert not told(15.0)  # a minute is not worth it
@@ -130,6 +132,11 @@ def test_too_few_images_for_fid_are_refused_by_the_numbers_alone(run: Run) -> No
     with pytest.raises(UserError, match="there are 64 generated ones"):
         run("bench", "--variants", "gan", "--dry-run", "--num-images", "64")
     assert run("train", "gan", "--dry-run", "--num-images", "64", "--set", "train.scores=none").stdout
+    for command in (["train", "gan"], ["bench", "--variants", "gan"]):
+        with pytest.raises(UserError, match="there are 50 real ones"):
+            run(*command, "--dry-run", "--set", "eval.num_reference=50")
+        with pytest.raises(UserError, match="there are 50 real ones"):
+            run(*command, "--set", "eval.num_reference=50")
 
 
 def test_a_dry_run_knows_what_is_there(run: Run, tmp_path: Path, write_run: Write) -> None:

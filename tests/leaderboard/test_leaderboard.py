@@ -347,7 +347,9 @@ def test_what_was_left_out_is_told_once(seeds: Callable[..., None], tmp_path: Pa
     assert f"left out: fid, fid_inf: {reason}" in to_markdown([table]).splitlines()
 
 
-def test_other_settings_are_another_row_and_told_apart(seeds: Callable[..., None], tmp_path: Path) -> None:
+def test_other_settings_are_another_row_and_told_apart(
+    seeds: Callable[..., None], write_run: Write, tmp_path: Path
+) -> None:
     seeds("dcgan", [1.0, 1.0, 1.0])
     seeds("dcgan", [2.0, 2.0, 2.0], name="narrow", sets=("variant.channels=8", "train.g_lr=0.5"))
     seeds("dcgan", [3.0, 3.0, 3.0], name="gp", sets=("train.d_steps=2",), changes={"source": "feedbeefcafe"})
@@ -360,6 +362,11 @@ def test_other_settings_are_another_row_and_told_apart(seeds: Callable[..., None
     assert "train.d_steps=2" in rows[2].settings
     assert "source=feedbeef" in rows[2].settings
     assert "beta1" not in rows[2].settings  # the same everywhere
+    unfinished(tmp_path / "begun", write_run(tmp_path / "d", "dcgan", sets=("train.d_steps=3",)))
+    shutil.rmtree(tmp_path / "d")
+    *_, begun = generated(only_table(tmp_path))
+    assert "train.d_steps=3" in begun.settings
+    assert "source" not in begun.settings  # which only results say
 
 
 def test_where_a_run_was_made_makes_no_row(tmp_path: Path, write_run: Write) -> None:
