@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -73,12 +73,20 @@ Points = Mapping[str, Sequence[Point]]
 
 
 def asked_for(
-    variants: Names, out: Path, options: RunOptions, grid: Grid = None, *, points: Points | None = None
+    variants: Names,
+    out: Path,
+    options: RunOptions,
+    grid: Grid = None,
+    *,
+    points: Points | None = None,
+    report: Callable[[str], None] = note,
 ) -> Asked:
-    """Those of `variants` whose settings fit together; arguments and errors as of `entrants`. Torch-free."""
+    """Those of `variants` whose settings fit together; arguments and errors as of `entrants`. Torch-free. `report`: is
+    told of plugins that are left out.
+    """
     everywhere = points_of(grid)
     plugins = files_of(options.get("plugins"))
-    registry, root = load_zoo(plugins, note), cache_root(options.get("data_root"))
+    registry, root = load_zoo(plugins, report), cache_root(options.get("data_root"))
     asked = (names_of(variants, "variants") or "").split(",")
     names = list(dict.fromkeys(name.strip() for name in asked if name.strip()))
     if variants is not None and not names:

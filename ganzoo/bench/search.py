@@ -8,10 +8,11 @@ stopped finds its own.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -100,7 +101,8 @@ def search(
                 _tell(one.study, trial, told[one.variant, point.label]["fid"])
         if all(trial["fid"] is None for one in searched for trial in one.trials):
             runs = [trial["run"] for one in searched for trial in one.trials if trial["run"]]
-            raise RunError("no trial has a score", f"look into {out / FOLDER / runs[0] if runs else out / FOLDER}")
+            folder = Path(asked.configs[0].dataset.name, runs[0]) if runs else Path()
+            raise RunError("no trial has a score", f"look into {out / FOLDER / folder}")
         done += fresh
         note(f"search: {done} of {count} trials of {', '.join(one.variant for one in searched)}")
         _write(out, searched, count, trial_options)
@@ -119,11 +121,17 @@ class Trials:
     options: RunOptions  # of all trials
 
 
-def trials_of(variants: Names, grid: Grid, out: Path, options: RunOptions) -> Trials:
-    """
+def trials_of(
+    variants: Names, grid: Grid, out: Path, options: RunOptions, report: Callable[[str], None] = note
+) -> Trials:
+    """`report`: as of `asked_for`.
+
     Raises:
         SettingError: there is nothing to choose from, or runs are to end at a score; and as of `asked_for`.
+        UserError: Optuna is not installed.
     """
+    if importlib.util.find_spec("optuna") is None:
+        raise UserError("Optuna is not installed", "install it: uv pip install 'ganzoo[optuna]'")
     axes = axes_of(grid, ranges=True)
     if not axes:
         raise SettingError("--search has nothing to choose from", "say what: --grid train.g_lr=1e-5..1e-2")
@@ -131,7 +139,7 @@ def trials_of(variants: Names, grid: Grid, out: Path, options: RunOptions) -> Tr
     if options.get("until") is not None or "train.until" in said:
         raise SettingError("--search compares scores at the end, and --until ends runs before", "leave one of them out")
     trial_options = _of_trials(options)
-    asked = asked_for(variants, out / FOLDER, trial_options)
+    asked = asked_for(variants, out / FOLDER, trial_options, report=report)
     if not all(config.eval.held_out for config in asked.configs):
         cause = "--search with eval.held_out=0 would choose by images that its trials have been trained on"
         raise SettingError(cause, f"leave it out, or hold a share of them out, such as {HELD_OUT}")
@@ -261,10 +269,8 @@ def _write(out: Path, studies: Sequence[_Study], count: int, options: RunOptions
 
 def _sampler() -> Any:
     """What makes studies, each of the same seed."""
-    try:
-        import optuna
-    except ImportError:
-        raise UserError("Optuna is not installed", "install it: uv pip install 'ganzoo[optuna]'") from None
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
     def study() -> optuna.Study:

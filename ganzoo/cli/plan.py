@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ganzoo.cli.options import load_registry, print_json, say
-from ganzoo.files.progress import working
+from ganzoo.cli.options import load_registry, print_json
+from ganzoo.files.progress import note, working
 from ganzoo.files.text import clean, many
 
 if TYPE_CHECKING:
@@ -96,8 +96,11 @@ def plan_bench(
     if search is not None:
         from ganzoo.bench.search import of_the_comparison, trials_of
 
-        trials = trials_of(variants, grid, out, options).asked.configs  # type: ignore[arg-type]
-        say(f"{search + 1} trials of each would be run before, on held-out images; what follows is as they are now")
+        trials = trials_of(variants, grid, out, options, lambda _: None).asked.configs  # type: ignore[arg-type]
+        if dry_run:
+            note(
+                f"{search + 1} trials of each would be run before, on held-out images; what follows is as they are now"
+            )
         grid, options = (), of_the_comparison(options)  # type: ignore[arg-type]
     asked = asked_for(variants, out, options, grid)  # type: ignore[arg-type]
     for config in asked.configs:
@@ -114,7 +117,7 @@ def plan_bench(
             configs, more = fitting(asked, count.size, count.channels, count.num_classes)
             left_out = [*left_out, *more]
         for line in left_out:
-            say(line)
+            note(line)
         show_plan(
             asked.registry,
             configs,

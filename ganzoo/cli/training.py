@@ -29,6 +29,7 @@ from ganzoo.config.gates import Gate, parse_gate
 from ganzoo.engine.ranks.place import Place, place_of, refuse_several
 from ganzoo.engine.stopping import SIGNALS, Stop, stop_on_signals
 from ganzoo.errors import SettingError, UserError
+from ganzoo.files.progress import listening
 
 if TYPE_CHECKING:
     from ganzoo.leaderboard.api import Leaderboard
@@ -80,7 +81,7 @@ def train(
     if dry_run or print_config or gates:
         from ganzoo.cli.plan import plan_train
 
-        with showing(log_format, quiet, torch=False):
+        with _planning(dry_run, log_format, quiet):
             planned = plan_train(variant, to_library(options), gates, dry_run, print_config, as_json)
         if planned:
             return
@@ -109,6 +110,11 @@ def train(
     not_reached([run])
     if tripped([run], gates) or run.diverged:
         sys.exit(1)
+
+
+def _planning(dry_run: bool, log_format: str, quiet: bool) -> contextlib.AbstractContextManager[object]:
+    """What is told of a plan is told again by what comes after it."""
+    return showing(log_format, quiet, torch=False) if dry_run else listening(lambda event: None)
 
 
 def _joined(place: Place, stop: Stop) -> contextlib.AbstractContextManager[object]:
@@ -253,7 +259,7 @@ def bench(
         from ganzoo.cli.plan import plan_bench
 
         timed = speed_only or compare is not None
-        with showing(log_format, quiet, torch=False):
+        with _planning(dry_run, log_format, quiet):
             planned = plan_bench(variants, options, gates, dry_run, seeds, grid, as_json, search, executor, timed)
         if planned:
             return

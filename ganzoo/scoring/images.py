@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ganzoo.config.fit import check_counts
@@ -17,10 +18,14 @@ def load_images(registry: Registry, config: RunConfig, root: Path, split: str, d
     """The config's dataset: its "train", less what `eval.held_out` keeps from it, which is HELD_OUT, or its "test".
     Errors as in `ganzoo.data.load_dataset`, `load_declared` and `held_out`.
     """
-    spec, share = registry.dataset(config.dataset.name), config.eval.held_out
-    source = "train" if split == HELD_OUT else split
-    images = load_declared(registry, spec, config.dataset.settings, root=root, split=source, download=download)
-    return images if source == "test" or not share else held_out(images, share, split)
+    images = _declared(registry, config, root, "train" if split == HELD_OUT else split, download)
+    share = config.eval.held_out
+    return images if split == "test" or not share else held_out(images, share, split)
+
+
+def _declared(registry: Registry, config: RunConfig, root: Path, split: str, download: bool = True) -> Images:
+    spec = registry.dataset(config.dataset.name)
+    return load_declared(registry, spec, config.dataset.settings, root=root, split=split, download=download)
 
 
 def training_images(registry: Registry, config: RunConfig, root: Path) -> Images:
@@ -38,7 +43,8 @@ def count_images(registry: Registry, config: RunConfig, root: Path) -> Count:
     """Of the training images of a config whose dataset has a path, those that are held out among them. None is decoded
     where the dataset can tell without, and then nothing is written. Errors as of `load_declared`.
     """
-    spec, known = registry.dataset(config.dataset.name), list[Count]()
+    size, color = config.dataset.settings.get("size"), config.dataset.settings.get("color")
+    known: list[Count] = []
 
     def stop(count: Count) -> None:
         known.append(count)
@@ -46,10 +52,13 @@ def count_images(registry: Registry, config: RunConfig, root: Path) -> Count:
 
     try:
         with counted(stop, keep=False):
-            settings = config.dataset.settings
-            images = load_declared(registry, spec, settings, root=root, split="train", download=False)
-    except _Counted:
-        return known[0]
+            images = _declared(registry, config, root, "train", download=False)
+    except _Counted:  # what is set is what they become, whatever they are now
+        return replace(
+            known[0],
+            size=size if isinstance(size, int) else known[0].size,
+            channels={"gray": 1, "rgb": 3}.get(str(color), known[0].channels),
+        )
     channels, height, _ = images.shape
     return Count(images=len(images), num_classes=images.num_classes, size=height, channels=channels)
 
@@ -68,5 +77,14 @@ def scored_images(registry: Registry, config: RunConfig, root: Path, generated: 
     `load_images`, and of `check_counts` once the numbers are known, which is before images of a folder are decoded.
     """
     check_counts(registry, config, generated, config.eval.num_reference)
-    with counted(lambda count: check_real(registry, config, generated, count.images)):
-        return load_images(registry, config, root, "train")
+    told: list[int] = []
+
+    def check(count: Count) -> None:
+        told.append(count.images)
+        check_real(registry, config, generated, count.images)
+
+    with counted(check):
+        images = _declared(registry, config, root, "train")
+    if not told:  # by a dataset that decodes nothing
+        check_real(registry, config, generated, len(images))
+    return held_out(images, config.eval.held_out, "train") if config.eval.held_out else images

@@ -32,7 +32,8 @@ def count_held_out(images: int, share: float) -> int:
     count = round(share * images)
     if not 0 < count < images:
         raise DataError(
-            f"eval.held_out={share:g} of {images} images leaves none for one of two parts", "take a larger share"
+            f"eval.held_out={share:g} of {images} images leaves none for one of two parts",
+            "take a larger share, or more images",
         )
     return count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,7 @@ KID = ("--set", "eval.metrics=kid")
         (("bench", "--variants", "gan,cdcgan", *BENCH[3:4], "folder:faces-140"), "'folder:faces-140' has no labels"),
         (("train", "cdcgan", *TRAIN[2:3], "folder:gap", *TRAIN[4:]), "class 2 of .*gap has no image"),
         (("train", "dcgan", *TRAIN[2:3], "npz:odd.npz"), "cannot make 30x30 images"),
+        ((*BENCH[:4], "npz:odd.npz", *BENCH[5:], *SEARCH), "there are 28 real ones"),
         ((*TRAIN[:3], "folder:faces-140", "--size", "30"), "cannot make 30x30 images"),
     ],
 )
@@ -88,8 +90,9 @@ def test_what_is_refused_is_what_the_command_refuses(
     np.savez(tmp_path / "odd.npz", images=np.random.default_rng(0).integers(0, 256, (140, 30, 30), np.uint8))
     if "--search" in words:
         pytest.importorskip("optuna", reason="the extra 'optuna' is not installed")
-    with pytest.raises(UserError, match=said) as planned:
+    with pytest.raises(UserError) as planned:
         plan(*words)
+    assert re.search(said, f"{planned.value.cause}; {planned.value.cure}")
     with pytest.raises(UserError) as begun:
         cli.main([*words, "--features", "digits", "--quiet"], standalone_mode=False)
     assert (planned.value.cause, planned.value.cure) == (begun.value.cause, begun.value.cure)
@@ -143,6 +146,10 @@ def test_datasets_of_plugins(plan: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "root" / "lists").mkdir(parents=True)  # what it looks up under the data root is there
     words = ("train", "dcgan", "--plugin", "mine.py", "--dataset", "listed:faces", "--size", "32")
     assert "/faces, 140 images, unlabelled" in plan(*words)
+    (tmp_path / "mine.py").write_text(PLUGIN.replace(", size=None", "").replace("size=size", "size=20"))
+    assert "/faces, 140 images, unlabelled" in plan(*words)  # they are resized afterwards
+    with pytest.raises(FitError, match="cannot make 20x20 images"):
+        plan(*words[:-2])
 
 
 def test_no_image_is_decoded(plan: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +174,21 @@ def test_archives_and_arrays(plan: Callable[..., str], tmp_path: Path, monkeypat
     assert "/faces.npz, 140 images, 7 classes" in said
     with pytest.raises(FitError, match="cannot make 30x30 images"):
         plan("train", "cdcgan", "--dataset", "npz:faces.npz")
+
+
+def test_notes_are_told_once(plan: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("optuna", reason="the extra 'optuna' is not installed")
+    (tmp_path / "mine.py").write_text("GANZOO_API = 9")
+    words = ("bench", "--variants", "gan", "--plugin", "mine.py", *SEARCH)
+    assert plan(*words).count("is left out") == 1
+    told = []
+    for gate in ((), ("--fail-on", "fid>3")):  # which the plan alone looks at
+        with pytest.raises(UserError, match="nowhere does not exist"):
+            cli.main([*words, "--dataset", "folder:nowhere", *gate], standalone_mode=False)
+        said = capsys.readouterr().err
+        told.append(said.count("is left out"))
+        assert "would be run before" not in said
+    assert told[0] == told[1]
 
 
 def test_fewer_steps_than_snapshots(plan: Callable[..., str]) -> None:

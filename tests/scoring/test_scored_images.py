@@ -16,7 +16,7 @@ def test_too_few_generated_images_are_refused_before_any_real_one_is_read(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(images, "load_images", lambda *_, **__: read.append("all"))
+    monkeypatch.setattr(images, "load_declared", lambda *_, **__: read.append("all") or range(1437))
     config = build_config(registry, variant="gan", dataset="digits", sets=["eval.metrics=fid"])
     with pytest.raises(UserError, match="there are 50 generated ones"):
         images.scored_images(registry, config, tmp_path, 50)
