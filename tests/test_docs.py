@@ -68,7 +68,8 @@ def cut(arguments: list[str]) -> list[str]:
     arguments = [argument.replace("fid=", "kid=") for argument in arguments]  # the one score of a few images
     if "--reference" in arguments:  # FID alone, of more images than features
         return [*arguments, "--num-images", "70"]
-    return [*arguments, *CUT.get(arguments[0], [])]
+    enough = ["--set", "eval.num_images=70"] if "--search" in arguments else []  # its trials are compared by FID
+    return [*arguments, *CUT.get(arguments[0], []), *enough]
 
 
 def make_archives(place: Path, images: Sequence[Path]) -> None:
