@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -15,6 +15,7 @@ from ganzoo.files.text import clean, many
 
 if TYPE_CHECKING:
     from ganzoo.config.gates import Gate
+    from ganzoo.config.options import RunOptions
     from ganzoo.config.run_config import RunConfig
     from ganzoo.data.counted import Count
     from ganzoo.runs.forecast import Forecast, Present
@@ -91,18 +92,18 @@ def plan_bench(
     from ganzoo.runs.find import RUNS
     from ganzoo.runs.packages import check_packages
 
-    out = options["out"]
+    out, asked_options = options["out"], cast("RunOptions", options)
     trials: Sequence[RunConfig] = ()
     if search is not None:
         from ganzoo.bench.search import of_the_comparison, trials_of
 
-        trials = trials_of(variants, grid, out, options, lambda _: None).asked.configs  # type: ignore[arg-type]
+        trials = trials_of(variants, grid, out, asked_options, lambda _: None).asked.configs
         if dry_run:
             note(
                 f"{search + 1} trials of each would be run before, on held-out images; what follows is as they are now"
             )
-        grid, options = (), of_the_comparison(options)  # type: ignore[arg-type]
-    asked = asked_for(variants, out, options, grid)  # type: ignore[arg-type]
+        grid, asked_options = (), of_the_comparison(asked_options)
+    asked = asked_for(variants, out, asked_options, grid)
     for config in asked.configs:
         check_known(gates, scores_of(asked.registry, config))
     for config in () if timed else (*trials, *asked.configs):
