@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from commands import GanZoo
 
 from ganzoo.bench import search as searching
 from ganzoo.bench.grid import Range, axes_of
-from ganzoo.bench.search import search
+from ganzoo.bench.search import search, trials_of
 from ganzoo.data import Images
 from ganzoo.errors import DataError, RunError, SettingError, UserError
 from ganzoo.files.progress import Event, listening
@@ -161,8 +162,17 @@ def test_what_cannot_be_searched(
 
 
 def test_trials_without_any_score_end_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RunError, match="no trial has a score"):
+    with pytest.raises(RunError, match="no trial has a score") as error:
         searched(tmp_path, monkeypatch, lambda config: None, "train.g_lr=1e-4..1e-2")
+    assert Path(error.value.cure.removeprefix("look into ")).parent == tmp_path / "search" / "digits"
+
+
+def test_a_search_without_optuna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before anything is looked at, by a dry run, too."""
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UserError, match="Optuna is not installed") as error:
+        trials_of("gan", ["train.g_lr=1e-4..1e-2"], tmp_path, {})
+    assert "ganzoo[optuna]" in error.value.cure
 
 
 @pytest.mark.parametrize("scored", [5, 1])
