@@ -4,10 +4,11 @@
 kinds of images and what you say with `--also`, trains each for a part of the budget with one seed, then the best of
 them, and what it has, for the whole of it with several seeds. Chosen is the finalist that misses the fewest classes
 with any seed, and among equals the one of lowest mean FID, if that is lower by a tenth; nothing, where no candidate was
-as much better in the first round. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each search in turn:
-the space, every trial, the conditions. `--adopt` puts what is chosen into the recipes.json beside the variant's plugin,
-and the next search starts from there. Seeds begin at 1000, so that no published run has been looked at; images are
-scored against the training split, as in training. Stopped, the same command does only what is missing.
+as much better in the first round. Of conditional variants it is the FID within each class, averaged over classes, which
+counts images of another class than was asked for. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each
+search in turn: the space, every trial, the conditions. `--adopt` puts what is chosen into the recipes.json beside the
+variant's plugin, and the next search starts from there. Seeds begin at 1000, so that no published run has been looked
+at; images are scored against the training split, as in training. Stopped, the same command does only what is missing.
 """
 
 from __future__ import annotations
@@ -106,6 +107,13 @@ def preset_of(config: RunConfig, preset: str) -> str:
     return recipe_names(preset, family)[-1]
 
 
+def compared_by(variant: str) -> str:
+    """The score that recipes of a variant are compared by."""
+    from ganzoo.zoo.registry import Registry
+
+    return "class_fid" if Registry.load().variant(variant).conditional else "fid"
+
+
 def from_elsewhere(variant: str, preset: str, key: str, present: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the variant has for the same preset and other kinds of images, where that differs from `present`."""
     from ganzoo.zoo.registry import Registry
@@ -133,7 +141,7 @@ def trial(task: Mapping[str, Any]) -> dict[str, Any]:
         return {**told(task), "fid": None, "refused": error.cause}
     result = run.result or {}
     values = run.values or {}
-    score = {name: values[name] for name in ("fid", "modes", "cond_acc") if name in values}
+    score = {name: values[name] for name in ("fid", "class_fid", "modes", "cond_acc") if name in values}
     return {**told(task), "fid": None, **score, "train_img_per_s": result.get("train_img_per_s")}
 
 
@@ -146,10 +154,10 @@ def told(task: Mapping[str, Any]) -> dict[str, Any]:
     return {"settings": task["settings"], "seed": task["seed"], "kimg": task["kimg"]}
 
 
-def mean_fid(trials: Sequence[Mapping[str, Any]]) -> float:
-    """Infinity where one of them diverged or was refused."""
-    scores = [one["fid"] for one in trials]
-    return math.inf if not scores or None in scores else statistics.fmean(scores)
+def mean_of(trials: Sequence[Mapping[str, Any]], by: str) -> float:
+    """Of the score `by`; infinity where one of them diverged or was refused."""
+    scores = [float(one[by]) for one in trials if one.get(by) is not None]
+    return statistics.fmean(scores) if scores and len(scores) == len(trials) else math.inf
 
 
 def missed(trials: Sequence[Mapping[str, Any]], there: int) -> int:
@@ -157,12 +165,13 @@ def missed(trials: Sequence[Mapping[str, Any]], there: int) -> int:
     return max((there - int(one["modes"]) for one in trials if one.get("modes") is not None), default=0)
 
 
-def better(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], there: int) -> bool:
+def better(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], there: int, by: str) -> bool:
     """Whether the first of two recipes' trials are the better ones. One that diverged is never."""
-    if not math.isfinite(mean_fid(one)):
+    mean, before = mean_of(one, by), mean_of(other, by)
+    if not math.isfinite(mean):
         return False
     misses = missed(one, there), missed(other, there)
-    return misses[0] < misses[1] or (misses[0] == misses[1] and mean_fid(one) < (1 - MARGIN) * mean_fid(other))
+    return misses[0] < misses[1] or (misses[0] == misses[1] and mean < (1 - MARGIN) * before)
 
 
 def most_modes(trials: Sequence[Mapping[str, Any]]) -> int:
@@ -174,7 +183,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
     images = {name: value for name, value in (("size", options.size), ("color", options.color)) if value is not None}
     scratch = Path(options.runs) / folder(options.dataset) / options.variant
     config = config_of(options.variant, options.dataset, options.preset, images)
-    present, key = recipe(config), preset_of(config, options.preset)
+    present, key, by = recipe(config), preset_of(config, options.preset), compared_by(options.variant)
     unknown = sorted({*space, *(name for one in options.also for name in one)} - set(present))
     if unknown:
         raise SystemExit(f"{options.variant} has no {', '.join(unknown)}; there are {', '.join(sorted(present))}")
@@ -201,7 +210,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
             done = []
             for one in pool.map(trial, todo):
                 done.append(one)
-                print(f"{len(done)}/{len(todo)} {one['kimg']:g} kimg seed {one['seed']} FID {one['fid']} "
+                print(f"{len(done)}/{len(todo)} {one['kimg']:g} kimg seed {one['seed']} {by} {one.get(by)} "
                       f"{json.dumps(one['settings'])}", flush=True)  # fmt: skip
             return done
 
@@ -211,9 +220,9 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
             change = {name: value for name, value in one.items() if present.get(name) != value}
             candidates += [] if change in candidates else [change]
         first = run(tasks(candidates, options.kimg * options.part, [FIRST_SEED]))
-        ranked = sorted(first[1:], key=lambda one: (missed([one], most_modes(first)), mean_fid([one])))
+        ranked = sorted(first[1:], key=lambda one: (missed([one], most_modes(first)), mean_of([one], by)))
         ranked = ranked[: options.finalists]
-        ranked = [one for one in ranked if options.finals or better([one], first[:1], most_modes(first))]
+        ranked = [one for one in ranked if options.finals or better([one], first[:1], most_modes(first), by)]
         finalists: list[Mapping[str, Any]] = [{}, *(one["settings"] for one in ranked)]
         seeds = range(FIRST_SEED + 1, FIRST_SEED + 1 + options.seeds)  # that chose no finalist
         if ranked and options.seeds:
@@ -231,21 +240,28 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         "space": {name: list(values) for name, values in space.items()},
         "factors": {name: list(values) for name, values in FACTORS.items()},
         "draw_seed": options.draw,
+        "by": by,
         "first": first,
         "finals": last,
-        **choice(finalists, last),
+        **choice(finalists, last, by),
         "conditions": conditions(),
     }
 
 
-def choice(finalists: Sequence[Mapping[str, Any]], last: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The best finalist, if it is better than the first, which is what there was."""
+def choice(
+    finalists: Sequence[Mapping[str, Any]], last: Sequence[Mapping[str, Any]], by: str = "fid"
+) -> dict[str, Any]:
+    """The best finalist, if it is better than the first, which is what there was; `by`: as of `compared_by`."""
     trials = [[one for one in last if one["settings"] == settings] for settings in finalists]
     there = most_modes(last)
-    best = min(range(len(trials)), key=lambda index: (missed(trials[index], there), mean_fid(trials[index])))
-    best = best if better(trials[best], trials[0], there) else 0
-    fids = [mean if math.isfinite(mean) else None for mean in map(mean_fid, trials)]
-    return {"before": {"fid": fids[0]}, "chosen": {"settings": dict(finalists[best]), "fid": fids[best]}}
+    best = min(range(len(trials)), key=lambda index: (missed(trials[index], there), mean_of(trials[index], by)))
+    best = best if better(trials[best], trials[0], there, by) else 0
+
+    def means(index: int) -> dict[str, float | None]:
+        found = {name: mean_of(trials[index], name) for name in dict.fromkeys(("fid", by))}
+        return {name: mean if math.isfinite(mean) else None for name, mean in found.items()}
+
+    return {"before": means(0), "chosen": {"settings": dict(finalists[best]), **means(best)}}
 
 
 def adopt(variant: str, key: str, settings: Mapping[str, Any]) -> Path:
@@ -340,9 +356,9 @@ def main() -> int:
     file.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     if options.adopt and found["chosen"]["settings"]:
         print(adopt(options.variant, found["recipe"], found["chosen"]["settings"]))
-    had, chosen = found["before"]["fid"], found["chosen"]
-    print(f"{options.variant} on {options.dataset}: FID {had} before, {chosen['fid']} with {chosen['settings']}", file,
-          sep="\n")  # fmt: skip
+    by, had, chosen = found["by"], found["before"], found["chosen"]
+    print(f"{options.variant} on {options.dataset}: {by} {had[by]} before, {chosen[by]} with {chosen['settings']}")
+    print(file)
     return 0
 
 

@@ -49,8 +49,8 @@ def test_draws_are_different_neighbours_of_what_there_is() -> None:
 
 def test_a_search_that_diverged_chooses_nothing() -> None:
     search = script("search")
-    assert search.mean_fid([]) == search.mean_fid([{"fid": 3.0}, {"fid": None}]) == float("inf")
-    assert search.mean_fid([{"fid": 3.0}, {"fid": 4.0}]) == 3.5
+    assert search.mean_of([], "fid") == search.mean_of([{"fid": 3.0}, {"fid": None}], "fid") == float("inf")
+    assert search.mean_of([{"fid": 3.0}, {"fid": 4.0}], "fid") == 3.5
 
 
 def test_what_is_adopted_is_a_recipe_beside_the_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

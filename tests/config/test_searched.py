@@ -51,6 +51,21 @@ def test_what_is_chosen(
     assert search.choice(recipes, trials)["chosen"]["settings"] == recipes[chosen]
 
 
+def test_conditional_variants_are_compared_within_classes() -> None:
+    """By FID alone, images of any class would do."""
+    assert [search.compared_by(variant) for variant in ("cdcgan", "dcgan")] == ["class_fid", "fid"]
+    recipes: list[dict[str, float]] = [{}, {"train.g_lr": 0.001}]
+    trials = [
+        {"settings": settings, "seed": 0, "fid": fid, "class_fid": within, "modes": 10.0}
+        for settings, fid, within in zip(recipes, (7.0, 9.0), (57.0, 37.0), strict=True)
+    ]
+    assert search.choice(recipes, trials, "class_fid") == {
+        "before": {"fid": 7.0, "class_fid": 57.0},
+        "chosen": {"settings": recipes[1], "fid": 9.0, "class_fid": 37.0},
+    }
+    assert search.choice(recipes, trials)["chosen"]["settings"] == {}
+
+
 @pytest.mark.parametrize(
     ("dataset", "images", "key"),
     [
@@ -74,7 +89,8 @@ def test_without_a_kind_of_images_nothing_is_searched() -> None:
 def test_the_choice_is_the_recipe(file: Path, registry: Registry) -> None:
     found = json.loads(file.read_text(encoding="utf-8"))
     for one in found["searches"]:
-        before, chosen = (math.inf if one[key]["fid"] is None else one[key]["fid"] for key in ("before", "chosen"))
+        by = one.get("by", "fid")
+        before, chosen = (math.inf if one[key][by] is None else one[key][by] for key in ("before", "chosen"))
         scores = [[trial for trial in one["finals"] if trial["settings"] == settings]
                   for settings in (one["chosen"]["settings"], {})]  # fmt: skip
         classes = [search.missed(trials, search.most_modes(one["finals"])) for trials in scores]
