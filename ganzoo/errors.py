@@ -23,21 +23,21 @@ FEW = 24
 
 
 class UnknownName(UserError):
-    """A name nobody registered; the cure lists the nearest names."""
+    """A name nobody registered; the cure lists the nearest names. `other`: a cure where none is near."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", other: str = "") -> None:
         name, known = str(name), sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        cure = f"did you mean {' or '.join(near)}?" if near else ""
+        cure = f"did you mean {' or '.join(near)}?" if near else f"{other};" if other else ""
         if len(words := name.split()) > 1 and set(words) <= set(known):
             cure = f"several are separated by commas alone: {','.join(words)};"
         if not near or kind != "setting" or len(known) <= FEW:  # a screen of names hides the one that was meant
             cure = f"{cure} known: {', '.join(known) or 'none'}".strip()
         super().__init__(f"unknown {kind} '{name}'{where}", cure)
-        self._arguments = (kind, name, known, where)
-        self.kind = kind
+        self._arguments = (kind, name, known, where, other)
+        self.kind, self.name = kind, name
 
-    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, list[str], str]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[UnknownName], tuple[str, str, list[str], str, str]]:  # type: ignore[override]
         return (type(self), self._arguments)
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ganzoo.cli.options import say
 from ganzoo.errors import RunError
+
+if TYPE_CHECKING:
+    from ganzoo.leaderboard.rows import Table
 
 
 @click.command(short_help="Figures for a paper: PDF, PNG or SVG of the charts.")
@@ -46,13 +50,27 @@ def plot(paths: tuple[Path, ...], form: str, quality: str, cost: str, width: flo
         for file in files:
             click.echo(file)
         if files and not files[0].name.startswith(f"{quality}-by-"):
-            say(f"no chart of {quality} against {cost}: no run has both (runs that share a device have no speed)")
+            say(f"no chart of {quality} against {cost}: {_why_none(table, quality, cost)}")
         written += len(files)
     if not written:
         raise RunError(
             f"there is nothing to draw under {' or '.join(map(str, folders))}: no run has a score or a loss yet",
             "train further: the same command continues a run",
         )
+
+
+_SPEEDS = ("seconds", "train_img_per_s")
+
+
+def _why_none(table: Table, quality: str, cost: str) -> str:
+    rows = [row for row in table.rows if row.kind == "generated"]
+    there = {column.key: column.group for column in table.columns if any(row.numbers.get(column.key) for row in rows)}
+    if quality not in there:
+        others = [key for key, group in there.items() if group == "quality" and key != "diverged"]
+        return f"no run has {quality}" + (f"; draw another: --quality {others[0]}" if others else "")
+    if cost not in there:
+        return f"no run has {cost}" + (" (runs that share a device have no speed)" if cost in _SPEEDS else "")
+    return "no run has both"
 
 
 def folder_of(protocol: str) -> str:

@@ -17,7 +17,10 @@ from ganzoo.leaderboard.words import conditions, no_rank, problems, title, verdi
 from ganzoo.report.runs import RunView
 from ganzoo.scoring.protocol import explain
 
-SUMMARY = ("fid", "recall", "is", "precision", "cond_acc", "modes", "train_img_per_s", "seconds", "parameters")
+SUMMARY = (
+    *("fid", "kid", "recall", "is", "precision", "cond_acc", "modes"),
+    *("train_img_per_s", "seconds", "parameters"),
+)
 """Columns that are seen first; what says most stands first, because a phone shows two or three."""
 
 FEW_RUNS = 60
@@ -53,7 +56,7 @@ def table_document(table: Table, views: Sequence[RunView], whole: Table | None =
         "conditions": conditions(whole),
         "ingredients": [list(entry) for entry in explain(result["protocol"])] if result else [],
         "columns": [_column(column) for column in columns],
-        "summary": [key for key in SUMMARY if any(column.key == key for column in columns)],
+        "summary": _summary([column.key for column in columns]),
         "sort": table.sort.key,
         "best": {column.key: best for column in columns if (best := best_documents(table, column)) is not None},
         "rows": row_documents(table, columns),
@@ -66,6 +69,11 @@ def table_document(table: Table, views: Sequence[RunView], whole: Table | None =
         "curves": runs_curves(table, found, views) if len(views) <= FEW_RUNS else {},
         **{kind: shared([getattr(view, kind) for view in views]) for kind in ("settings", "environment", "images")},
     }
+
+
+def _summary(keys: Sequence[str]) -> list[str]:
+    """KID stands for FID where there is none, as of fewer images than features."""
+    return [key for key in SUMMARY if key in keys and (key != "kid" or "fid" not in keys)]
 
 
 def _by_importance(column: Column) -> int:

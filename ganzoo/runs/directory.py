@@ -131,10 +131,10 @@ class RunDirectory:
             if limit is not None and done > limit + (config.train.batch_size / 1000 if unit == "kimg" else 0.1)
         ]
         if over:
+            score = f"score an earlier moment of it (ganzoo eval {self.path} --snapshot KIMG), "
             raise RunError(
                 f"{self.path} has been trained for {over[0]} asked for",
-                f"ask for more, score an earlier moment of it (ganzoo eval {self.path} --snapshot KIMG), or choose "
-                "another --out",
+                f"ask for more, {score if self.snapshots()[1:] else ''}or choose another --out",
             )
 
     def read_record(self) -> dict[str, Any]:

@@ -28,8 +28,8 @@ _KINDS = (
 
 @contextmanager
 def plugins_named(registry: Registry, runs: Iterable[Path]) -> Iterator[None]:
-    """A name that nobody registers here is answered with the plugins that the first of `runs` to have others was made
-    with. None of them is imported: the record may be a stranger's.
+    """A name that nobody registers here is answered with the plugins that the first of `runs` to have that name, and
+    other plugins, was made with. None of them is imported: the record may be a stranger's.
 
     Raises:
         RunError: with that cure.
@@ -37,7 +37,8 @@ def plugins_named(registry: Registry, runs: Iterable[Path]) -> Iterator[None]:
     try:
         yield
     except UnknownName as error:
-        cures = (_cure(registry, run) for run in runs) if error.kind in _KINDS else ()
+        named = (run for run in runs if _names(run, error.name)) if error.kind in _KINDS else ()
+        cures = (_cure(registry, run) for run in named)
         cure = next(filter(None, cures), None)
         if cure is None:
             raise
@@ -51,6 +52,23 @@ def runs_of(variant: str | None, out: Path | None) -> Iterator[Path]:
             yield under
             with suppress(UserError):
                 yield find_run(variant or "", under).path
+
+
+def _names(run: Path, name: str) -> bool:
+    """Whether a run's config has the name anywhere: a bench's plugin is in the record of each of its runs."""
+    try:
+        waiting: list[object] = [RunDirectory(run).read_config()]
+    except (OSError, UserError):
+        return False
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and name in (part.strip() for part in value.split(",")):
+            return True
+    return False
 
 
 def _cure(registry: Registry, run: Path) -> str | None:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.errors import RunError, SettingError
+from ganzoo.files.progress import note
 from ganzoo.runs.directory import RunDirectory, kimg_of, lacking
 from ganzoo.runs.find import RUNS, did_you_mean, find_run, is_path, newest_run, runs_like, variants_of
 from ganzoo.zoo.models import checked_file, find_model, is_model_name, listed, model_of
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Model
 from ganzoo.zoo.validation import near
+
+NEAR = 0.05
+"""Of the kimg that were asked for: a snapshot as near as that is of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class Found:
     place: Path  # the run directory, or the folder of the file
     model: Model | None = None  # None: it is a run's, or a file that was named
     chosen: bool = False  # whether it was chosen among runs and models, by the name of a variant
+    asked: float | None = None  # kimg
 
     @property
     def name(self) -> str:
@@ -42,6 +47,16 @@ class Found:
             why = f" (there is no such run under {RUNS}/)" if self.chosen else ""
             return f"model: {self.model.name}{why}, {self.model.kimg:g} kimg{score}"
         return f"run: {self.place}, {kimg_of(self.file):g} kimg" if self.chosen else None
+
+    @property
+    def far(self) -> str | None:
+        """That it is of another moment than was asked for, by more than what batches and snapshots are rounded to."""
+        if self.asked is None or abs(kimg_of(self.file) - self.asked) <= NEAR * self.asked:
+            return None
+        return (
+            f"no snapshot of {self.asked:g} kimg was kept: this is the nearest, of {kimg_of(self.file):g} "
+            "(train.keep=all keeps every one)"
+        )
 
 
 def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
@@ -78,14 +93,20 @@ def find_source(registry: Registry, source: str, kimg: float | None = None, data
         return _of_model(registry, find_model(registry, source), kimg)
     if is_path(source):
         run = find_run(source)
-        return Found(file=snapshot_of(run, kimg), place=run.path)
+        return _told(Found(file=snapshot_of(run, kimg), place=run.path, asked=kimg))
     newest = newest_run(source, dataset)
     if newest is not None:
-        return Found(file=snapshot_of(newest, kimg), place=newest.path, chosen=True)
+        return _told(Found(file=snapshot_of(newest, kimg), place=newest.path, chosen=True, asked=kimg))
     model = model_of(registry, source, dataset)
     if model is not None:
         return _of_model(registry, model, kimg, chosen=True)
     raise _nothing(registry, source, dataset)
+
+
+def _told(found: Found) -> Found:
+    if found.far is not None:
+        note(found.far)
+    return found
 
 
 def _of_model(registry: Registry, model: Model, kimg: float | None, chosen: bool = False) -> Found:

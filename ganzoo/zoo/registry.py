@@ -108,7 +108,8 @@ class Registry:
         """
         found = [(kind, specs[name]) for kind, specs in self._specs.items() if name in specs]
         if not found:
-            raise UnknownName("name", name, {name for specs in self._specs.values() for name in specs}, self._hint())
+            known = {name for specs in self._specs.values() for name in specs}
+            raise UnknownName("name", name, known, self._hint(), self._mend())
         return found
 
     def variants(self) -> list[Variant]:
@@ -159,12 +160,16 @@ class Registry:
         if name not in self._specs[kind]:
             others = [other for other, specs in self._specs.items() if name in specs]
             where = f", which is {_article(_singular(others[0]))}" if others else ""
-            raise UnknownName(_singular(kind), name, self._specs[kind], where + self._hint())
+            raise UnknownName(_singular(kind), name, self._specs[kind], where + self._hint(), self._mend())
         return cast(S, self._specs[kind][name])
 
     def _hint(self) -> str:
         failed = self.failures()
         return f"; plugin {failed[0].name} failed to load ({failed[0].error})" if failed else ""
+
+    def _mend(self) -> str:
+        failed = self.failures()
+        return f"mend plugin {failed[0].name}, of which `ganzoo plugins` has the traceback" if failed else ""
 
 
 def _kind(section: str) -> str:

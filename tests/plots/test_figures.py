@@ -110,6 +110,26 @@ def test_what_is_drawn_is_what_the_charts_hold(runs: Path) -> None:
 
 
 @needs_matplotlib
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (
+            ["--quality", "class_fid"],
+            "no chart of class_fid against seconds: no run has class_fid; draw another: --quality fid",
+        ),
+        (["--cost", "joules"], "no chart of fid against joules: no run has joules\n"),
+    ],
+)
+def test_why_there_is_no_chart(
+    words: list[str], why: str, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ganzoo.cli.main import cli
+
+    cli.main(["plot", str(runs), *words, "--out", str(tmp_path / "figures")], standalone_mode=False)
+    assert why in capsys.readouterr().err
+
+
+@needs_matplotlib
 def test_a_name_is_no_formula(runs: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 

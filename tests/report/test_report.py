@@ -26,6 +26,7 @@ from ganzoo.cli.main import cli
 from ganzoo.errors import RunError, SettingError, UnknownName
 from ganzoo.files.progress import Event, Working, listening
 from ganzoo.report import make_report, make_site
+from ganzoo.report.data import _summary
 from ganzoo.report.page import SCRIPTS
 from ganzoo.report.pictures import Gallery, encoded, native
 from ganzoo.report.runs import FRAMES, ROWS_SEEN, RunView, wanted
@@ -136,6 +137,11 @@ def test_a_bench_has_ranks_bands_and_a_front(bench: Path) -> None:
     assert table["training"]["d_accuracy"]["title"] == "accuracy of D"
     assert table["scores"]["fid"]["floors"] == [["real: test split", 0.5]]
     assert table["summary"][:2] == ["fid", "recall"]
+
+
+def test_kid_stands_for_fid_where_there_is_none() -> None:
+    assert _summary(["recall", "kid", "seconds"]) == ["kid", "recall", "seconds"]
+    assert _summary(["recall", "kid", "fid"]) == ["fid", "recall"]
 
 
 def scored_row(write_run: Callable[..., dict[str, Any]], folder: Path, variant: str, rules: tuple[str, ...] = (),

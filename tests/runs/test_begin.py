@@ -333,6 +333,13 @@ def test_a_shorter_budget_is_refused_and_nothing_lost(registry: Registry, config
     with pytest.raises(RunError, match=r"trained for 0\.064 kimg, more than the 0\.032 asked for") as caught:
         run_job(registry, config_of(data, kimg=0.032), out, root=tmp_path)
     assert "--snapshot" in caught.value.cure
+    held = tmp_path / "held"
+    shutil.copytree(out, held)
+    for file in RunDirectory(held).snapshots()[:-1]:
+        file.unlink()
+    with pytest.raises(RunError) as caught:
+        run_job(registry, config_of(data, kimg=0.032), held, root=tmp_path)
+    assert caught.value.cure == "ask for more, or choose another --out"
     with pytest.raises(RunError, match=r"train\.snapshots: 2 -> 4"):
         run_job(registry, config_of(data, "train.snapshots=4"), out, root=tmp_path)
     with pytest.raises(RunError, match=r"train\.g_lr"):  # a longer budget excuses nothing else

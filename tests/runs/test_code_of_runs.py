@@ -79,6 +79,30 @@ def test_a_plugin_s_run_without_the_plugin(run: list[str | Path], tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["--dataset", "digitz"], "did you mean digits"),
+        (["--objective", "hinj"], "did you mean hinge"),
+        (["--regularize", "r1,lecan"], "did you mean lecam"),
+    ],
+)
+def test_a_plugin_that_was_there_by_chance_is_no_cure(
+    words: list[str], meant: str, tmp_path: Path, ganzoo: GanZoo, data_root: Path
+) -> None:
+    """A bench of a plugin's variant has it in the record of each of its runs."""
+    run = tmp_path / "runs" / "digits" / "gan-s0-abcd1234"
+    ganzoo("train", "gan", *OPTIONS, "--kimg", "0.1", "--data-root", data_root, "--out", run)
+    (run / "env.json").write_text(json.dumps({"plugins": {"mine": "/a.py"}}))
+    done = ganzoo("train", "gan", *words, code=2)
+    assert meant in done.stderr
+    assert "/a.py" not in done.stderr
+    assert "did you mean dcgan" in ganzoo("bench", "--variants", "gan,dcgna", code=2).stderr
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"callbacks": ["tensorboard", "told"]}))
+    assert "repeat --plugin /a.py" in ganzoo("train", "gan", "--log", "told", code=2).stderr
+
+
+@pytest.mark.parametrize(
     ("plugins", "cure"),
     [
         ({"other": "ganzoo-other 2.3", "core": "ganzoo 0.1.0"}, "install or enable other (ganzoo-other 2.3)"),

@@ -86,7 +86,11 @@ def test_a_snapshot_by_kimg_or_by_file(run: Path, capsys: pytest.CaptureFixture[
     assert early["snapshot"] == file["snapshot"] == "000016.000.safetensors, 16 kimg"
     assert early["values"] == file["values"] != last["values"]
     call("eval", run, "--metrics", "kid", "--snapshot", 20)
-    assert "snapshot: 000016.000.safetensors, 16 kimg\n" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "snapshot: 000016.000.safetensors, 16 kimg\n" in said.out
+    assert "no snapshot of 20 kimg was kept: this is the nearest, of 16" in said.err
+    call("eval", run, "--metrics", "kid", "--snapshot", 16.5)
+    assert "no snapshot" not in capsys.readouterr().err
     refused("this is a file", "leave --snapshot out", "eval", file_of(run), "--snapshot", 3)
 
 

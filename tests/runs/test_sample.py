@@ -297,7 +297,9 @@ def test_interpolations_that_are_none(arguments: list[str], cause: str, plain: P
 
 def test_a_snapshot_by_kimg_or_by_file(plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample(plain, "--snapshot", 20, "--out", tmp_path / "a.png")
-    assert capsys.readouterr().out.splitlines()[1] == "snapshot: 000016.000.safetensors, 16 kimg"
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1] == "snapshot: 000016.000.safetensors, 16 kimg"
+    assert said.err.count("no snapshot of 20 kimg was kept: this is the nearest, of 16") == 1
     sample(plain / "snapshots" / "000016.000.safetensors", "--out", tmp_path / "b.png")
     sample(plain, "--out", tmp_path / "c.png")
     a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")

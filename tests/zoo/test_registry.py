@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,16 @@ def test_unknown_names_suggest_the_nearest_and_list_all(registry: Registry) -> N
 
 def test_an_unknown_name_mentions_the_plugin_that_failed() -> None:
     broken = Plugin(name="bad", origin="bad 1", module="bad", error="ImportError: no lungs")
-    with pytest.raises(UnknownName, match=r"'frog'; plugin bad failed to load \(ImportError: no lungs\)"):
-        Registry([broken, plugin("p", variant("a"))]).variant("frog")
+    zoo = Registry([broken, plugin("p", variant("toad"))])
+    cause = r"'frog'; plugin bad failed to load \(ImportError: no lungs\)"
+    for ask in (zoo.variant, zoo.find):
+        with pytest.raises(UnknownName, match=cause) as caught:
+            ask("frog")
+        assert caught.value.cure.startswith("mend plugin bad, of which `ganzoo plugins` has the traceback; known: ")
+    with pytest.raises(UnknownName) as caught:
+        zoo.variant("tood")
+    assert caught.value.cure.startswith("did you mean toad?")
+    assert pickle.loads(pickle.dumps(caught.value)).cure == caught.value.cure
 
 
 def test_the_source_hash_follows_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ function makeCards(table, box) {
   for (const [key, what] of cards) {
     const column = columnOf(table, key);
     const rows = competing.filter((row) => row.cells[key]);
-    if (!column || rows.length < 2) continue;
+    if (!column || rows.length < 2 || 2 * rows.length < competing.length) continue; // of a few it says nothing of the table
     const way = column.better === "higher" ? -1 : 1;
     const best = rows.reduce((one, row) => (way * (row.cells[key][0] - one.cells[key][0]) < 0 ? row : one));
     const told = table.best[key] ?? [];
@@ -145,8 +145,9 @@ function makeCards(table, box) {
     const seeds = `, ${best.seeds} seed${best.seeds === 1 ? "" : "s"}`;
     const sure = !told.length ? `${seeds}; no test tells it from the others`
       : told.length > 1 ? `${seeds}; ${told.length - 1} other${told.length === 2 ? "" : "s"} cannot be told from it` : seeds;
+    const some = rows.length < competing.length ? `, of ${rows.length} rows that have it` : "";
     const exact = key === "parameters";
     box.append(make("div", { className: "card" }, exact || told.length ? what : `${what}, as measured`, make("b", { textContent: best.name }),
-      make("span", { className: "dim", textContent: `${column.title} ${best.cells[key][1]}${exact ? "" : spread + sure}` })));
+      make("span", { className: "dim", textContent: `${column.title} ${best.cells[key][1]}${exact ? "" : spread + sure}${some}` })));
   }
 }
