@@ -5,10 +5,11 @@ kinds of images and what you say with `--also`, trains each for a part of the bu
 them, and what it has, for the whole of it with several seeds. Chosen is the finalist that misses the fewest classes
 with any seed, and among equals the one of lowest mean FID, if that is lower by a tenth; nothing, where no candidate was
 as much better in the first round. Of conditional variants it is the FID within each class, averaged over classes, which
-counts images of another class than was asked for. Everything is in `benchmarks/search/DATASET/VARIANT.json`, of each
-search in turn: the space, every trial, the conditions. `--adopt` puts what is chosen into the recipes.json beside the
-variant's plugin, and the next search starts from there. Seeds begin at 1000, so that no published run has been looked
-at; images are scored against the training split, as in training. Stopped, the same command does only what is missing.
+counts images of another class than was asked for, where each class has enough images for it. Everything is in
+`benchmarks/search/DATASET/VARIANT.json`, of each search in turn: the space, every trial, the conditions. `--adopt` puts
+what is chosen into the recipes.json beside the variant's plugin, and the next search starts from there. Seeds begin at
+1000, so that no published run has been looked at; images are scored against the training split, as in training.
+Stopped, the same command does only what is missing.
 """
 
 from __future__ import annotations
@@ -107,11 +108,12 @@ def preset_of(config: RunConfig, preset: str) -> str:
     return recipe_names(preset, family)[-1]
 
 
-def compared_by(variant: str) -> str:
-    """The score that recipes of a variant are compared by."""
+def compared_by(variant: str, first: Sequence[Mapping[str, Any]]) -> str:
+    """The score that recipes of a variant are compared by, of those that the first round has."""
     from ganzoo.zoo.registry import Registry
 
-    return "class_fid" if Registry.load().variant(variant).conditional else "fid"
+    scored = any(one.get("class_fid") is not None for one in first)
+    return "class_fid" if scored and Registry.load().variant(variant).conditional else "fid"
 
 
 def from_elsewhere(variant: str, preset: str, key: str, present: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -155,7 +157,7 @@ def told(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mean_of(trials: Sequence[Mapping[str, Any]], by: str) -> float:
-    """Of the score `by`; infinity where one of them diverged or was refused."""
+    """Of the score `by`; infinity where one of them has none: it diverged or was refused."""
     scores = [float(one[by]) for one in trials if one.get(by) is not None]
     return statistics.fmean(scores) if scores and len(scores) == len(trials) else math.inf
 
@@ -183,7 +185,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
     images = {name: value for name, value in (("size", options.size), ("color", options.color)) if value is not None}
     scratch = Path(options.runs) / folder(options.dataset) / options.variant
     config = config_of(options.variant, options.dataset, options.preset, images)
-    present, key, by = recipe(config), preset_of(config, options.preset), compared_by(options.variant)
+    present, key = recipe(config), preset_of(config, options.preset)
     unknown = sorted({*space, *(name for one in options.also for name in one)} - set(present))
     if unknown:
         raise SystemExit(f"{options.variant} has no {', '.join(unknown)}; there are {', '.join(sorted(present))}")
@@ -210,7 +212,8 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
             done = []
             for one in pool.map(trial, todo):
                 done.append(one)
-                print(f"{len(done)}/{len(todo)} {one['kimg']:g} kimg seed {one['seed']} {by} {one.get(by)} "
+                within = f"within classes {one['class_fid']} " if "class_fid" in one else ""
+                print(f"{len(done)}/{len(todo)} {one['kimg']:g} kimg seed {one['seed']} FID {one['fid']} {within}"
                       f"{json.dumps(one['settings'])}", flush=True)  # fmt: skip
             return done
 
@@ -220,6 +223,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
             change = {name: value for name, value in one.items() if present.get(name) != value}
             candidates += [] if change in candidates else [change]
         first = run(tasks(candidates, options.kimg * options.part, [FIRST_SEED]))
+        by = compared_by(options.variant, first)
         ranked = sorted(first[1:], key=lambda one: (missed([one], most_modes(first)), mean_of([one], by)))
         ranked = ranked[: options.finalists]
         ranked = [one for one in ranked if options.finals or better([one], first[:1], most_modes(first), by)]
@@ -248,9 +252,7 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def choice(
-    finalists: Sequence[Mapping[str, Any]], last: Sequence[Mapping[str, Any]], by: str = "fid"
-) -> dict[str, Any]:
+def choice(finalists: Sequence[Mapping[str, Any]], last: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
     """The best finalist, if it is better than the first, which is what there was; `by`: as of `compared_by`."""
     trials = [[one for one in last if one["settings"] == settings] for settings in finalists]
     there = most_modes(last)

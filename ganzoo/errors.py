@@ -23,12 +23,14 @@ FEW = 24
 
 
 class UnknownName(UserError):
-    """A name nobody registered; the cure lists the nearest names. `other`: a cure where none is near."""
+    """A name nobody registered; the cure lists the nearest names. `other`: what may have to be done instead."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", other: str = "") -> None:
         name, known = str(name), sorted(known)
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-        cure = f"did you mean {' or '.join(near)}?" if near else f"{other};" if other else ""
+        cure = f"did you mean {' or '.join(near)}?" if near else ""
+        if other:
+            cure = f"{cure} Else {other};" if near else f"{other};"
         if len(words := name.split()) > 1 and set(words) <= set(known):
             cure = f"several are separated by commas alone: {','.join(words)};"
         if not near or kind != "setting" or len(known) <= FEW:  # a screen of names hides the one that was meant

@@ -105,10 +105,10 @@ def test_a_choice_is_better_by_more_than_chance() -> None:
         settings = [{}, {}, other, other]
         return [{"settings": one, "fid": fid} for one, fid in zip(settings, fids, strict=True)]
 
-    assert choice([{}, other], finals(10, 12, 9, 10))["chosen"] == {"settings": other, "fid": 9.5}
-    assert choice([{}, other], finals(10, 12, 10, 10))["chosen"] == {"settings": {}, "fid": 11}
-    assert choice([{}, other], finals(10, 12, 1, None))["chosen"] == {"settings": {}, "fid": 11}
-    assert choice([{}, other], finals(10, None, 90, 80)) == {
+    assert choice([{}, other], finals(10, 12, 9, 10), "fid")["chosen"] == {"settings": other, "fid": 9.5}
+    assert choice([{}, other], finals(10, 12, 10, 10), "fid")["chosen"] == {"settings": {}, "fid": 11}
+    assert choice([{}, other], finals(10, 12, 1, None), "fid")["chosen"] == {"settings": {}, "fid": 11}
+    assert choice([{}, other], finals(10, None, 90, 80), "fid") == {
         "before": {"fid": None},
         "chosen": {"settings": other, "fid": 85},
     }

@@ -42,7 +42,9 @@ def table_document(table: Table, views: Sequence[RunView], whole: Table | None =
         whole: what the sentences are of; None: `table`.
     """
     whole, named = whole or table, names(table)
-    columns = sorted(used_columns(table), key=_by_importance)
+    used = used_columns(table)
+    seen = _summary([column.key for column in used])
+    columns = sorted(used, key=lambda column: seen.index(column.key) if column.key in seen else len(seen))
     found = histories(table)
     qualities = [column for column in columns if column.group == "quality" and column.key != "diverged"]
     costs = [column for column in columns if column.group != "quality" and column.key != "kimg"]
@@ -56,7 +58,7 @@ def table_document(table: Table, views: Sequence[RunView], whole: Table | None =
         "conditions": conditions(whole),
         "ingredients": [list(entry) for entry in explain(result["protocol"])] if result else [],
         "columns": [_column(column) for column in columns],
-        "summary": _summary([column.key for column in columns]),
+        "summary": seen,
         "sort": table.sort.key,
         "best": {column.key: best for column in columns if (best := best_documents(table, column)) is not None},
         "rows": row_documents(table, columns),
@@ -74,10 +76,6 @@ def table_document(table: Table, views: Sequence[RunView], whole: Table | None =
 def _summary(keys: Sequence[str]) -> list[str]:
     """KID stands for FID where there is none, as of fewer images than features."""
     return [key for key in SUMMARY if key in keys and (key != "kid" or "fid" not in keys)]
-
-
-def _by_importance(column: Column) -> int:
-    return SUMMARY.index(column.key) if column.key in SUMMARY else len(SUMMARY)
 
 
 def _column(column: Column) -> dict[str, Any]:

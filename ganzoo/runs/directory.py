@@ -132,10 +132,9 @@ class RunDirectory:
         ]
         if over:
             score = f"score an earlier moment of it (ganzoo eval {self.path} --snapshot KIMG), "
-            raise RunError(
-                f"{self.path} has been trained for {over[0]} asked for",
-                f"ask for more, {score if self.snapshots()[1:] else ''}or choose another --out",
-            )
+            earlier = any(kimg_of(path) < kimg for path in self.snapshots())
+            cure = f"ask for more, {score if earlier else ''}or choose another --out"
+            raise RunError(f"{self.path} has been trained for {over[0]} asked for", cure)
 
     def read_record(self) -> dict[str, Any]:
         """Content of run.json: what the run began with, beside its config. Empty for runs of earlier versions.

@@ -134,7 +134,7 @@ def evaluate(
         metrics=names_of(metrics, "metrics"),
         num_images=num_images,
         size=size,
-        snapshot=None if snapshot is None else number_of(snapshot, "snapshot", float),
+        snapshot=None if snapshot is None else number_of(snapshot, "snapshot", float, minimum=0),
         sets=texts,
         device=None if device is None else str(device),
     )

@@ -163,15 +163,15 @@ def load(
         dataset: of a variant's runs and models only those on it; None: any run, a model on digits, else the only one.
         device: auto, cpu, cuda, cuda:1 or mps.
         plugins: Python files that register the variant, where it is not installed.
-        listen: told of events: plugins that are left out (`Note`).
+        listen: told of events: plugins that are left out, a snapshot of another moment than `snapshot` (`Note`).
 
     Raises:
         UserError: no such run, a damaged snapshot, a variant that is not there.
     """
     with listening(listen):
         registry = load_zoo(plugins, note)
-    kimg = None if snapshot is None else number_of(snapshot, "snapshot", float)
-    meant = find_source(registry, str(as_path(source, "source")), kimg, names_of(dataset, "dataset"))
+        kimg = None if snapshot is None else number_of(snapshot, "snapshot", float, minimum=0)
+        meant = find_source(registry, str(as_path(source, "source")), kimg, names_of(dataset, "dataset"))
     found = open_source(registry, meant, device=str(device))
     loaded = found.snapshot
     return Generator(

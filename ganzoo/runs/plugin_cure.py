@@ -13,23 +13,25 @@ from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.find import find_run
 from ganzoo.zoo.registry import Registry
 
-_KINDS = (
-    "variant",
-    "objective",
-    "regularizer",
-    "augmentation",
-    "dataset",
-    "feature network",
-    "metric",
-    "callback",
-    "model",
-)
+_PLACES = {
+    "variant": "variant",
+    "objective": "objective",
+    "dataset": "dataset",
+    "feature network": "features",
+    "regularizer": "regularizers",
+    "augmentation": "augmentations",
+    "metric": "eval",
+    "callback": "callbacks",
+    "model": "init",
+}
+"""Kind of a name -> the section of a run's config that has such names."""
 
 
 @contextmanager
-def plugins_named(registry: Registry, runs: Iterable[Path]) -> Iterator[None]:
+def plugins_named(registry: Registry, runs: Iterable[Path], theirs: bool = False) -> Iterator[None]:
     """A name that nobody registers here is answered with the plugins that the first of `runs` to have that name, and
-    other plugins, was made with. None of them is imported: the record may be a stranger's.
+    other plugins, was made with. None of them is imported: the record may be a stranger's. `theirs`: whatever is asked
+    for is known to be of those runs.
 
     Raises:
         RunError: with that cure.
@@ -37,8 +39,8 @@ def plugins_named(registry: Registry, runs: Iterable[Path]) -> Iterator[None]:
     try:
         yield
     except UnknownName as error:
-        named = (run for run in runs if _names(run, error.name)) if error.kind in _KINDS else ()
-        cures = (_cure(registry, run) for run in named)
+        found = runs if error.kind in _PLACES else ()
+        cures = (_cure(registry, run) for run in found if theirs or _has(run, error.kind, error.name))
         cure = next(filter(None, cures), None)
         if cure is None:
             raise
@@ -54,21 +56,18 @@ def runs_of(variant: str | None, out: Path | None) -> Iterator[Path]:
                 yield find_run(variant or "", under).path
 
 
-def _names(run: Path, name: str) -> bool:
-    """Whether a run's config has the name anywhere: a bench's plugin is in the record of each of its runs."""
+def _has(run: Path, kind: str, name: str) -> bool:
+    """Whether the run was of it. A bench's plugin is in the record of all of its runs, whatever they are of."""
     try:
-        waiting: list[object] = [RunDirectory(run).read_config()]
+        section = RunDirectory(run).read_config().get(_PLACES[kind])
     except (OSError, UserError):
         return False
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += [*value, *value.values()]
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str) and name in (part.strip() for part in value.split(",")):
-            return True
-    return False
+    if kind in ("regularizer", "augmentation"):
+        return isinstance(section, dict) and name in section
+    if isinstance(section, dict):
+        section = section.get("metrics" if kind == "metric" else "name")
+    names = section if isinstance(section, list) else [section]
+    return name in [part.strip() for one in names if isinstance(one, str) for part in one.split(",")]
 
 
 def _cure(registry: Registry, run: Path) -> str | None:
@@ -77,6 +76,7 @@ def _cure(registry: Registry, run: Path) -> str | None:
         return None
     here = {plugin.name for plugin in registry.plugins if plugin.status == "loaded" and not plugin.local}
     here |= {plugin.origin for plugin in registry.plugins if plugin.status == "loaded"}
+    here |= {plugin.origin for plugin in registry.failures()}  # which has been told, and is not mended by repeating it
     missing = {name: origin for name, origin in plugins.items() if not {name, origin} & here}
     files = [clean(str(origin), 300) for origin in missing.values() if os.path.isabs(str(origin))]
     others = [f"{clean(str(n), 100)} ({clean(str(o), 100)})" for n, o in missing.items() if not os.path.isabs(str(o))]

@@ -255,7 +255,7 @@ def load_snapshot(path: Path, registry: Registry, device: torch.device) -> Loade
         UnknownName: its variant's plugin is not loaded; RunError, where the run's record says which one it was.
     """
     header, tensors = read_snapshot(path)
-    with plugins_named(registry, [path.parent.parent]):
+    with plugins_named(registry, [path.parent.parent], theirs=True):
         config = from_dict(registry, header["config"])
     channels, height, width = header["shape"]
     build = functools.partial(build_gan, registry, config, (channels, height, width), header["num_classes"])

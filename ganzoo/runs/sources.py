@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,8 @@ from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Model
 from ganzoo.zoo.validation import near
 
-NEAR = 0.05
-"""Of the kimg that were asked for: a snapshot as near as that is of them."""
+NEAR, ROUNDED = 0.05, 0.1
+"""How far a snapshot may be from what was asked for to be of it: as a share, and in kimg, as batches round it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +51,11 @@ class Found:
 
     @property
     def far(self) -> str | None:
-        """That it is of another moment than was asked for, by more than what batches and snapshots are rounded to."""
-        if self.asked is None or abs(kimg_of(self.file) - self.asked) <= NEAR * self.asked:
+        """That it is of another moment than was asked for."""
+        if self.asked is None or abs(kimg_of(self.file) - self.asked) <= max(NEAR * self.asked, ROUNDED):
             return None
         return (
-            f"no snapshot of {self.asked:g} kimg was kept: this is the nearest, of {kimg_of(self.file):g} "
-            "(train.keep=all keeps every one)"
+            f"there is no snapshot of {self.asked:g} kimg: this is the nearest that was kept, of {kimg_of(self.file):g}"
         )
 
 
@@ -74,12 +74,14 @@ def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
 def find_source(registry: Registry, source: str, kimg: float | None = None, dataset: str | None = None) -> Found:
     """Of a run directory or a .safetensors file, or of a model VARIANT@DATASET; or of the name of a variant: its newest
     run under runs/, else its model. `kimg`: the run's snapshot nearest to it; None: the last. `dataset`: only runs and
-    models of it; None: of runs any, of models digits, else the only one.
+    models of it; None: of runs any, of models digits, else the only one. A snapshot that is far from `kimg` is noted.
 
     Raises:
         UserError: nothing of the kind, or a `kimg` or `dataset` where there is nothing to choose from.
     """
     path = Path(source)
+    if kimg is not None and not 0 <= kimg < math.inf:
+        raise SettingError(f"--snapshot {kimg:g} is no number of kimg", "say one, such as --snapshot 16")
     if dataset is not None and (is_path(source) or is_model_name(source)):
         raise SettingError(
             f"--dataset chooses among the runs and models of a variant, and {source} is one alone",

@@ -168,8 +168,11 @@ class Registry:
         return f"; plugin {failed[0].name} failed to load ({failed[0].error})" if failed else ""
 
     def _mend(self) -> str:
-        failed = self.failures()
-        return f"mend plugin {failed[0].name}, of which `ganzoo plugins` has the traceback" if failed else ""
+        failed = next(iter(self.failures()), None)
+        if failed is None:
+            return ""
+        file = f" --plugin {failed.origin}" if failed.local else ""
+        return f"mend plugin {failed.name}: `ganzoo plugins {failed.name}{file}` has the traceback"
 
 
 def _kind(section: str) -> str:

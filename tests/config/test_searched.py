@@ -48,12 +48,14 @@ def test_what_is_chosen(
         for settings, scores in zip(recipes, (present, candidate), strict=True)
         for seed, (fid, modes) in enumerate(scores)
     ]
-    assert search.choice(recipes, trials)["chosen"]["settings"] == recipes[chosen]
+    assert search.choice(recipes, trials, "fid")["chosen"]["settings"] == recipes[chosen]
 
 
 def test_conditional_variants_are_compared_within_classes() -> None:
     """By FID alone, images of any class would do."""
-    assert [search.compared_by(variant) for variant in ("cdcgan", "dcgan")] == ["class_fid", "fid"]
+    whole, few = [{"fid": 5.0, "class_fid": 9.0}, {"fid": None}], [{"fid": 5.0}]
+    assert [search.compared_by(variant, whole) for variant in ("cdcgan", "dcgan")] == ["class_fid", "fid"]
+    assert search.compared_by("cdcgan", few) == "fid"  # fewer images of a class than features
     recipes: list[dict[str, float]] = [{}, {"train.g_lr": 0.001}]
     trials = [
         {"settings": settings, "seed": 0, "fid": fid, "class_fid": within, "modes": 10.0}
@@ -63,7 +65,7 @@ def test_conditional_variants_are_compared_within_classes() -> None:
         "before": {"fid": 7.0, "class_fid": 57.0},
         "chosen": {"settings": recipes[1], "fid": 9.0, "class_fid": 37.0},
     }
-    assert search.choice(recipes, trials)["chosen"]["settings"] == {}
+    assert search.choice(recipes, trials, "fid")["chosen"]["settings"] == {}
 
 
 @pytest.mark.parametrize(

@@ -501,6 +501,27 @@ def test_many_rows_of_one_seed(
     assert late.get_attribute("class") == late.get_attribute("title") == ""
 
 
+def test_a_card_is_of_most_rows(
+    tmp_path: Path, write_run: Callable[..., dict[str, Any]], open_page: Callable[..., Page]
+) -> None:
+    """Runs that shared a device have no speed: the fastest of two of seven says nothing of the seven."""
+
+    def cards(fast: int) -> list[str]:
+        for number, name in enumerate(("gan", "dcgan", "cgan", "cdcgan", "acgan", "lsgan", "wgan")):
+            changes = {"train_img_per_s": 100.0 * (number + 1) if number < fast else None}
+            write_run(tmp_path / f"runs-{fast}" / name, name, fid=10.0 + number, changes=changes)
+        file = tmp_path / f"{fast}.html"
+        file.write_text(make_report([tmp_path / f"runs-{fast}"]).html, encoding="utf-8")
+        return open_page(file, drawn=False).locator(".card").all_inner_texts()
+
+    few = cards(2)
+    assert any("closest to real" in card and "rows that have it" not in card for card in few)
+    assert not [card for card in few if "fastest" in card]
+    [card] = [card for card in cards(4) if "fastest" in card]
+    assert "cdcgan" in card
+    assert "of 4 rows that have it" in card
+
+
 def test_on_paper_there_are_no_controls(file: Path, open_page: Callable[..., Page]) -> None:
     page = open_page(file, dark=True)
     page.emulate_media(media="print")

@@ -141,7 +141,7 @@ def test_a_bench_has_ranks_bands_and_a_front(bench: Path) -> None:
 
 def test_kid_stands_for_fid_where_there_is_none() -> None:
     assert _summary(["recall", "kid", "seconds"]) == ["kid", "recall", "seconds"]
-    assert _summary(["recall", "kid", "fid"]) == ["fid", "recall"]
+    assert _summary(["recall", "kid", "fid"]) == ["fid", "recall"]  # and kid among what follows
 
 
 def scored_row(write_run: Callable[..., dict[str, Any]], folder: Path, variant: str, rules: tuple[str, ...] = (),

@@ -84,6 +84,9 @@ def test_a_plugin_s_run_without_the_plugin(run: list[str | Path], tmp_path: Path
         (["--dataset", "digitz"], "did you mean digits"),
         (["--objective", "hinj"], "did you mean hinge"),
         (["--regularize", "r1,lecan"], "did you mean lecam"),
+        (["--objective", "gan"], "which is a variant"),  # names that its config has, of other kinds
+        (["--objective", "train"], "known: "),
+        (["--dataset", "fid"], "which is a metric"),
     ],
 )
 def test_a_plugin_that_was_there_by_chance_is_no_cure(
@@ -100,6 +103,13 @@ def test_a_plugin_that_was_there_by_chance_is_no_cure(
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps(config | {"callbacks": ["tensorboard", "told"]}))
     assert "repeat --plugin /a.py" in ganzoo("train", "gan", "--log", "told", code=2).stderr
+    (run / "config.json").write_text(json.dumps(config | {"regularizers": {"calm": {"weight": 1}}}))
+    assert "repeat --plugin /a.py" in ganzoo("train", "gan", "--regularize", "calm", code=2).stderr
+    (tmp_path / "broken.py").write_text("import nothing_here")
+    (run / "env.json").write_text(json.dumps({"plugins": {"broken": str(tmp_path / "broken.py")}}))
+    done = ganzoo("train", "gan", "--regularize", "calm", "--plugin", "broken.py", code=2)
+    assert "`ganzoo plugins broken --plugin " in done.stderr
+    assert "repeat" not in done.stderr
 
 
 @pytest.mark.parametrize(

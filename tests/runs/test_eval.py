@@ -88,7 +88,7 @@ def test_a_snapshot_by_kimg_or_by_file(run: Path, capsys: pytest.CaptureFixture[
     call("eval", run, "--metrics", "kid", "--snapshot", 20)
     said = capsys.readouterr()
     assert "snapshot: 000016.000.safetensors, 16 kimg\n" in said.out
-    assert "no snapshot of 20 kimg was kept: this is the nearest, of 16" in said.err
+    assert "there is no snapshot of 20 kimg: this is the nearest that was kept, of 16" in said.err
     call("eval", run, "--metrics", "kid", "--snapshot", 16.5)
     assert "no snapshot" not in capsys.readouterr().err
     refused("this is a file", "leave --snapshot out", "eval", file_of(run), "--snapshot", 3)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+import ganzoo
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import build_config
 from ganzoo.data.folder import load_folder
@@ -299,13 +300,20 @@ def test_a_snapshot_by_kimg_or_by_file(plain: Path, tmp_path: Path, capsys: pyte
     sample(plain, "--snapshot", 20, "--out", tmp_path / "a.png")
     said = capsys.readouterr()
     assert said.out.splitlines()[1] == "snapshot: 000016.000.safetensors, 16 kimg"
-    assert said.err.count("no snapshot of 20 kimg was kept: this is the nearest, of 16") == 1
+    assert said.err.count("there is no snapshot of 20 kimg: this is the nearest that was kept, of 16") == 1
     sample(plain / "snapshots" / "000016.000.safetensors", "--out", tmp_path / "b.png")
     sample(plain, "--out", tmp_path / "c.png")
     a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
     assert a == b != c
     file = plain / "snapshots" / "000016.000.safetensors"
     refused("this is a file", "leave --snapshot out", file, "--snapshot", 3, "--out", tmp_path / "d.png")
+    heard: list[object] = []
+    assert ganzoo.load(plain, snapshot=20, listen=heard.append).kimg == 16
+    assert [str(event) for event in heard] == [
+        "there is no snapshot of 20 kimg: this is the nearest that was kept, of 16"
+    ]
+    for wrong in ("-1", "nan", "inf"):
+        refused("is no number of kimg", "--snapshot 16", plain, "--snapshot", wrong, "--out", tmp_path / "e.png")
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,10 @@ def test_an_unknown_name_mentions_the_plugin_that_failed() -> None:
     for ask in (zoo.variant, zoo.find):
         with pytest.raises(UnknownName, match=cause) as caught:
             ask("frog")
-        assert caught.value.cure.startswith("mend plugin bad, of which `ganzoo plugins` has the traceback; known: ")
+        assert caught.value.cure.startswith("mend plugin bad: `ganzoo plugins bad` has the traceback; known: ")
     with pytest.raises(UnknownName) as caught:
         zoo.variant("tood")
-    assert caught.value.cure.startswith("did you mean toad?")
+    assert caught.value.cure.startswith("did you mean toad? Else mend plugin bad: ")
     assert pickle.loads(pickle.dumps(caught.value)).cure == caught.value.cure
 
 

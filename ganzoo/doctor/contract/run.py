@@ -75,7 +75,8 @@ def check(
     zoo = load_zoo(plugins) if registry is None else registry
     for plugin in zoo.failures():
         if plugin.local:
-            raise UserError(f"plugin {plugin} is broken: {plugin.error}", "mend it; `ganzoo plugins` has the traceback")
+            cure = f"mend it; `ganzoo plugins {plugin.name} --plugin {plugin.origin}` has the traceback"
+            raise UserError(f"plugin {plugin} is broken: {plugin.error}", cure)
     bare, _, path = name.partition(":")
     root = cache_root(data_root)
     reports = []
