@@ -208,6 +208,7 @@ def compare(name: str, better: str, worse: str) -> str | None:
 
 SISTERS = (
     ("cgan", "gan"), ("cdcgan", "dcgan"), ("acgan", "dcgan"), ("cgan-pd", "sngan-resnet"),
+    *((name, "sngan-resnet") for name in ("adcgan", "contragan", "mhgan", "reacgan", "tacgan")),
     ("sagan", "sagan-unconditional"), ("cstylegan2", "stylegan2"),
 )  # fmt: skip
 MODERN = (("r3gan", "dcgan"), ("stylegan2", "dcgan"), ("fastgan", "dcgan"), ("projected-gan", "dcgan"))
