@@ -76,6 +76,9 @@ def test_a_plugin_s_run_without_the_plugin(run: list[str | Path], tmp_path: Path
     ganzoo("sample", "run", "--plugin", "my_gan.py")
     (tmp_path / "my_gan.py").write_text("raise SystemExit('imported')")
     assert "imported" not in ganzoo("eval", "run", code=2).stderr
+    (tmp_path / "run" / "config.json").unlink()  # a snapshot knows what it is of
+    [file, *_] = (tmp_path / "run" / "snapshots").iterdir()
+    assert ganzoo("sample", file, code=2).stderr.endswith(cure)
 
 
 @pytest.mark.parametrize(
