@@ -17,16 +17,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import os
 import random
-import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from search_choice import better, choice, compared_by, mean_of, missed, most_modes
 
 if TYPE_CHECKING:
     from ganzoo.config.run_config import RunConfig
@@ -45,9 +45,6 @@ SPACE: dict[str, tuple[Any, ...]] = {
     "train.schedule": ("constant", "linear"),
 }
 """Setting -> values, each as likely as the others. Beside it a variant's own, `--try variant.width=128,256`."""
-
-MARGIN = 0.1
-"""By how much, as a share of the mean FID, a neighbour has to be better: a few seeds tell no less apart."""
 
 CHANGES = 3
 """Settings that a draw changes, at most."""
@@ -108,14 +105,6 @@ def preset_of(config: RunConfig, preset: str) -> str:
     return recipe_names(preset, family)[-1]
 
 
-def compared_by(variant: str, first: Sequence[Mapping[str, Any]]) -> str:
-    """The score that recipes of a variant are compared by, of those that the first round has."""
-    from ganzoo.zoo.registry import Registry
-
-    scored = any(one.get("class_fid") is not None for one in first)
-    return "class_fid" if scored and Registry.load().variant(variant).conditional else "fid"
-
-
 def from_elsewhere(variant: str, preset: str, key: str, present: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the variant has for the same preset and other kinds of images, where that differs from `present`."""
     from ganzoo.zoo.registry import Registry
@@ -154,30 +143,6 @@ def folder_of(settings: Mapping[str, Any]) -> str:
 
 def told(task: Mapping[str, Any]) -> dict[str, Any]:
     return {"settings": task["settings"], "seed": task["seed"], "kimg": task["kimg"]}
-
-
-def mean_of(trials: Sequence[Mapping[str, Any]], by: str) -> float:
-    """Of the score `by`; infinity where one of them has none: it diverged or was refused."""
-    scores = [float(one[by]) for one in trials if one.get(by) is not None]
-    return statistics.fmean(scores) if scores and len(scores) == len(trials) else math.inf
-
-
-def missed(trials: Sequence[Mapping[str, Any]], there: int) -> int:
-    """How many of the classes the worst of them does not show; 0 where classes are not told."""
-    return max((there - int(one["modes"]) for one in trials if one.get("modes") is not None), default=0)
-
-
-def better(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], there: int, by: str) -> bool:
-    """Whether the first of two recipes' trials are the better ones. One that diverged is never."""
-    mean, before = mean_of(one, by), mean_of(other, by)
-    if not math.isfinite(mean):
-        return False
-    misses = missed(one, there), missed(other, there)
-    return misses[0] < misses[1] or (misses[0] == misses[1] and mean < (1 - MARGIN) * before)
-
-
-def most_modes(trials: Sequence[Mapping[str, Any]]) -> int:
-    return max((int(one["modes"]) for one in trials if one.get("modes") is not None), default=0)
 
 
 def search(options: argparse.Namespace) -> dict[str, Any]:
@@ -250,20 +215,6 @@ def search(options: argparse.Namespace) -> dict[str, Any]:
         **choice(finalists, last, by),
         "conditions": conditions(),
     }
-
-
-def choice(finalists: Sequence[Mapping[str, Any]], last: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
-    """The best finalist, if it is better than the first, which is what there was; `by`: as of `compared_by`."""
-    trials = [[one for one in last if one["settings"] == settings] for settings in finalists]
-    there = most_modes(last)
-    best = min(range(len(trials)), key=lambda index: (missed(trials[index], there), mean_of(trials[index], by)))
-    best = best if better(trials[best], trials[0], there, by) else 0
-
-    def means(index: int) -> dict[str, float | None]:
-        found = {name: mean_of(trials[index], name) for name in dict.fromkeys(("fid", by))}
-        return {name: mean if math.isfinite(mean) else None for name, mean in found.items()}
-
-    return {"before": means(0), "chosen": {"settings": dict(finalists[best]), **means(best)}}
 
 
 def adopt(variant: str, key: str, settings: Mapping[str, Any]) -> Path:

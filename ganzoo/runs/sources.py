@@ -28,7 +28,6 @@ class Found:
     place: Path  # the run directory, or the folder of the file
     model: Model | None = None  # None: it is a run's, or a file that was named
     chosen: bool = False  # whether it was chosen among runs and models, by the name of a variant
-    asked: float | None = None  # kimg
 
     @property
     def name(self) -> str:
@@ -49,18 +48,9 @@ class Found:
             return f"model: {self.model.name}{why}, {self.model.kimg:g} kimg{score}"
         return f"run: {self.place}, {kimg_of(self.file):g} kimg" if self.chosen else None
 
-    @property
-    def far(self) -> str | None:
-        """That it is of another moment than was asked for."""
-        if self.asked is None or abs(kimg_of(self.file) - self.asked) <= max(NEAR * self.asked, ROUNDED):
-            return None
-        return (
-            f"there is no snapshot of {self.asked:g} kimg: this is the nearest that was kept, of {kimg_of(self.file):g}"
-        )
-
 
 def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
-    """The last snapshot, or the one nearest to `kimg`.
+    """The last snapshot, or the one nearest to `kimg`; one that is far from it is noted.
 
     Raises:
         RunError: there is none.
@@ -68,7 +58,12 @@ def snapshot_of(run: RunDirectory, kimg: float | None) -> Path:
     snapshots = run.snapshots()
     if not snapshots:
         raise lacking(run, "snapshot")
-    return snapshots[-1] if kimg is None else min(snapshots, key=lambda path: abs(kimg_of(path) - kimg))
+    if kimg is None:
+        return snapshots[-1]
+    nearest = min(snapshots, key=lambda path: abs(kimg_of(path) - kimg))
+    if abs(kimg_of(nearest) - kimg) > max(NEAR * kimg, ROUNDED):
+        note(f"there is no snapshot of {kimg:g} kimg: this is the nearest that was kept, of {kimg_of(nearest):g}")
+    return nearest
 
 
 def find_source(registry: Registry, source: str, kimg: float | None = None, dataset: str | None = None) -> Found:
@@ -95,20 +90,14 @@ def find_source(registry: Registry, source: str, kimg: float | None = None, data
         return _of_model(registry, find_model(registry, source), kimg)
     if is_path(source):
         run = find_run(source)
-        return _told(Found(file=snapshot_of(run, kimg), place=run.path, asked=kimg))
+        return Found(file=snapshot_of(run, kimg), place=run.path)
     newest = newest_run(source, dataset)
     if newest is not None:
-        return _told(Found(file=snapshot_of(newest, kimg), place=newest.path, chosen=True, asked=kimg))
+        return Found(file=snapshot_of(newest, kimg), place=newest.path, chosen=True)
     model = model_of(registry, source, dataset)
     if model is not None:
         return _of_model(registry, model, kimg, chosen=True)
     raise _nothing(registry, source, dataset)
-
-
-def _told(found: Found) -> Found:
-    if found.far is not None:
-        note(found.far)
-    return found
 
 
 def _of_model(registry: Registry, model: Model, kimg: float | None, chosen: bool = False) -> Found:
