@@ -50,6 +50,14 @@ def as_path(value: Any, option: str) -> Path:
         raise SettingError(f"{option} is {value!r}, no path", f'give a path as text: {option}="PATH"') from None
 
 
+def as_source(value: Any, option: str) -> str:
+    """What `option` was given as a name or a path, as it was written: "images/" is a folder, `Path` would make it the
+    name "images". Raises SettingError.
+    """
+    as_path(value, option)
+    return os.fspath(value) or os.curdir
+
+
 OLD_CACHE = Path("~/.cache/ganzoo")
 """Where earlier versions kept datasets and caches, on every system."""
 

@@ -96,7 +96,7 @@ def refuse_single(levels: Levels, what: str, source: Source) -> None:
 def warnings_of(levels: Levels, source: Source) -> list[str]:
     """What is probably not meant, each as one line with the setting that mends it, where there is one."""
     found = []
-    cure = _setting(levels, source) or "bring the images to levels from 0 to 255"
+    cure = _setting(levels, source) or "bring the images to levels from 0 to 255, unless they are meant to be so"
     if levels.high <= DARK:
         found.append(f"the images are nearly black: almost no pixel is above level {levels.high} of 255; {cure}")
     elif levels.low >= LIGHT:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ganzoo.config.options import Files, known_arguments, load_zoo
-from ganzoo.config.places import as_path
+from ganzoo.config.places import as_path, as_source
 from ganzoo.files.progress import Listen, listening, note
 from ganzoo.files.text import clean
 from ganzoo.files.writing import write_bytes
@@ -148,7 +148,7 @@ def compare(
 
     with listening(listen):
         registry = load_zoo(plugins, note)
-        found = [find_source(registry, str(as_path(of, name))) for of, name in ((first, "first"), (second, "second"))]
+        found = [find_source(registry, as_source(of, name)) for of, name in ((first, "first"), (second, "second"))]
         sources = [open_source(registry, where, device=str(device or "auto")) for where in found]
         ended = [_ended(where) for where in found]
         sides = [

@@ -11,7 +11,7 @@ import torch
 
 from ganzoo.config.layers import build_config
 from ganzoo.config.options import Files, Names, Sets, known_arguments, load_zoo, names_of, number_of, texts_of
-from ganzoo.config.places import as_path, cache_root
+from ganzoo.config.places import as_path, as_source, cache_root
 from ganzoo.config.protocols import published
 from ganzoo.config.run_config import RunConfig, dataset_label
 from ganzoo.data import Images, load_dataset
@@ -127,7 +127,7 @@ def evaluate(
         features, num_images = features or asked.features, num_images or asked.num_images
         texts = ["eval.num_reference=none", *texts]
     question = Question(
-        source=str(as_path(source, "source")),
+        source=as_source(source, "source"),
         dataset=names_of(dataset, "dataset"),
         reference=None if reference is None else as_path(reference, "reference"),
         features=names_of(features, "features"),

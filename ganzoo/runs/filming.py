@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganzoo.config.options import Files, known_arguments, load_zoo, number_of
-from ganzoo.config.places import as_path
+from ganzoo.config.places import as_path, as_source
 from ganzoo.errors import SettingError
 from ganzoo.files.progress import note, working
 from ganzoo.files.writing import check_file
@@ -92,7 +92,7 @@ def film(
     fps = number_of(fps, "fps", float, 0.2, 50.0)
     size = None if size is None else number_of(size, "size", int, 16, 4096)
     even = None if even is None else number_of(even, "even", int, 2, 2000)
-    runs = [find_run(str(as_path(source, "sources"))) for source in sources]
+    runs = [find_run(as_source(source, "sources")) for source in sources]
     _remake([run for run in runs if run.snapshots() and not moments(run)], plugins)
     tracks = tracks_of(runs)
     if path is None:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganzoo.config.options import Files, known_arguments, load_zoo, names_of, number_of
-from ganzoo.config.places import as_path
+from ganzoo.config.places import as_source
 from ganzoo.errors import SettingError
 from ganzoo.files.progress import Listen, listening, note
 from ganzoo.gan import named
@@ -171,7 +171,7 @@ def load(
     with listening(listen):
         registry = load_zoo(plugins, note)
         kimg = None if snapshot is None else number_of(snapshot, "snapshot", float, minimum=0)
-        meant = find_source(registry, str(as_path(source, "source")), kimg, names_of(dataset, "dataset"))
+        meant = find_source(registry, as_source(source, "source"), kimg, names_of(dataset, "dataset"))
     found = open_source(registry, meant, device=str(device))
     loaded = found.snapshot
     return Generator(

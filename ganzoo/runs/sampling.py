@@ -247,7 +247,9 @@ def parse_labels(text: str, num_classes: int, names: Sequence[str] | None) -> tu
             length, name = 1, parts[0].strip()
             if not re.fullmatch(r"\d{1,9}", name, flags=re.ASCII) or int(name) >= num_classes:
                 shown = name if re.fullmatch(r"-?\d+", name) else f"'{name}'"
-                raise SettingError(f"there is no class {shown}", f"classes are {_listed(num_classes, names)}")
+                meant = next((one for one in numbers if one.casefold() == name.casefold()), None)
+                cure = f"did you mean {meant}?" if meant else f"classes are {_listed(num_classes, names)}"
+                raise SettingError(f"there is no class {shown}", cure)
             found.append(int(name))
         del parts[:length]
     return tuple(found)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ganzoo.config.options import RunOptions, check_used, config_of, load_zoo, takes_run_options
-from ganzoo.config.places import as_path, cache_root
+from ganzoo.config.places import as_path, as_source, cache_root
 from ganzoo.config.run_config import dataset_label
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
 from ganzoo.errors import UserError
@@ -74,7 +74,7 @@ def train(
     with listening(listen), signals_of_the_caller(stop) as stop, endings_told():
         registry = load_zoo(options.get("plugins"), note)
         path = None if out is None else as_path(out, "out")
-        init = None if init is None else str(as_path(init, "init"))
+        init = None if init is None else as_source(init, "init")
         with plugins_named(registry, runs_of(variant, path)):
             config = config_of(registry, variant, {**options, "init": init})
         check_used(options.get("sets"), [config])

@@ -8,7 +8,8 @@ import platformdirs
 import pytest
 
 from ganzoo.config import places
-from ganzoo.config.places import cache_root
+from ganzoo.config.places import as_source, cache_root
+from ganzoo.errors import SettingError
 
 
 @pytest.fixture
@@ -38,3 +39,12 @@ def test_what_is_said_counts_most(home: Path, monkeypatch: pytest.MonkeyPatch) -
     assert cache_root() == home / "data"
     assert cache_root(home / "other") == home / "other"
     assert places.OLD_CACHE.expanduser().is_relative_to(home)
+
+
+def test_a_source_stays_as_it_was_written() -> None:
+    assert as_source("images/", "source") == "images/"  # a folder, also where there is none
+    assert as_source("./gan", "source") == "./gan"
+    assert as_source(Path("runs") / "gan", "source") == "runs/gan"
+    assert as_source("", "source") == "."
+    with pytest.raises(SettingError, match="source is 3, no path"):
+        as_source(3, "source")

@@ -125,6 +125,7 @@ def test_what_images_are_compared_with_has_to_be_said(run: Path, tmp_path: Path)
     for source in (folder, tmp_path / "x.npz"):
         refused("nothing says what", "--dataset digits", "eval", source)
         refused("--snapshot is of a run", "leave", "eval", source, "--dataset", "digits", "--snapshot", 3)
+    refused("no/ does not exist", "folder of images", "eval", "no/", "--dataset", "digits")
 
 
 class Facts:

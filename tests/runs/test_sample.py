@@ -255,6 +255,7 @@ def test_labels_by_name_and_number(conditional: Path, plain: Path, tmp_path: Pat
     listed = "0 cat, 1 dog, 2 owl, barn, 3 3"
     for text, named in (("bird", "'bird'"), ("4", "4"), ("-1", "-1"), ("cat,", "''"), ("²", "'²'"), ("9" * 5000, "9")):
         refused(f"there is no class {named}", listed, conditional, "--labels", text, "--out", tmp_path / "z.png")
+    refused("no class 'Cat'", "did you mean cat?", conditional, "--labels", "Cat", "--out", tmp_path / "z.png")
     refused("takes no labels", "leave --labels out", plain, "--labels", "0", "--out", tmp_path / "z.png")
     with pytest.raises(UserError) as caught:
         parse_labels("x", 30, [f"n{number}" for number in range(30)])
