@@ -23,12 +23,14 @@ from ganzoo.errors import RunError
 from ganzoo.files.progress import Event, as_job
 from ganzoo.files.writing import write_bytes
 from ganzoo.runs.directory import RunDirectory
-from ganzoo.runs.events import Failed, Interrupted, note, tell
+from ganzoo.runs.events import Failed, Interrupted, Resumed, note, tell
 from ganzoo.runs.log import how_stopped
 from ganzoo.runs.provenance import commit
 
 RETRIES = 3
-"""How often a job is started again whose machine was lost, or wanted by others. What was saved is not lost."""
+"""How often a job is started again whose machine was lost, or wanted by others, and that has not come further in
+between: a run may be longer than its machines are to be had. What was saved is not lost.
+"""
 
 LAG_SECONDS = 60.0
 """Of a shared file system, until what one machine has written is seen by another. NFS keeps attributes as long."""
@@ -123,7 +125,8 @@ def run_on(
         RunError: a machine cannot do such jobs; which, and why.
         Stopped: a signal has come; the same command continues.
     """
-    left, held, running, tries = deque(jobs), Held(), dict[Hashable, Job](), Counter[str]()
+    left, held, running = deque(jobs), Held(), dict[Hashable, Job]()
+    tries, reached = Counter[str](), dict[str, float]()
     slots = min((count for count in (cluster.slots, at_most) if count is not None), default=len(jobs))
     told: dict[str, Any] = {
         "versions": versions,
@@ -144,8 +147,12 @@ def run_on(
                     continue
                 if isinstance(news, Ended):
                     left += _ended(running.pop(name), news, held, tries, outdated)
-                else:
-                    _take(running[name], news)
+                    continue
+                job = running[name]
+                if isinstance(news, Resumed) and news.kimg > reached.get(job.out, 0.0):
+                    reached[job.out] = news.kimg
+                    tries[job.out] = 0
+                _take(job, news)
             if held and time.monotonic() - looked > HELD_SECONDS:
                 left += held.give_back()
                 looked = time.monotonic()

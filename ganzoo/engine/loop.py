@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ganzoo.config.target import Target
-from ganzoo.engine.device import preserved_random_state, synchronize
+from ganzoo.engine.device import preserved_random_state
 from ganzoo.engine.energy import EnergyMeter
 from ganzoo.engine.host import Host
 from ganzoo.engine.journal import Journal
@@ -162,7 +162,7 @@ class _Training:
 
     def __call__(self) -> Outcome:
         step, state, schedule, ledger = self.step, self.step.state, self.schedule, self.host.ledger
-        pace = Pace(marks(state.device))
+        pace = Pace(marks(state.device, step.ranks))
         continued = self._begin()
         self.memory.reset()  # scoring is not this variant's memory
         self.saved_at = state.seconds
@@ -215,7 +215,7 @@ class _Training:
             return
         state, ledger = self.step.state, self.host.ledger
         with self.host.turn.away():
-            synchronize(state.device)  # what it does until then is training
+            self.step.ranks.synchronize(state.device)  # what it does until then is training
         with ledger.of("ticks"):
             self.energy.stop()
             peak = self.memory.training_peak()
@@ -234,7 +234,7 @@ class _Training:
         state, ledger = self.step.state, self.host.ledger
         # Reading the statistics waits for the device, which has been training until then.
         with self.host.turn.away():
-            synchronize(state.device)
+            self.step.ranks.synchronize(state.device)
         ledger.turn_to("ticks")
         state.seconds = ledger.seconds("train")
         self.step.gather()
@@ -317,7 +317,7 @@ class _Training:
     def _save(self) -> None:
         state, ledger = self.step.state, self.host.ledger
         with self.host.turn.away():
-            synchronize(state.device)  # what it does until then is training
+            self.step.ranks.synchronize(state.device)  # what it does until then is training
         with ledger.of("ticks"):
             self.step.gather()
             state.spent, state.seconds = ledger.spent(), ledger.seconds("train")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 
 import torch
 
 from ganzoo.engine.cuda.concurrent import Turn
+from ganzoo.engine.ranks.group import ALONE, Ranks
 
 SHORT, LONG = 0.05, 0.2
 """Seconds between two marks, at least and at most, once the number of calls between them has settled."""
@@ -48,7 +50,7 @@ class Pace:
             self._every = max(1, self._every // 2)
 
 
-def marks(device: torch.device) -> Mark | None:
+def marks(device: torch.device, ranks: Ranks = ALONE) -> Mark | None:
     """Marks on the current stream of `device`; None where work is done when a call returns."""
     if device.type == "cuda":
 
@@ -56,7 +58,7 @@ def marks(device: torch.device) -> Mark | None:
             event = torch.cuda.Event(blocking=True)  # who waits sleeps: other runs of the process want the core
             event.record(torch.cuda.current_stream(device))
             wait: Callable[[], object] = event.synchronize
-            return wait
+            return functools.partial(ranks.wait_until, event.query) if ranks.several else wait
 
         return mark
     if device.type == "mps":

@@ -143,14 +143,15 @@ class Step:
         self._rows = ranks.rows(config.batch_size) if ranks.several else contextlib.nullcontext()
         self._precision = precision
         self._penalised = game.penalised
-        backend = cuda_graphs(device) if graphs == "auto" and not plain else None if graphs == "auto" else graphs
+        if graphs == "auto":  # all ranks would have to record and replay NCCL's messages alike
+            graphs = None if plain or ranks.several else cuda_graphs(device)
         self._iterations: Iterations | None = None
-        if backend is not None or (device.type == "cuda" and not plain):
+        if graphs is not None or (device.type == "cuda" and not plain):
             self._iterations = Iterations(
                 work=self._iterate,
                 state=self.state,
                 statistics=self.statistics,
-                backend=backend,
+                backend=graphs,
                 report=report,
                 per_replay=per_replay,
             )

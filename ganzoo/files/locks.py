@@ -7,9 +7,13 @@ import errno
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ganzoo.errors import UserError
 from ganzoo.files.writing import writing
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 class AtWork(UserError):
@@ -24,9 +28,9 @@ def exclusive(path: Path) -> Iterator[bool]:
         AtWork: another process holds it.
         UserError: `path` is no place for it.
     """
-    from filelock import FileLock, Timeout  # only here: it takes longer to import than a command takes to start
+    from filelock import Timeout
 
-    lock = FileLock(path, is_singleton=False)
+    lock = _lock(path)
     with contextlib.ExitStack() as stack:
         with writing(path):
             _refuse_other(path)
@@ -61,12 +65,10 @@ def locked(path: Path) -> Iterator[bool]:
     """Hold the lock file `path`; other processes wait. Gives False on a file system that has no locks: callers must
     then be correct without one. Raises OSError if the file cannot be made.
     """
-    from filelock import FileLock
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(FileLock(path, is_singleton=False))
+            stack.enter_context(_lock(path))
         except OSError as error:
             if not _has_no_locks(error):
                 raise
@@ -74,6 +76,15 @@ def locked(path: Path) -> Iterator[bool]:
         else:
             held = True
         yield held
+
+
+def _lock(path: Path) -> FileLock:
+    """Where the file system has no locks (Lustre without `flock`) filelock would take the file's being there for the
+    lock, if it may: that stays for ever after a process that was killed.
+    """
+    from filelock import FileLock  # only here: it takes longer to import than a command takes to start
+
+    return FileLock(path, is_singleton=False, fallback_to_soft=False)
 
 
 def _refuse_other(path: Path) -> None:

@@ -27,7 +27,7 @@ def register_executors() -> list[Executor]:
                 Setting(
                     name="minutes",
                     default=240,
-                    minimum=1,
+                    minimum=5,
                     doc="After which Slurm ends a job; one that was not done by then is submitted again, and goes on.",
                 ),
                 Setting(name="at_once", default=64, minimum=1, doc="Jobs that are submitted and not done, at a time."),

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import pickle
 import signal
 import struct
-import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganzoo.bench.clusters import Ended, News, Order
+from ganzoo.bench.clusters import WANTED, Ended, News, Order
 from ganzoo.bench.elsewhere import carry_out
 from ganzoo.errors import RunError, UserError
+from ganzoo.files.text import clean
+from ganzoo.runs.events import note
 
 LAG_SECONDS = 60.0
 """Of a shared file system: for so long the last news of a job that is over may still come."""
+
+ASK_SECONDS = 10.0
+"""Between two looks at a job: each is three calls to the file system, one of which writes."""
+
+SACCT_SECONDS = 60.0
+"""Between two calls of sacct, each for all jobs; submitit's own are ten minutes apart."""
+
+AGAIN_SECONDS = 30.0
+"""Until a job is submitted again that Slurm did not take."""
+
+PATIENCE_SECONDS = 600.0
+"""For so long Slurm may take no job while none of ours is at work."""
+
+GOES_ON = ("SUSPENDED", "RESIZING")
+"""States that submitit takes for final ones."""
 
 _LENGTH = struct.Struct("<Q")
 
@@ -28,6 +47,7 @@ class _Submitted:
     job: Any  # submitit.Job
     spool: Path
     read: int = 0  # bytes
+    asked: float = 0.0  # when it was looked at last
     over: float | None = None  # when Slurm said so
 
 
@@ -57,49 +77,124 @@ class SlurmCluster:
         )  # fmt: skip
         if settings["cluster"] == "slurm":
             named = {"slurm_partition": settings["partition"], "slurm_account": settings["account"]}
-            executor.update_parameters(**{name: value for name, value in named.items() if value is not None})
+            executor.update_parameters(
+                **{name: value for name, value in named.items() if value is not None},
+                slurm_additional_parameters={"no_requeue": True},  # the bench does that: once, and it can cancel them
+                slurm_srun_args=[f"--cpus-per-task={settings['cpus']}"],  # which srun of Slurm 22.05 does not inherit
+            )
         self._executor = executor
         self._threads = settings["cpus"]
+        self._pause, self._ask = (1.0, ASK_SECONDS) if settings["cluster"] == "slurm" else (0.2, 0.2)
         self.slots: int | None = settings["at_once"]
         self._jobs: dict[Hashable, _Submitted] = {}
+        self._refused: deque[tuple[Hashable, Order]] = deque()  # jobs that Slurm has not taken yet
+        self._refused_at = 0.0  # when it was asked last
+        self._at_work = 0.0  # when there was a job of ours last
         self._late: list[tuple[Hashable, News]] = []  # news of jobs that were stopped
         self._leaving: list[Any] = []  # jobs that have said their last word, and are not over yet
         self._started = 0
+        self._heard = False  # whether any job has said anything
+        self._called = 0.0  # when sacct was called last
 
     def start(self, order: Order) -> Hashable:
+        """
+        Raises:
+            RunError: Slurm does not take the first job of all, as where there is no such partition.
+        """
         self._started += 1
-        spools = self._folder / "news"
-        spools.mkdir(parents=True, exist_ok=True)
-        spool = spools / f"{time.time_ns()}-{self._started}"
-        job = self._executor.submit(_carry_out, order, str(spool), self._threads)
-        self._jobs[self._started] = _Submitted(job=job, spool=spool)
+        if self._refused:
+            self._refused.append((self._started, order))
+        elif cause := self._submit(self._started, order):
+            if self._started == 1:
+                raise RunError(f"Slurm takes no such job: {cause}", "see its settings: ganzoo show slurm")
+            note(f"Slurm takes no more jobs for now: {cause}; the others are submitted as it takes them")
+            self._refused.append((self._started, order))
         return self._started
 
+    def _submit(self, name: Hashable, order: Order) -> str:
+        """Why Slurm does not take it; "" where it does."""
+        from submitit.core.utils import FailedJobError
+
+        spools = self._folder / "news"
+        spools.mkdir(parents=True, exist_ok=True)
+        spool = spools / f"{time.time_ns()}-{name}"
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # submitit shows what the error has as well
+                job = self._executor.submit(_carry_out, order, str(spool), self._threads)
+        except FailedJobError as error:
+            self._refused_at = time.monotonic()
+            return clean(str(error).strip().partition("\n")[0], 300) or "sbatch has failed"
+        self._jobs[name] = _Submitted(job=job, spool=spool)
+        self._at_work = time.monotonic()
+        return ""
+
+    def _submit_again(self) -> None:
+        """What Slurm has not taken before, if it is time.
+
+        Raises:
+            RunError: it has taken none for long, and no job of ours is left that it could be waiting for.
+        """
+        if self._jobs:
+            self._at_work = time.monotonic()
+        while self._refused and time.monotonic() - self._refused_at > AGAIN_SECONDS:
+            if cause := self._submit(*self._refused[0]):
+                if not self._jobs and time.monotonic() - self._at_work > PATIENCE_SECONDS:
+                    raise RunError(f"Slurm takes no more jobs: {cause}", "the same command goes on")
+                return
+            self._refused.popleft()
+
     def news(self, seconds: float) -> Sequence[tuple[Hashable, News]]:
+        self._submit_again()
         until, found = time.monotonic() + seconds, self._late + self._read()
         self._late = []
         while not found and time.monotonic() < until:
-            time.sleep(0.2)
+            time.sleep(self._pause)
             found = self._read()
         return found
 
     def _read(self) -> list[tuple[Hashable, News]]:
         found: list[tuple[Hashable, News]] = []
         for name, one in list(self._jobs.items()):
-            over = one.over is not None or one.job.done()  # before its news are read, so that none is missed
-            news = _unread(one)
-            found += [(name, what) for what in news]
-            if over and one.over is None:
+            if one.over is None and self._is_over(one):  # before its news are read, so that none is missed
                 one.over = time.monotonic()
+            news = _unread(one)
+            self._heard |= bool(news)
+            found += [(name, what) for what in news]
             ended = bool(news) and isinstance(news[-1], Ended)
             if not ended and one.over is not None and (one.job.state == "INTERRUPTED" or _silent(one)):
-                found.append((name, Ended(lost=f"Slurm says {one.job.state}")))
+                found.append((name, self._end_of(one)))
                 ended = True
             if ended:
                 self._leaving.append(self._jobs.pop(name).job)
                 one.spool.unlink(missing_ok=True)
         self._leaving = [job for job in self._leaving if not job.done()]
         return found
+
+    def _is_over(self, one: _Submitted) -> bool:
+        """As Slurm says, if it is time to ask."""
+        now = time.monotonic()
+        if now - one.asked < self._ask:
+            return False
+        one.asked = now
+        call = now - self._called > SACCT_SECONDS
+        if call:
+            self._called = now
+            if any(other.job.state in GOES_ON for other in self._jobs.values()):
+                one.job.watcher.clear()  # it asks no more after states that it takes for final
+        done = one.job.done(force_check=call)
+        # submitit waits for one that was preempted: it lets Slurm start them again
+        return one.job.state not in GOES_ON and (done or one.job.state == "PREEMPTED")
+
+    def _end_of(self, one: _Submitted) -> Ended:
+        """Of a job that is over, and has not said how."""
+        if not one.job.paths.result_pickle.exists() or (error := one.job.exception()) is None:
+            return Ended(lost=f"Slurm says {one.job.state}")
+        lines = [line for line in str(error).partition("\n-----")[2].splitlines() if line[:1].strip(" -")]
+        cause = clean(next((line for line in reversed(lines) if not line.startswith("You can")), "it broke"), 300)
+        if self._heard:  # so that it is this machine alone, perhaps
+            return Ended(lost=f"{cause}; see {one.job.paths.stderr}")
+        return Ended(refused=f"a machine of the cluster cannot run ganzoo's jobs: {cause}",
+                     cure=f"see {one.job.paths.stderr}")  # fmt: skip
 
     def stop(self, seconds: float) -> None:
         for one in self._jobs.values():
@@ -125,7 +220,7 @@ def _unread(one: _Submitted) -> list[News]:
     found, at = list[News](), 0
     while at + _LENGTH.size <= len(data):
         (length,) = _LENGTH.unpack_from(data, at)
-        if at + _LENGTH.size + length > len(data):
+        if not 0 < length <= len(data) - at - _LENGTH.size:  # a file system may show bytes that are not there yet as 0
             break
         at += _LENGTH.size
         found.append(pickle.loads(data[at : at + length]))  # our own, in the user's own folder
@@ -136,15 +231,38 @@ def _unread(one: _Submitted) -> list[News]:
 
 def _carry_out(order: Order, spool: str, threads: int) -> None:
     """On Slurm's machine. What ends the job ends the process that it began, which saves its state."""
-    if threading.current_thread() is threading.main_thread():  # submitit's own handler lets SIGTERM pass
-        for number in (signal.SIGTERM, signal.SIGINT):
+    if threading.current_thread() is threading.main_thread():  # submitit's own handlers let SIGTERM pass
+        for number in (*ENDINGS, signal.SIGINT):
             signal.signal(number, _interrupted)
     with open(spool, "ab") as file:
-        for news in carry_out(order, threads=threads):
+
+        def write(news: News) -> None:
             data = pickle.dumps(news)
             file.write(_LENGTH.pack(len(data)) + data)
             file.flush()
 
+        try:
+            for news in carry_out(order, threads=threads):
+                write(news)
+        except _Interrupted as interrupted:
+            if interrupted.end is not None:
+                write(interrupted.end)
+            raise
+
+
+ENDINGS = {signal.SIGTERM: Ended(exitcode=WANTED)}
+"""Signals with which Slurm ends a job: for another one, and, as submitit asks, a while before its time is over."""
+if hasattr(signal, "SIGUSR2"):
+    ENDINGS[signal.SIGUSR2] = Ended(lost="its time was over")
+
+
+class _Interrupted(SystemExit):
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.end = ENDINGS.get(signal.Signals(number))
+
 
 def _interrupted(number: int, frame: object) -> None:
-    sys.exit(128 + number)
+    for other in (*ENDINGS, signal.SIGINT):  # Slurm says it more than once, and the state is being saved
+        signal.signal(other, signal.SIG_IGN)
+    raise _Interrupted(number)

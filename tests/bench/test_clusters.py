@@ -27,7 +27,7 @@ from ganzoo.engine.stopping import Stopped, check_signals, stop_on_signals
 from ganzoo.errors import RunError
 from ganzoo.files.locks import exclusive
 from ganzoo.files.progress import Event, Note, listening
-from ganzoo.runs.events import Interrupted
+from ganzoo.runs.events import Interrupted, Resumed
 from ganzoo.runs.provenance import COMMIT, commit
 from ganzoo.zoo.registry import Registry
 
@@ -111,6 +111,22 @@ def test_a_job_whose_machine_is_lost_is_started_again(
     assert results[0] is not None
     assert len(cluster.started) == RETRIES + 1
     assert sum("its machine is lost" in str(event) for event in told) == RETRIES
+
+
+@pytest.mark.parametrize(("further", "starts"), [(True, 3 * RETRIES + 1), (False, RETRIES + 2)])
+def test_a_run_longer_than_its_machines_are_to_be_had_goes_on_as_long_as_it_gets_further(
+    further: bool, starts: int, jobs: list[Job], done: Answer, tmp_path: Path
+) -> None:
+    def answer(order: Order, count: int) -> Sequence[News]:
+        if count == 3 * RETRIES:
+            return done(order, count)
+        resumed = Resumed(kimg=float(count if further else 1), lost_kimg=0.0)
+        return [*([resumed] if count else []), Ended(lost="its time was over")]
+
+    cluster = Scripted(answer)
+    results, _ = run(cluster, jobs[:1], tmp_path)
+    assert len(cluster.started) == starts
+    assert (results[0] is not None) == further
 
 
 def test_a_job_whose_machine_is_lost_again_and_again_fails_and_the_others_go_on(

@@ -284,7 +284,7 @@ def test_a_device_that_works_on_its_own_is_waited_for_between_ticks(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[int] = []
-    monkeypatch.setattr("ganzoo.engine.loop.marks", lambda device: lambda: lambda: waited.append(1))
+    monkeypatch.setattr("ganzoo.engine.loop.marks", lambda device, ranks: lambda: lambda: waited.append(1))
     sets = ["train.batch_size=16", "train.kimg=0.32", "train.tick_kimg=100", "train.snapshots=1"]
     _, ticks = trained(registry, standard(registry, "gan", *sets), tmp_path / "run", monkeypatch, 0.1)
     assert ticks == [20]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ganzoo.errors import UserError
-from ganzoo.files.locks import exclusive, locked
+from ganzoo.files.locks import exclusive, is_held, locked
 from ganzoo.files.writing import append_jsonl, finite, write_atomic, write_json, write_text
 from ganzoo.runs.records import stats_lines
 
@@ -79,6 +79,23 @@ def test_where_there_are_no_locks_work_goes_on(tmp_path: Path, monkeypatch: pyte
         assert not held
     with exclusive(tmp_path / "b"):
         pass
+
+
+def test_on_a_file_system_without_flock_no_file_is_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Lustre that is mounted so: a file that a killed process has left would be held for ever."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    (tmp_path / "a").touch()
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert not is_held(tmp_path / "a")
+    for _ in range(2):
+        with locked(tmp_path / "a") as held:
+            assert not held
+        with exclusive(tmp_path / "a") as held:
+            assert not held
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

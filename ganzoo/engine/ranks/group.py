@@ -23,14 +23,14 @@ import datetime
 import enum
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganzoo.engine.device import resolve_device
+from ganzoo.engine.device import resolve_device, synchronize
 from ganzoo.engine.ranks.place import Place
 from ganzoo.engine.ranks.rows import Rows
 from ganzoo.engine.stopping import NEVER, Stop, Stopped
@@ -40,7 +40,10 @@ TIMEOUT = 300.0
 """Seconds that a rank waits for another within an iteration before it gives the run up."""
 
 PATIENCE = datetime.timedelta(days=30)
-"""For which followers wait for an order: as long as the leader scores."""
+"""For which followers wait for an order, as long as the leader scores, and it for them to load the images."""
+
+SLACK = datetime.timedelta(seconds=60)
+"""What NCCL is given beyond `timeout`: it ends the process, after which nothing can be told."""
 
 
 class RankLost(RunError):
@@ -132,9 +135,9 @@ class Ranks:
         import torch.distributed as dist
 
         self.timeout = timeout
-        backend = "nccl" if device.type == "cuda" else "gloo"
+        backend, slack = ("nccl", SLACK) if device.type == "cuda" else ("gloo", datetime.timedelta())
         with self._answered():
-            self._work = dist.new_group(backend=backend, timeout=datetime.timedelta(seconds=self.timeout))
+            self._work = dist.new_group(backend=backend, timeout=datetime.timedelta(seconds=self.timeout) + slack)
 
     def claim(self) -> bool:
         """Whether this rank is the first that has something to tell of the run's failure, and so the only one to."""
@@ -175,7 +178,8 @@ class Ranks:
         with self._answered():
             work = dist.all_reduce(told, op=dist.ReduceOp.MAX, group=self._control, async_op=True)
             assert work is not None
-            work.wait(datetime.timedelta(seconds=self.timeout) if self.leads else PATIENCE)
+            patient = not self.leads or what == Order.TRAIN
+            work.wait(PATIENCE if patient else datetime.timedelta(seconds=self.timeout))
         found: list[int] = told.tolist()
         return found
 
@@ -216,10 +220,30 @@ class Ranks:
 
     # Within an iteration
 
+    def synchronize(self, device: torch.device) -> None:
+        """Wait until the device has done all that this thread's current stream was told, as `engine.device` does."""
+        if not self.several or device.type != "cuda":
+            synchronize(device)
+            return
+        event = torch.cuda.Event()
+        event.record(torch.cuda.current_stream(device))
+        self.wait_until(event.query)
+
+    def wait_until(self, done: Callable[[], bool]) -> None:
+        """Until the device has done what the other ranks have a part in. NCCL would wait for them for ever, and leave
+        Python no chance to take a signal.
+        """
+        until, pause = time.monotonic() + self.timeout, 1e-5
+        while not done():
+            if time.monotonic() > until:
+                raise self._lost(silent=True)
+            time.sleep(pause)
+            pause = min(2 * pause, 1e-3)
+
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Make each of the same tensors on every rank the mean of theirs, in one all-reduce for each type of number.
-        On CUDA without waiting for the device, and part of a graph while one is captured.
+        On CUDA without waiting for the device.
         """
         import torch.distributed as dist
 
@@ -264,13 +288,15 @@ class Ranks:
         except UserError:
             raise
         except RuntimeError as error:  # torch has a type for some of them
-            self._stop.hold()  # torchrun, which has seen it, too, asks the others to end: the cause is to be told first
-            waited = time.monotonic() - began >= 0.9 * self.timeout
-            what = f"has not answered for {self.timeout:g} seconds (train.rank_timeout)" if waited else "has ended"
-            raise RankLost(
-                f"another of the {self.size} processes of this run {what}",
-                "the same command goes on from the last saved state, with the same --nproc-per-node or another",
-            ) from error
+            raise self._lost(silent=time.monotonic() - began >= 0.9 * self.timeout) from error
+
+    def _lost(self, *, silent: bool) -> RankLost:
+        self._stop.hold()  # torchrun, which has seen it, too, asks the others to end: the cause is to be told first
+        what = f"has not answered for {self.timeout:g} seconds (train.rank_timeout)" if silent else "has ended"
+        return RankLost(
+            f"another of the {self.size} processes of this run {what}",
+            "the same command goes on from the last saved state, with the same --nproc-per-node or another",
+        )
 
 
 ALONE = Ranks()
