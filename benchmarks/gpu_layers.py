@@ -94,18 +94,19 @@ def device_seconds(bench: Bench, work: Callable[[], object]) -> float:
         for _ in range(calls):
             work()
         return (time.perf_counter() - started) / calls
-    torch.cuda.synchronize(bench.device)
-    began = time.perf_counter()
-    work()
-    launch = time.perf_counter() - began  # of the host alone
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda._sleep(int(2e9 * (2 * calls * launch + 1e-4)))  # cycles: the device waits until all calls are queued
-    start.record()
-    for _ in range(calls):
+    with torch.cuda.device(bench.device):  # whose streams events and the pause are put on
+        torch.cuda.synchronize(bench.device)
+        began = time.perf_counter()
         work()
-    end.record()
-    end.synchronize()
-    return start.elapsed_time(end) / 1e3 / calls
+        launch = time.perf_counter() - began  # of the host alone
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda._sleep(int(2e9 * (2 * calls * launch + 1e-4)))  # cycles: the device waits until all calls are queued
+        start.record()
+        for _ in range(calls):
+            work()
+        end.record()
+        end.synchronize()
+        return start.elapsed_time(end) / 1e3 / calls
 
 
 def passes(layer: Layer, way: Callable[..., Tensor] | None, x: Tensor, weight: Tensor) -> Iterator[Callable[[], Any]]:

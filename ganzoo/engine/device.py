@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from ganzoo.errors import SettingError, UserError
+
+T = TypeVar("T")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -70,25 +72,55 @@ def numerics(device: torch.device, precision: Precision, *, penalised: bool) -> 
     leaves in float32 may be TF32; except under a penalty on gradients (`penalised`), which stays in IEEE float32 with
     its double backward. A backward pass has no settings of its own: they hold for the whole iteration.
 
-    cuDNN is held to algorithms that add in the same order each time: the same seed gives the same weights.
+    cuDNN is held to algorithms that add in the same order each time: the same seed gives the same weights, unless a
+    network has an operation whose gradient CUDA adds up in any order (`torch.use_deterministic_algorithms` lists them):
+    bilinear resizing, `gather`, embeddings.
     """
     if device.type != "cuda":
         yield
         return
     cudnn: Any = torch.backends.cudnn
     places = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)  # the names of torch 2.9 and later
-    before = [place.fp32_precision for place in places]
     deterministic = cudnn.deterministic
-    wanted = "tf32" if precision.name == "bf16" and not penalised else "ieee"
+    with float32_products("tf32" if precision.name == "bf16" and not penalised else "ieee", places):
+        try:
+            cudnn.deterministic = True
+            yield
+        finally:
+            cudnn.deterministic = deterministic
+
+
+@contextlib.contextmanager
+def float32_products(how: str, places: Sequence[Any]) -> Iterator[None]:
+    """Inside, what `places` of torch's backends do with float32 products is `how`, "ieee" or "tf32". Torch's older
+    settings say the same of CUDA: else it raises where a network reads them, as `cudnn.flags` does.
+    """
+    cudnn: Any = torch.backends.cudnn
+    mkldnn: Any = torch.backends.mkldnn
+    every = (*places, mkldnn.matmul)  # which the older settings set as well
+    before = [place.fp32_precision for place in every]
+    convolutions, matrices = _older(lambda: cudnn.allow_tf32), _older(torch.get_float32_matmul_precision)
     try:
+        cudnn.allow_tf32 = how == "tf32"
+        torch.set_float32_matmul_precision("high" if how == "tf32" else "highest")
         for place in places:
-            place.fp32_precision = wanted
-        cudnn.deterministic = True
+            place.fp32_precision = how
         yield
     finally:
-        for place, value in zip(places, before, strict=True):
+        if convolutions is not None:
+            cudnn.allow_tf32 = convolutions
+        if matrices is not None:
+            torch.set_float32_matmul_precision(matrices)
+        for place, value in zip(every, before, strict=True):
             place.fp32_precision = value
-        cudnn.deterministic = deterministic
+
+
+def _older(setting: Callable[[], T]) -> T | None:
+    """None where the newer settings have been set otherwise, so that torch does not tell."""
+    try:
+        return setting()
+    except RuntimeError:
+        return None
 
 
 def synchronize(device: torch.device) -> None:

@@ -172,6 +172,14 @@ class Step:
             return "eager"
         return "graphs" if self._iterations.failure is None else f"eager: {self._iterations.failure}"
 
+    def close(self) -> None:
+        """Its graphs are not replayed again, and the device's memory is free: without this they and the step would hold
+        each other until garbage is collected, and the memory would count as the next run's.
+        """
+        if self._iterations is not None:
+            self._iterations.forget()
+            self._iterations = None
+
     def averaged(self) -> nn.Module:
         """The averaged generator, in eval mode, to be sampled from with torch's own operations: a copy of it as it is
         now, where its weights are laid out for ours.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.engine.cpu.allocator import freed_memory_kept
-from ganzoo.engine.device import preserved_random_state
+from ganzoo.engine.device import float32_products, preserved_random_state
 from ganzoo.errors import UserError
 
 Extractor = Callable[[Tensor], Mapping[str, Tensor]]
@@ -76,24 +76,12 @@ def scoring(extractor: Extractor, device: torch.device) -> Iterator[None]:
                 module.training = training
 
 
-@contextlib.contextmanager
-def _full_float32() -> Iterator[None]:
+def _full_float32() -> contextlib.AbstractContextManager[None]:
     """Convolutions use TF32 on CUDA by default, which would make features depend on the kind of GPU."""
-    torch_backends: Any = torch.backends  # their attributes are set up at run time, unseen by type checkers
-    backends = (
-        torch_backends.cudnn.conv,
-        torch_backends.cuda.matmul,
-        torch_backends.mkldnn.conv,
-        torch_backends.mkldnn.matmul,
-    )
-    before = [backend.fp32_precision for backend in backends]
-    try:
-        for backend in backends:
-            backend.fp32_precision = "ieee"
-        yield
-    finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
+    cudnn: Any = torch.backends.cudnn  # attributes are set up at run time, unseen by type checkers
+    mkldnn: Any = torch.backends.mkldnn
+    places = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, mkldnn.conv, mkldnn.matmul)
+    return float32_products("ieee", places)
 
 
 def checked_features(extractor: Extractor, pixels: Tensor) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -196,7 +197,9 @@ def _run(
     )
     _save_real_grid(run, images, variant.conditional)
     target = None if config.train.until is None else parse_target(config.train.until, scores_of(registry, config))
-    with host.stop.held_back(), explained(registry, config, game):
+    with contextlib.ExitStack() as training:
+        training.enter_context(host.stop.held_back())
+        training.enter_context(explained(registry, config, game))
         with working("trying the networks"):
             step = Step(
                 gan=gan,
@@ -212,6 +215,7 @@ def _run(
                 report=host.report,
                 ranks=ranks,
             )
+            training.callback(step.close)
             set_off(ranks, config, device, step.answers)
         outcome = train(
             step,

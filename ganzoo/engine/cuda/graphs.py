@@ -175,10 +175,7 @@ class Iterations:
         """Do them, one after the other."""
         self._fill(iterations)
         if self._graphs and not self._statistics.counted and _addresses(self._state) != self._addresses:
-            # The first iteration after a tick, and an observer has moved a network: record again.
-            self._graphs.clear()
-            if self._backend is not None:
-                self._backend.forget()
+            self.forget()  # the first iteration after a tick, and an observer has moved a network: record again
         key = tuple(iteration.pattern for iteration in iterations)
         graph = self._graphs.get(key)
         if (
@@ -196,6 +193,12 @@ class Iterations:
                 self._do(index, iteration)
             else:
                 self._warm_up(self._backend, index, iteration)
+
+    def forget(self) -> None:
+        """Drop the graphs, and the memory that they hold."""
+        self._graphs.clear()
+        if self._backend is not None:
+            self._backend.forget()
 
     def _warm_up(self, backend: Backend, index: int, iteration: Iteration) -> None:
         pattern, before, calls = iteration.pattern, Counter(self._statistics.counted), list[Calls]()

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import itertools
 import signal
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,69 @@ def test_an_optimizers_state_from_elsewhere_keeps_our_way_of_stepping(optimizer:
     _restore_optimizer(back, ours.state_dict())
     assert back.param_groups[0]["capturable"] is False
     back.step()
+
+
+def test_graphs_go_with_their_step_when_it_is_closed() -> None:
+    """Without a collection: their memory would count as the next run's."""
+    step = make_step(Pretended())
+    advance(step, 12)
+    assert step._iterations is not None
+    graphs = [weakref.ref(step._iterations), *map(weakref.ref, step._iterations._graphs.values())]
+    assert len(graphs) > 1
+    gc.disable()
+    try:
+        step.close()
+        assert [graph() for graph in graphs] == [None] * len(graphs)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_closes_its_step_however_it_ends(
+    fails: bool, registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Step] = []
+    monkeypatch.setattr(Step, "close", lambda self: closed.append(self))
+    if fails:
+        monkeypatch.setattr(Step, "advance", lambda self, room: 1 / 0)
+    config = build_config(registry, variant="gan", sets=["train.kimg=0.064", "train.scores=none", "train.snapshots=1"])
+    with pytest.raises(ZeroDivisionError) if fails else contextlib.nullcontext():
+        run_job(registry, config, tmp_path / "run", root=data_root)
+    assert len(closed) == 1
+
+
+@pytest.mark.parametrize("asked", ["highest", "high", "medium", "both"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_network_may_read_torchs_older_settings(asked: str, precision: str) -> None:
+    """As `cudnn.flags` does, which people put around a penalty; torch refuses where the two kinds contradict."""
+    cudnn: Any = torch.backends.cudnn
+    places: tuple[Any, ...] = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+
+    def settings() -> list[Any]:
+        return [*(place.fp32_precision for place in places), cudnn.allow_tf32 if asked != "both" else None]
+
+    def restore(values: list[str]) -> None:
+        torch.set_float32_matmul_precision("highest")
+        cudnn.allow_tf32 = True
+        for place, value in zip(places, values, strict=True):
+            place.fp32_precision = value
+
+    original = [place.fp32_precision for place in places]
+    try:
+        if asked == "both":
+            cudnn.conv.fp32_precision = "ieee"
+        else:
+            torch.set_float32_matmul_precision(asked)
+        before = settings()
+        with numerics(torch.device("cuda", 0), Precision(name=precision, device_type="cuda"), penalised=False):
+            assert torch.get_float32_matmul_precision() == ("high" if precision == "bf16" else "highest")
+            assert torch.backends.cuda.matmul.allow_tf32 == cudnn.allow_tf32 == (precision == "bf16")
+            with cudnn.flags(enabled=False):
+                pass
+        assert settings() == before
+        assert asked == "both" or torch.get_float32_matmul_precision() == asked
+    finally:
+        restore(original)
 
 
 @pytest.mark.parametrize(
