@@ -164,6 +164,35 @@ def made(write_run: Callable[..., dict[str, Any]], publish: ModuleType, tmp_path
     return run
 
 
+def test_seeds_of_one_code_stand_in_one_row_though_its_comments_have_changed(
+    publish: ModuleType, made: Callable[..., None]
+) -> None:
+    for seed in (0, 1, 2):
+        made("digits", "gan", seed, 3.0)
+    folder = publish.sheets.RESULTS / "digits" / "gan"
+    files = [folder / str(seed) / "result.json" for seed in (0, 1, 2)]
+
+    def sources() -> list[str]:
+        return [json.loads(file.read_text())["source"] for file in files]
+
+    for file, source in zip(files, ("before", "since", "other"), strict=True):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "source": source}))
+    codes = publish.read_codes(folder)
+    (folder / "code.json").write_text(json.dumps({**codes, "2": "of other code"}))
+    publish.settle_sources(folder)
+    ours, again, other = sources()
+    assert ours == again != "since"
+    assert len(ours) == 64
+    assert other == "other"
+    (folder / "code.json").write_text(json.dumps(codes))
+    publish.settle_sources(folder)
+    assert sources() == [ours] * 3
+    for file in files:
+        file.write_text(json.dumps({**json.loads(file.read_text()), "source": "all"}))
+    publish.settle_sources(folder)
+    assert sources() == ["all"] * 3
+
+
 def test_the_page_is_made_from_the_files_alone(
     publish: ModuleType, made: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
