@@ -190,8 +190,9 @@ def _ended(job: Job, end: Ended, held: Held, tries: Counter[str], outdated: Outd
             note(f"its machine is lost ({gone}): started again, from what was saved")
             return [job]
         if gone:
-            write_failure(RunDirectory(Path(job.out)), f"its machine was lost {RETRIES + 1} times, the last: {gone}")
-            tell(Failed(cause=f"its machine was lost {RETRIES + 1} times, the last: {gone}"))
+            cause = f"its machine was lost {RETRIES + 1} times without its getting further, the last: {gone}"
+            write_failure(RunDirectory(Path(job.out)), cause)
+            tell(Failed(cause=cause))
         elif end.exitcode == 0 and (reason := _without_result(job, outdated)):
             write_failure(RunDirectory(Path(job.out)), reason)
             tell(Failed(cause=reason))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from multiprocessing import connection
@@ -32,6 +33,10 @@ def work(job: Job, at_once: int = 1, pipe: connection.Connection | None = None) 
     error; 1: a bug, traceback in failure.txt; BUSY: another process is at work on the run; 128 and the number of a
     signal: stopped by it, state saved. Events go into the pipe; None: to who listens.
     """
+    if hasattr(signal, "SIGUSR2") and threading.current_thread() is threading.main_thread():
+        # Slurm says with it that a job's time is nearly over, on some clusters to all its processes: who began this one
+        # ends it then.
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     with (
         stop_on_signals(again=lambda number: None) as stop,  # the bench kills, where that is meant
         all_sent(pipe),

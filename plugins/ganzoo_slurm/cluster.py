@@ -7,6 +7,7 @@ import io
 import pickle
 import signal
 import struct
+import subprocess
 import threading
 import time
 from collections import deque
@@ -28,13 +29,16 @@ ASK_SECONDS = 10.0
 """Between two looks at a job: each is three calls to the file system, one of which writes."""
 
 SACCT_SECONDS = 60.0
-"""Between two calls of sacct, each for all jobs; submitit's own are ten minutes apart."""
+"""Between two calls of sacct, each for all jobs; submitit's own become rarer, up to ten minutes apart."""
 
 AGAIN_SECONDS = 30.0
 """Until a job is submitted again that Slurm did not take."""
 
 PATIENCE_SECONDS = 600.0
 """For so long Slurm may take no job while none of ours is at work."""
+
+FOR_NOW = ("limit", "timed out", "contact", "temporar", "try again")
+"""In what sbatch says where it may take the same job later."""
 
 GOES_ON = ("SUSPENDED", "RESIZING")
 """States that submitit takes for final ones."""
@@ -91,21 +95,23 @@ class SlurmCluster:
         self._refused_at = 0.0  # when it was asked last
         self._at_work = 0.0  # when there was a job of ours last
         self._late: list[tuple[Hashable, News]] = []  # news of jobs that were stopped
-        self._leaving: list[Any] = []  # jobs that have said their last word, and are not over yet
+        self._leaving: list[_Submitted] = []  # jobs that have said their last word, and are not over yet
         self._started = 0
         self._heard = False  # whether any job has said anything
         self._called = 0.0  # when sacct was called last
+        if settings["cluster"] == "slurm" and (why := _no_accounting()):
+            note(f"sacct does not answer ({why}): a job that ends without a word, as with its node, is waited for")
 
     def start(self, order: Order) -> Hashable:
         """
         Raises:
-            RunError: Slurm does not take the first job of all, as where there is no such partition.
+            RunError: Slurm does not take the first job of all, nor would it later: there is no such partition, say.
         """
         self._started += 1
         if self._refused:
             self._refused.append((self._started, order))
         elif cause := self._submit(self._started, order):
-            if self._started == 1:
+            if self._started == 1 and not any(sign in cause for sign in FOR_NOW):
                 raise RunError(f"Slurm takes no such job: {cause}", "see its settings: ganzoo show slurm")
             note(f"Slurm takes no more jobs for now: {cause}; the others are submitted as it takes them")
             self._refused.append((self._started, order))
@@ -113,7 +119,7 @@ class SlurmCluster:
 
     def _submit(self, name: Hashable, order: Order) -> str:
         """Why Slurm does not take it; "" where it does."""
-        from submitit.core.utils import FailedJobError
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         spools = self._folder / "news"
         spools.mkdir(parents=True, exist_ok=True)
@@ -121,7 +127,7 @@ class SlurmCluster:
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # submitit shows what the error has as well
                 job = self._executor.submit(_carry_out, order, str(spool), self._threads)
-        except FailedJobError as error:
+        except (FailedJobError, FailedSubmissionError) as error:
             self._refused_at = time.monotonic()
             return clean(str(error).strip().partition("\n")[0], 300) or "sbatch has failed"
         self._jobs[name] = _Submitted(job=job, spool=spool)
@@ -155,7 +161,7 @@ class SlurmCluster:
     def _read(self) -> list[tuple[Hashable, News]]:
         found: list[tuple[Hashable, News]] = []
         for name, one in list(self._jobs.items()):
-            if one.over is None and self._is_over(one):  # before its news are read, so that none is missed
+            if one.over is None and self._is_over(one, self._ask):  # before its news are read, so that none is missed
                 one.over = time.monotonic()
             news = _unread(one)
             self._heard |= bool(news)
@@ -165,23 +171,23 @@ class SlurmCluster:
                 found.append((name, self._end_of(one)))
                 ended = True
             if ended:
-                self._leaving.append(self._jobs.pop(name).job)
+                self._leaving.append(self._jobs.pop(name))
                 one.spool.unlink(missing_ok=True)
-        self._leaving = [job for job in self._leaving if not job.done()]
+        self._leaving = [one for one in self._leaving if one.over is None and not self._is_over(one, self._ask / 5)]
         return found
 
-    def _is_over(self, one: _Submitted) -> bool:
-        """As Slurm says, if it is time to ask."""
+    def _is_over(self, one: _Submitted, every: float) -> bool:
+        """As Slurm says, if it is asked: every so many seconds."""
         now = time.monotonic()
-        if now - one.asked < self._ask:
+        if now - one.asked < every:
             return False
         one.asked = now
-        call = now - self._called > SACCT_SECONDS
-        if call:
+        if now - self._called > SACCT_SECONDS:
             self._called = now
             if any(other.job.state in GOES_ON for other in self._jobs.values()):
                 one.job.watcher.clear()  # it asks no more after states that it takes for final
-        done = one.job.done(force_check=call)
+            one.job.get_info(mode="force")
+        done = one.job.done()
         # submitit waits for one that was preempted: it lets Slurm start them again
         return one.job.state not in GOES_ON and (done or one.job.state == "PREEMPTED")
 
@@ -197,12 +203,22 @@ class SlurmCluster:
                      cure=f"see {one.job.paths.stderr}")  # fmt: skip
 
     def stop(self, seconds: float) -> None:
+        self._refused.clear()  # there is room for them now
         for one in self._jobs.values():
             one.job.cancel(check=False)
         until = time.monotonic() + seconds
         while (self._jobs or self._leaving) and time.monotonic() < until:
             self._late += self._read()
             time.sleep(0.2)
+
+
+def _no_accounting() -> str:
+    """Why sacct says nothing of jobs; "" where it does."""
+    try:
+        asked = subprocess.run(["sacct", "-n", "-X", "-j", "1"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return clean(str(error), 200)
+    return clean(asked.stderr.strip().partition("\n")[0], 200) if asked.returncode else ""
 
 
 def _silent(one: _Submitted) -> bool:
@@ -220,11 +236,12 @@ def _unread(one: _Submitted) -> list[News]:
     found, at = list[News](), 0
     while at + _LENGTH.size <= len(data):
         (length,) = _LENGTH.unpack_from(data, at)
-        if not 0 < length <= len(data) - at - _LENGTH.size:  # a file system may show bytes that are not there yet as 0
+        record = data[at + _LENGTH.size : at + _LENGTH.size + length]
+        # a file system may show bytes that are not there yet as 0
+        if not 0 < length == len(record) or record[-1:] != pickle.STOP:
             break
-        at += _LENGTH.size
-        found.append(pickle.loads(data[at : at + length]))  # our own, in the user's own folder
-        at += length
+        at += _LENGTH.size + length
+        found.append(pickle.loads(record))  # our own, in the user's own folder
     one.read += at
     return found
 

@@ -124,9 +124,11 @@ def test_a_run_longer_than_its_machines_are_to_be_had_goes_on_as_long_as_it_gets
         return [*([resumed] if count else []), Ended(lost="its time was over")]
 
     cluster = Scripted(answer)
-    results, _ = run(cluster, jobs[:1], tmp_path)
+    results, told = run(cluster, jobs[:1], tmp_path)
     assert len(cluster.started) == starts
     assert (results[0] is not None) == further
+    failed = "its machine was lost 4 times without its getting further, the last: its time was over"
+    assert any(failed in str(event) for event in told) != further
 
 
 def test_a_job_whose_machine_is_lost_again_and_again_fails_and_the_others_go_on(
@@ -138,7 +140,7 @@ def test_a_job_whose_machine_is_lost_again_and_again_fails_and_the_others_go_on(
     assert [result is None for result in results] == [True, False, False]
     assert cluster.started.count(lost) == RETRIES + 1
     assert [event.job for event in told if event.kind == "failed"] == [lost]
-    assert "lost 4 times, the last: gone" in (Path(jobs[0].out) / "failure.txt").read_text()
+    assert "lost 4 times without its getting further, the last: gone" in (Path(jobs[0].out) / "failure.txt").read_text()
 
 
 def test_a_machine_that_cannot_do_it_ends_the_bench(jobs: list[Job], tmp_path: Path) -> None:

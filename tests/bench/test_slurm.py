@@ -59,6 +59,7 @@ def test_a_job_that_is_killed_with_its_machine_is_submitted_again(data_root: Pat
         ("slrum", {}, "unknown executor 'slrum'"),
         ("slurm", {"executor.cpu": 3}, "unknown setting 'executor.cpu'"),
         ("slurm", {"executor.cpus": 0}, "executor.cpus"),
+        ("slurm", {"executor.minutes": 4}, "executor.minutes"),  # saving and beginning take as long
         ("local", {"executor.cpus": 2}, "executor.cpus is set, and jobs run on this machine"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -155,6 +156,59 @@ def test_a_first_job_that_is_refused_ends_the_bench(
     assert capfd.readouterr().err == ""  # the error has it
 
 
+@pytest.mark.parametrize(
+    "said", ["Job violates accounting/QOS policy (job submit limit)", "Socket timed out on send/recv"]
+)
+def test_a_first_job_that_slurm_may_take_later_waits(said: str, slurm: Slurm, cluster: SlurmCluster) -> None:
+    slurm.refuse(said)
+    cluster.start(ORDER)
+    slurm.take()
+    slurm.say("RUNNING")
+    assert news_of(cluster) == []
+    slurm.say("FAILED")
+    assert news_of(cluster, 5) == [Ended(lost="Slurm says FAILED")]
+
+
+def test_what_sbatch_says_instead_of_a_number_is_told(slurm: Slurm, cluster: SlurmCluster) -> None:
+    (slurm.folder / "sbatch").write_text("#!/bin/sh\necho hello\n")
+    with pytest.raises(RunError, match="Slurm takes no such job"):
+        cluster.start(ORDER)
+
+
+def test_nothing_is_submitted_once_the_bench_stops(slurm: Slurm, cluster: SlurmCluster) -> None:
+    cluster.start(ORDER)
+    slurm.refuse("job submit limit")
+    with listening(lambda event: None):
+        cluster.start(ORDER)
+    slurm.take()
+    slurm.say("CANCELLED")
+    cluster.stop(5)
+    assert cluster.news(0.0) == [(1, Ended(lost="Slurm says CANCELLED"))]
+    assert (slurm.folder / "number").read_text().strip() == str(slurm.first + 1)
+
+
+def test_a_preempted_job_is_not_waited_for_at_the_end(slurm: Slurm, cluster: SlurmCluster, tmp_path: Path) -> None:
+    cluster.start(ORDER)
+    slurm.say("RUNNING")
+    write(tmp_path, Ended(exitcode=WANTED))
+    assert news_of(cluster, 5) == [Ended(exitcode=WANTED)]
+    slurm.say("PREEMPTED")
+    began = time.monotonic()
+    cluster.stop(20)
+    assert time.monotonic() - began < 10
+
+
+def test_a_cluster_without_accounting_is_noted(slurm: Slurm, tmp_path: Path) -> None:
+    (slurm.folder / "sacct").write_text("#!/bin/sh\necho Slurm accounting storage is disabled >&2\nexit 1\n")
+    told: list[Event] = []
+    with listening(told.append):
+        made(tmp_path)
+    assert [str(one) for one in told] == [
+        "sacct does not answer (Slurm accounting storage is disabled): a job that ends without a word, as with its "
+        "node, is waited for"
+    ]
+
+
 def test_jobs_beyond_a_limit_are_submitted_when_slurm_takes_them(slurm: Slurm, cluster: SlurmCluster) -> None:
     told: list[Event] = []
     first = cluster.start(ORDER)
@@ -213,6 +267,14 @@ def test_bytes_that_a_file_system_does_not_show_yet_are_waited_for(cluster: Slur
     write(tmp_path, Note(text="one"), zeros=30)
     assert news_of(cluster, 5) == [Note(text="one")]
     assert news_of(cluster) == []
+    (spool,) = (tmp_path / "bench" / "slurm" / "news").iterdir()
+    whole = pickle.dumps(Note(text="two"))
+    before = spool.read_bytes().rstrip(b"\0")
+    half = before + _LENGTH.pack(len(whole)) + whole[:20]
+    spool.write_bytes(half.ljust(len(before) + _LENGTH.size + len(whole), b"\0"))
+    assert news_of(cluster) == []
+    spool.write_bytes(before + _LENGTH.pack(len(whole)) + whole)
+    assert news_of(cluster, 5) == [Note(text="two")]
 
 
 @pytest.mark.parametrize(
@@ -250,10 +312,3 @@ def test_a_job_that_is_ended_says_so(
         found.append(pickle.loads(data[_LENGTH.size : _LENGTH.size + length]))
         data = data[_LENGTH.size + length :]
     assert found == [Note(text="begun"), *([end] if end else [])]
-
-
-def test_no_job_of_slurm_is_shorter_than_it_takes_to_save_and_begin() -> None:
-    from ganzoo_slurm import register_executors
-
-    (minutes,) = [one for one in register_executors()[0].settings if one.name == "minutes"]
-    assert minutes.minimum == 5

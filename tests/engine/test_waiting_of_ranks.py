@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import signal
+import time
 from typing import Any
 
 import combined
@@ -15,6 +17,7 @@ from ganzoo.engine.ranks import group
 from ganzoo.engine.ranks.group import ALONE, Order, RankLost, Ranks
 from ganzoo.engine.ranks.place import Place
 from ganzoo.engine.step import Step
+from ganzoo.engine.stopping import Stop, Stopped
 
 
 def ranks(rank: int = 0) -> Ranks:
@@ -29,6 +32,16 @@ def test_a_device_that_waits_for_another_rank_is_given_up() -> None:
     answers = iter([False, False, True])
     one.wait_until(lambda: next(answers))
     assert list(answers) == []
+
+
+def test_a_rank_that_is_told_to_end_waits_for_the_others_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchrun tells the others that one has died, and kills them half a minute later."""
+    monkeypatch.setattr(group, "LAST_SECONDS", 0.05)
+    stop = Stop(threads=True)
+    one = Ranks(Place(rank=0, size=2, local=0), stop=stop)
+    stop.requested = signal.SIGTERM
+    with pytest.raises(RankLost, match="another of the 2 processes of this run has ended"):
+        one.wait_until(lambda: False)
 
 
 class Event:
@@ -71,6 +84,40 @@ def test_of_several_ranks_neither_marks_nor_ticks_wait_without_end(cuda: torch.d
     assert _events[-1].asked == -1
 
 
+class Work:
+    def __init__(self, waited: list[datetime.timedelta], lost_after: float | None = None, done: bool = True) -> None:
+        self._waited, self._lost_after, self._done = waited, lost_after, done
+
+    def is_completed(self) -> bool:
+        return self._done
+
+    def wait(self, timeout: datetime.timedelta) -> None:
+        self._waited.append(timeout)
+        if self._lost_after is not None:
+            time.sleep(self._lost_after)
+            raise RuntimeError("Connection closed by peer")
+
+
+@pytest.mark.parametrize(("what", "said"), [(Order.TRAIN, "has ended"), (Order.ADVANCE, "has not answered for")])
+def test_a_rank_that_dies_while_it_is_waited_for_patiently_has_ended(
+    what: Order, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda *arguments, **options: Work([], lost_after=0.1))
+    one = ranks()
+    one.timeout = 0.05
+    with pytest.raises(RankLost, match=said):
+        one._exchange(what, 0)
+
+
+def test_the_leader_can_be_stopped_while_the_others_load_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda *arguments, **options: Work([], done=False))
+    stop = Stop(threads=True)
+    stop.requested = signal.SIGINT
+    one = Ranks(Place(rank=0, size=2, local=0), stop=stop)
+    with pytest.raises(Stopped, match="stopped by SIGINT while other processes of the run load the images"):
+        one._exchange(Order.TRAIN, 0)
+
+
 @pytest.mark.parametrize(
     ("rank", "what", "patient"),
     [(0, Order.ADVANCE, False), (0, Order.BEGIN, False), (0, Order.TRAIN, True), (1, Order.ADVANCE, True)],
@@ -80,11 +127,7 @@ def test_the_leader_waits_for_an_answer_and_longer_for_images_to_be_loaded(
 ) -> None:
     waited: list[datetime.timedelta] = []
 
-    class Work:
-        def wait(self, timeout: datetime.timedelta) -> None:
-            waited.append(timeout)
-
-    monkeypatch.setattr("torch.distributed.all_reduce", lambda *arguments, **options: Work())
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda *arguments, **options: Work(waited))
     one = ranks(rank)
     one.timeout = 7.0
     one._exchange(what, 0)

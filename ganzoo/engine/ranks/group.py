@@ -40,7 +40,10 @@ TIMEOUT = 300.0
 """Seconds that a rank waits for another within an iteration before it gives the run up."""
 
 PATIENCE = datetime.timedelta(days=30)
-"""For which followers wait for an order, as long as the leader scores, and it for them to load the images."""
+"""How long followers wait for an order, and the leader for followers that load the images."""
+
+LAST_SECONDS = 10.0
+"""For which a rank that was told to end waits for the others."""
 
 SLACK = datetime.timedelta(seconds=60)
 """What NCCL is given beyond `timeout`: it ends the process, after which nothing can be told."""
@@ -175,11 +178,16 @@ class Ranks:
         import torch.distributed as dist
 
         told = torch.tensor([what, number, self._stop.requested or 0], dtype=torch.int64)
-        with self._answered():
+        patient = not self.leads or what == Order.TRAIN
+        limit = PATIENCE if patient else datetime.timedelta(seconds=self.timeout)
+        with self._answered(limit.total_seconds()):
             work = dist.all_reduce(told, op=dist.ReduceOp.MAX, group=self._control, async_op=True)
             assert work is not None
-            patient = not self.leads or what == Order.TRAIN
-            work.wait(PATIENCE if patient else datetime.timedelta(seconds=self.timeout))
+            while what == Order.TRAIN and not work.is_completed():  # torch would not let a signal through
+                if self._stop.requested is not None:
+                    raise Stopped(self._stop.requested, " while other processes of the run load the images")
+                time.sleep(0.01)
+            work.wait(limit)
         found: list[int] = told.tolist()
         return found
 
@@ -230,13 +238,15 @@ class Ranks:
         self.wait_until(event.query)
 
     def wait_until(self, done: Callable[[], bool]) -> None:
-        """Until the device has done what the other ranks have a part in. NCCL would wait for them for ever, and leave
-        Python no chance to take a signal.
+        """Until the device has done that in which other ranks have a part, for at most `timeout` seconds. Torch would
+        wait without end, and not let a signal through.
         """
-        until, pause = time.monotonic() + self.timeout, 1e-5
+        until, pause, told = time.monotonic() + self.timeout, 1e-5, False
         while not done():
+            if self._stop.requested is not None and not told:
+                told, until = True, min(until, time.monotonic() + LAST_SECONDS)
             if time.monotonic() > until:
-                raise self._lost(silent=True)
+                raise self._lost(silent=not told)
             time.sleep(pause)
             pause = min(2 * pause, 1e-3)
 
@@ -281,14 +291,15 @@ class Ranks:
         return numbers
 
     @contextlib.contextmanager
-    def _answered(self) -> Iterator[None]:
-        began = time.monotonic()
+    def _answered(self, seconds: float | None = None) -> Iterator[None]:
+        """Inside, another rank is waited for, for so many seconds at most; None: `timeout`."""
+        began, limit = time.monotonic(), self.timeout if seconds is None else seconds
         try:
             yield
         except UserError:
             raise
         except RuntimeError as error:  # torch has a type for some of them
-            raise self._lost(silent=time.monotonic() - began >= 0.9 * self.timeout) from error
+            raise self._lost(silent=time.monotonic() - began >= 0.9 * limit) from error
 
     def _lost(self, *, silent: bool) -> RankLost:
         self._stop.hold()  # torchrun, which has seen it, too, asks the others to end: the cause is to be told first
