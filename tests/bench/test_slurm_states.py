@@ -8,11 +8,14 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from ganzoo.bench.clusters import WANTED, Ended, Order
+from ganzoo.bench.jobs import Job
+from ganzoo.bench.worker import work
 from ganzoo.errors import RunError
 from ganzoo.files.progress import Event, Note, listening
 
@@ -312,3 +315,15 @@ def test_a_job_that_is_ended_says_so(
         found.append(pickle.loads(data[_LENGTH.size : _LENGTH.size + length]))
         data = data[_LENGTH.size + length :]
     assert found == [Note(text="begun"), *([end] if end else [])]
+
+
+def test_a_worker_does_not_end_by_the_signal_that_is_for_who_began_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some clusters give SIGUSR2 to every process of a job, and its default is to end without saving."""
+    found: list[object] = []
+    monkeypatch.setattr("ganzoo.bench.worker._work", lambda *arguments: found.append(signal.getsignal(signal.SIGUSR2)))
+    before = signal.getsignal(signal.SIGUSR2)
+    try:
+        work(cast(Job, SimpleNamespace(title="gan seed 0")))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert found == [signal.SIG_IGN]
