@@ -228,8 +228,8 @@ def test_jobs_beyond_a_limit_are_submitted_when_slurm_takes_them(slurm: Slurm, c
     assert len({first, *later}) == 3
     for number in (1, 2, 3):
         slurm.say("NODE_FAIL", number)
-    ended = [name for _ in range(3) for name, _ in cluster.news(2)]
-    assert ended == [first, *later]
+    ended = {name for _ in range(3) for name, _ in cluster.news(10)}
+    assert ended == {first, *later}  # in whichever order Slurm is asked
 
 
 def test_slurm_that_takes_nothing_for_long_ends_the_bench(
