@@ -168,10 +168,10 @@ def settle_sources(folder: Path) -> None:
     """Where seeds were made before and after comments of the code were changed, all say today's source, by which a
     leaderboard tells rows apart: those of code that is today's but for comments.
     """
-    registry, codes = Registry.load(), read_codes(folder)
     results = {file: json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*/result.json"))}
     if len({result["source"] for result in results.values()}) < 2:
         return
+    registry, codes = Registry.load(), read_codes(folder)
     for file, result in results.items():
         if codes.get(file.parent.name) == code_sha256(registry, result["config"]):
             result["source"] = source_sha256(*specs_of(registry, from_dict(registry, result["config"])))

@@ -6,7 +6,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -94,30 +94,11 @@ def news_of(cluster: SlurmCluster, seconds: float = 0.1) -> list[Any]:
     return [what for _, what in cluster.news(seconds)]
 
 
-def write(tmp_path: Path, *news: object, zeros: int = 0) -> None:
+def write(cluster: SlurmCluster, *news: object, zeros: int = 0) -> None:
     """Into the file of the newest job."""
-    records = b"".join(_LENGTH.pack(len(data)) + data for data in map(pickle.dumps, news))
-    folder = tmp_path / "bench" / "slurm" / "news"
-    names = [one.spool.name for one in _clusters[-1]._jobs.values()]
-    with (folder / names[-1]).open("ab") as file:
-        file.write(records + b"\0" * zeros)
-
-
-_clusters: list[SlurmCluster] = []
-
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The clusters that a test has made."""
-    make = SlurmCluster.__init__
-
-    def remember(self: SlurmCluster, settings: Mapping[str, Any], out: Path) -> None:
-        make(self, settings, out)
-        _clusters.append(self)
-
-    monkeypatch.setattr(SlurmCluster, "__init__", remember)
-    yield
-    _clusters.clear()
+    *_, newest = cluster._jobs.values()
+    with newest.spool.open("ab") as file:
+        file.write(b"".join(_LENGTH.pack(len(data)) + data for data in map(pickle.dumps, news)) + b"\0" * zeros)
 
 
 def test_a_job_has_its_processors_and_is_started_again_by_the_bench_alone(
@@ -193,7 +174,7 @@ def test_nothing_is_submitted_once_the_bench_stops(slurm: Slurm, cluster: SlurmC
 def test_a_preempted_job_is_not_waited_for_at_the_end(slurm: Slurm, cluster: SlurmCluster, tmp_path: Path) -> None:
     cluster.start(ORDER)
     slurm.say("RUNNING")
-    write(tmp_path, Ended(exitcode=WANTED))
+    write(cluster, Ended(exitcode=WANTED))
     assert news_of(cluster, 5) == [Ended(exitcode=WANTED)]
     slurm.say("PREEMPTED")
     began = time.monotonic()
@@ -258,7 +239,7 @@ def test_a_job_that_breaks_before_it_says_anything_is_told_with_its_cause(
     assert end.refused == f"a machine of the cluster cannot run ganzoo's jobs: {cause}"
     assert end.cure == f"see {logs}/{slurm.first + 1}_0_log.err"
     cluster.start(ORDER)
-    write(tmp_path, Note(text="working"))
+    write(cluster, Note(text="working"))
     assert news_of(cluster, 5) == [Note(text="working")]
     (logs / f"{slurm.first + 2}_0_result.pkl").write_bytes(pickle.dumps(("error", trace)))
     (end,) = news_of(cluster, 5)  # another machine may do better
@@ -267,7 +248,7 @@ def test_a_job_that_breaks_before_it_says_anything_is_told_with_its_cause(
 
 def test_bytes_that_a_file_system_does_not_show_yet_are_waited_for(cluster: SlurmCluster, tmp_path: Path) -> None:
     cluster.start(ORDER)
-    write(tmp_path, Note(text="one"), zeros=30)
+    write(cluster, Note(text="one"), zeros=30)
     assert news_of(cluster, 5) == [Note(text="one")]
     assert news_of(cluster) == []
     (spool,) = (tmp_path / "bench" / "slurm" / "news").iterdir()
