@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ganzoo.data.downloads import DOWNLOADS, place_of
-from ganzoo.engine.device import available_devices, resolve_device, resolve_precision
+from ganzoo.engine.device import available_devices, has_bf16, resolve_device, resolve_precision
 from ganzoo.files.machine import available_memory, cpu_name, total_memory, usable_cores
 from ganzoo.runs.environment import describe_environment
 from ganzoo.zoo.registry import Registry
@@ -69,8 +69,7 @@ def _device(name: str) -> dict[str, Any]:
     """Name, model, memory in bytes (None: unknown) and whether it computes bfloat16 itself (None: unknown)."""
     if name.startswith("cuda"):
         free, total = torch.cuda.mem_get_info(name)
-        with torch.cuda.device(name):
-            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        bf16 = has_bf16(torch.device(name))
         model = torch.cuda.get_device_name(name)
         return {"name": name, "model": model, "memory": total, "memory_free": free, "bf16": bf16}
     if name == "cpu":

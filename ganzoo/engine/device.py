@@ -59,8 +59,14 @@ class Precision:
 def resolve_precision(name: str, device: torch.device) -> Precision:
     """ "auto" is bf16 on CUDA devices that have it and fp32 elsewhere."""
     if name == "auto":
-        name = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        name = "bf16" if device.type == "cuda" and has_bf16(device) else "fp32"
     return Precision(name=name, device_type=device.type)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a CUDA device computes bfloat16 itself. torch asks the current device, which need not be this one."""
+    with torch.cuda.device(device):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -342,6 +344,23 @@ def test_devices_that_are_not_there_are_refused() -> None:
         resolve_device("cuda:99")
     with pytest.raises(UserError, match="not a device"):
         resolve_device("gpu")
+
+
+def test_auto_asks_the_gpu_that_is_trained_on_for_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    current = [torch.device("cuda:0")]
+
+    @contextlib.contextmanager
+    def device(other: torch.device) -> Iterator[None]:
+        current.append(other)
+        yield
+        current.pop()
+
+    def supported(including_emulation: bool) -> bool:
+        return current[-1].index == 1 and not including_emulation
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert [resolve_precision("auto", torch.device("cuda", n)).name for n in (0, 1)] == ["fp32", "bf16"]
 
 
 def test_bf16_autocasts_networks_and_keeps_losses_in_fp32() -> None:

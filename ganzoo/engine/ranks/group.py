@@ -111,7 +111,8 @@ class Ranks:
         if device.type == "cuda" and self.local >= torch.cuda.device_count():
             raise SettingError(
                 f"process {self.local} of this machine has no GPU of its own: there are {torch.cuda.device_count()}",
-                f"--nproc-per-node {torch.cuda.device_count()}, or --device cpu",
+                f"--nproc-per-node {torch.cuda.device_count()}, or --device cpu; a launcher that shows each process "
+                "one GPU alone has to set LOCAL_RANK=0",
             )
         return device
 

@@ -92,6 +92,7 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(SettingError, match="process 2 of this machine has no GPU of its own: there are 2") as caught:
         ranks(2, 3).device("auto")
     assert "--nproc-per-node 2" in caught.value.cure
+    assert "LOCAL_RANK=0" in caught.value.cure  # srun --gpus-per-task=1
 
 
 @pytest.mark.parametrize("name", ["cuda:1", "mps"])
