@@ -49,7 +49,8 @@ SHEETS: dict[str, Sheet] = {
     ),
     "faces": Sheet(
         title="10,000 faces of CelebA, 64x64 colour", dataset="folder:celeba64_a", seeds=3, kimg=16,
-        variants=tuple(name for name in EIGHT if name != "cdcgan"), options={"size": 64}, note=SEES_THROUGH,
+        variants=tuple("stylegan2-ada" if name == "cdcgan" else name for name in EIGHT),  # faces have no labels
+        options={"size": 64}, note=SEES_THROUGH,
     ),
     "faces-1000": Sheet(
         title="1,000 faces, 64x64 colour", dataset="folder:faces-1000", seeds=3, kimg=16,

@@ -43,6 +43,10 @@ _FAILURES = (
 )
 
 
+class _NoPlace(DataError):
+    """Nothing can be written where it is to be; another source would not help."""
+
+
 def load_or_fetch(
     name: str,
     build: Callable[[], T],
@@ -73,6 +77,8 @@ def load_or_fetch(
             with locked(root / f".{name}.lock"), contextlib.redirect_stdout(sys.stderr):
                 get()
         return build()
+    except _NoPlace:
+        raise
     except DataError as error:
         raise DataError(error.cause, f"{cure}; or name a mirror, {MIRROR}=URL") from error
     except _FAILURES as error:
@@ -95,7 +101,7 @@ def fetch_files(
             wanted = DOWNLOADS[name] if again else missing(name, root)
             return [_fetch(name, one, root, mirror.rstrip("/"), note or (lambda line: None)) for one in wanted]
     except OSError as error:  # of the folder: those of the network are DataErrors by now
-        raise DataError(f"cannot download {name}: {one_line(error)}", "choose another --data-root") from error
+        raise _NoPlace(f"{name} cannot be put into {root}: {one_line(error)}", "choose another --data-root") from error
 
 
 def _fetch(name: str, download: Download, root: Path, mirror: str, note: Callable[[str], None]) -> Path:

@@ -20,7 +20,7 @@ from commands import GanZoo
 
 from ganzoo.data import downloads, fetch
 from ganzoo.data.downloads import DOWNLOADS, Download, missing
-from ganzoo.data.fetch import fetch_files
+from ganzoo.data.fetch import fetch_files, load_or_fetch
 from ganzoo.errors import DataError, UnknownName
 from ganzoo.runs.fetching import fetch as fetch_name
 from ganzoo.zoo.registry import Registry
@@ -233,3 +233,16 @@ def test_weights_are_kept_in_the_data_root(registry: Registry, tmp_path: Path, m
     )
     load_features(registry, registry.features("inception"), torch.device("cpu"), {"weights": None}, tmp_path)
     assert seen == [tmp_path]
+
+
+def test_a_data_root_that_takes_no_files_is_what_is_said(thing: Download, tmp_path: Path) -> None:
+    """Running as root, as in a container, a folder's permissions stop nobody; a file in its place does."""
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "root"
+    for get in (
+        lambda: fetch_files("thing", place),
+        lambda: load_or_fetch("thing", lambda: (place / "a").read_bytes(), root=place, download=True, files="a.bin"),
+    ):
+        with pytest.raises(DataError, match=r"^thing cannot be put into .*root: .*Not a directory") as caught:
+            get()
+        assert caught.value.cure == "choose another --data-root"
