@@ -229,7 +229,10 @@ def _recipe(registry: Registry, variant: str, dataset: str, preset: str | None) 
         config = build_config(registry, variant=variant, dataset=dataset, preset=preset)
     except FitError as error:
         return error.cause
-    values: dict[str, Any] = {f"variant.{key}": value for key, value in config.variant.settings.items()}
+    parts = [("variant", config.variant), (f"objective.{config.objective.name}", config.objective)]
+    parts += [(f"regularizer.{one.name}", one) for one in config.regularizers]
+    parts += [(f"augmentation.{one.name}", one) for one in config.augmentations]
+    values = {f"{section}.{key}": value for section, part in parts for key, value in part.settings.items()}
     return values | {
         f"train.{setting.name}": getattr(config.train, setting.name)
         for setting in settings_of(Train)

@@ -232,6 +232,8 @@ def test_lists_and_settings_that_are_in_force(run: Run) -> None:
     told = {one["name"]: one for one in json.loads(run("show", "eval", "--json").stdout)}
     assert (told["num_images"]["default"], told["num_images"]["effective"]) == (10_000, 2000)
     assert "--set variant.channels=64  (on digits: 16)" in run("show", "dcgan").stdout
+    told = run("show", "r3gan", "--dataset", "fashion-mnist", "--preset", "laptop").stdout
+    assert "regularizer.r1.weight=5, " in told.partition("on fashion-mnist with laptop: ")[2]
     assert "(on" not in run("show", "dcgan", "--preset", "standard").stdout.partition("on digits with")[0]
     with pytest.raises(UserError, match="unknown preset"):
         run("show", "train", "--preset", "big")
