@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ganzoo.config.run_config import Train
 from ganzoo.data import make_images, make_sampler
-from ganzoo.engine.cuda.graphs import Iterations
 from ganzoo.engine.cuda.pretended import Pretended
 from ganzoo.engine.device import Precision
+from ganzoo.engine.replays import Iterations
 from ganzoo.engine.step import Step
 from ganzoo.gan import GAN
 from ganzoo.objectives import Losses, gradient_penalty

@@ -13,8 +13,8 @@ import torch
 
 from ganzoo.config.run_config import RunConfig
 from ganzoo.data.sampler import make_sampler
-from ganzoo.engine.cuda.graphs import WARM_UP
 from ganzoo.engine.device import denormals_flushed, resolve_device, resolve_precision, synchronize
+from ganzoo.engine.replays import WARM_UP
 from ganzoo.engine.step import Step
 from ganzoo.errors import RunError
 from ganzoo.files.progress import Working, tell, working
@@ -51,7 +51,8 @@ def warm_up(step: Step, d_steps: int) -> int:
     Returns the number of iterations of which a timing has to be a multiple: whole rounds of the phases, `d_steps` each,
     in replays of the longest kind alone.
     """
-    advance(step, WARM_UP * d_steps)  # each kind of iteration as often as it must have been before it is recorded
+    # Each kind of iteration as often as it must have been before it is recorded.
+    advance(step, max(WARM_UP * d_steps, step.warm_up))
     advance(step, 2 * math.lcm(step.longest, d_steps))  # the first records, the second replays all
     return math.lcm(step.longest, d_steps)  # `longest` is 1 now where recording has failed
 

@@ -21,7 +21,7 @@ from ganzoo.engine.game import Game
 from ganzoo.engine.moment import Moment, Networks, Shared
 from ganzoo.engine.probes.joint import Passes
 from ganzoo.engine.ranks.group import ALONE, Ranks
-from ganzoo.engine.rates import Rate, rate_of
+from ganzoo.engine.rates import Rate, rate_of, rates_move
 from ganzoo.engine.statistics import Statistics
 from ganzoo.errors import GameError, RunError
 from ganzoo.gan import GAN, Batch, Term
@@ -129,7 +129,7 @@ def make_phases(
                     train,
                     plain=plain,
                     capturable=capturable,
-                    moving=rate is not None,
+                    moving=rate is not None or (rates_move(train) and not capturable),
                 ),
                 interval=phase.every * (train.d_steps if phase.name == "G" else 1),
                 loss=makers.with_terms(phase),

@@ -36,3 +36,8 @@ def rate_of(train: Train, player: Literal["D", "G"]) -> Rate | None:
         return rising * (1 - gone if schedule == "linear" else (1 + math.cos(math.pi * gone)) / 2)
 
     return factor
+
+
+def rates_move(train: Train) -> bool:
+    """Whether any does."""
+    return rate_of(train, "D") is not None or rate_of(train, "G") is not None

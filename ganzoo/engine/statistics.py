@@ -70,7 +70,8 @@ class Statistics:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         for name, total in state["sums"].items():
-            self._sums[name] = total.to(self._device, torch.float32).reshape(())
+            number = total.to(self._device, torch.float32).reshape(())
+            self._sums.setdefault(name, torch.zeros_like(number)).copy_(number)  # where recordings add to it
         self.counted = Counter({str(name): int(count) for name, count in state["counted"].items()})
 
     def kept(self) -> dict[str, Tensor]:

@@ -18,19 +18,21 @@ from ganzoo.data.sampler import Sampler
 from ganzoo.engine.cpu.allocator import keep_freed_memory
 from ganzoo.engine.cpu.convolutions import lay_out_weights
 from ganzoo.engine.cpu.operations import Operations
-from ganzoo.engine.cpu.optimizers import set_rates
+from ganzoo.engine.cpu.optimizers import reads_rates, set_rates
+from ganzoo.engine.cpu.recording import Recordings
 from ganzoo.engine.cpu.threads import threads, threads_for
 from ganzoo.engine.cuda.capture import cuda_graphs
-from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY, Backend, Inputs, Iteration, Iterations
 from ganzoo.engine.device import Precision, numerics
 from ganzoo.engine.ema import Average, ema_copy, ema_decay
 from ganzoo.engine.game import Extras, Game
+from ganzoo.engine.inputs import Inputs, Iteration
 from ganzoo.engine.moment import Networks, Shared
 from ganzoo.engine.phases import due_at, make_phases, run_phase, set_gradients
 from ganzoo.engine.probes.joint import Passes, passes_of
 from ganzoo.engine.probes.trial import Trial
 from ganzoo.engine.ranks.gathering import gather
 from ganzoo.engine.ranks.group import ALONE, Order, Ranks
+from ganzoo.engine.replays import ITERATIONS_PER_REPLAY, Backend, Iterations
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN, Normal
@@ -58,7 +60,8 @@ def _ask(gan: GAN, sampler: Sampler, num_classes: int, trial: Callable[[Passes],
 class Step:
     """Called without arguments, does one iteration. `state` is what it changes, `statistics` what it adds up.
 
-    On CUDA, unless `plain`, iterations are replayed as graphs; where they cannot be, `report` is told once.
+    Unless `plain`, iterations are replayed: on CUDA as graphs, and where they cannot be, `report` is told once; on the
+    CPU as recordings.
     """
 
     def __init__(
@@ -144,17 +147,25 @@ class Step:
         self._precision = precision
         self._penalised = game.penalised
         if graphs == "auto":  # all ranks would have to record and replay NCCL's messages alike
-            graphs = None if plain or ranks.several else cuda_graphs(device)
+            graphs = None if plain or ranks.several else cuda_graphs(device) or self._recordings()
+        self._apart = isinstance(graphs, Recordings)
         self._iterations: Iterations | None = None
         if graphs is not None or (device.type == "cuda" and not plain):
             self._iterations = Iterations(
-                work=self._iterate,
+                work=self._train if self._apart else self._iterate,
                 state=self.state,
                 statistics=self.statistics,
                 backend=graphs,
-                report=report,
-                per_replay=per_replay,
+                report=(lambda text: None) if self._apart else report,
+                per_replay=1 if self._apart else per_replay,
+                apart=self._apart,
             )
+
+    def _recordings(self) -> Recordings | None:
+        """On the CPU, where what moves from step to step is the average's and the optimizers'."""
+        moving = [phase.optimizer for phase in self.state.phases if phase.rate is not None]
+        held = self.state.device.type == "cpu" and not self._goes_by_progress and all(map(reads_rates, moving))
+        return Recordings(rates_move=bool(moving)) if held else None
 
     @property
     def longest(self) -> int:
@@ -162,15 +173,21 @@ class Step:
         return 1 if self._iterations is None else self._iterations.longest
 
     @property
+    def warm_up(self) -> int:
+        """Iterations from the first until each kind can be replayed."""
+        return 0 if self._iterations is None else self._iterations.warm_up
+
+    @property
     def execution(self) -> str:
-        """ "eager", "graphs", or "eager: " and why there are no graphs; then, perhaps, why not in our layout."""
+        """ "eager", "graphs", "recordings", or "eager: " and why neither; then, perhaps, why not in our layout."""
         how = self._how()
         return how if self._different is None else f"{how}; in torch's own layout: {self._different}"
 
     def _how(self) -> str:
         if self._iterations is None or (not self._iterations.replays and self._iterations.failure is None):
             return "eager"
-        return "graphs" if self._iterations.failure is None else f"eager: {self._iterations.failure}"
+        kind = "recordings" if self._apart else "graphs"
+        return kind if self._iterations.failure is None else f"eager: {self._iterations.failure}"
 
     def close(self) -> None:
         """Its graphs are not replayed again, and the device's memory is free: without this they and the step would hold
@@ -203,6 +220,11 @@ class Step:
             with how, self._rows, threads(self.threads):
                 if self._iterations is None:
                     self._iterate(self._next())
+                elif self._apart:
+                    iteration = self._next()
+                    self._set_rates(iteration)
+                    self._iterations.run([iteration])
+                    self._move_average(iteration)
                 else:
                     self._iterations.run([self._next() for _ in range(count)])
         except Exception as error:
@@ -253,9 +275,25 @@ class Step:
 
     def _iterate(self, given: Inputs) -> None:
         """The work on the device."""
+        self._set_rates(given)
+        self._train(given)
+        self._move_average(given)
+
+    def _set_rates(self, given: Inputs | Iteration) -> None:
+        for (phase, _), rate in zip(given.due, given.rates, strict=True):
+            if phase.rate is not None:
+                set_rates(phase.optimizer, rate)
+
+    def _move_average(self, given: Inputs | Iteration) -> None:
+        if any(phase.generates for phase, _ in given.due):
+            self._average.update(given.decay)
+
+    def _train(self, given: Inputs) -> None:
         state = self.state
         gan, pixels = state.gan, given.pixels
         labels = given.labels if self._conditional else None
+        if labels is not None and self._apart:
+            labels = labels.clone()  # who keeps an iteration's must not find those of a later one
         trains_g = any(phase.generates for phase, _ in given.due)
         if trains_g:
             set_gradients(self._g_parameters, on=True)
@@ -273,11 +311,7 @@ class Step:
             labels=labels,
             progress=given.progress if self._goes_by_progress else None,
         )
-        for (phase, terms), rate in zip(given.due, given.rates, strict=True):
-            if phase.rate is not None:
-                set_rates(phase.optimizer, rate)
+        for phase, terms in given.due:
             run_phase(phase, shared, terms, self.ranks)
         if self.ranks.several and self._kept:
             self.ranks.average(self._kept)
-        if trains_g:
-            self._average.update(given.decay)

@@ -14,7 +14,7 @@ from ganzoo.bench import speed
 from ganzoo.bench.speed import compare_speed, fast_quarter, measure_speed
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import build_config
-from ganzoo.engine.cuda.graphs import LONGEST_ROUND
+from ganzoo.engine.replays import LONGEST_ROUND, nothing
 from ganzoo.errors import RunError, UserError
 from ganzoo.files.progress import Event, Working, listening
 from ganzoo.zoo.registry import Registry
@@ -74,7 +74,7 @@ class Costly(Pretended):
         super().warm_up(work)
         self._clock.now += 0.02
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], None], vary: Callable[[], None] = nothing) -> Callable[[], None]:
         self._clock.now += 1.0
         replay = super().capture(work)
         if self._fails:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 import torch
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ganzoo.config.layers import build_config
 from ganzoo.data import make_images, make_sampler
-from ganzoo.engine.cuda.graphs import ITERATIONS_PER_REPLAY
 from ganzoo.engine.device import Precision
 from ganzoo.engine.ranks.group import ALONE, Ranks
+from ganzoo.engine.replays import ITERATIONS_PER_REPLAY
 from ganzoo.engine.step import Step
 from ganzoo.gan import Term
 from ganzoo.runs.snapshots import build_extras, build_gan
@@ -58,7 +58,7 @@ for _name in ("cr", "bcr"):
 def step_of(
     variant: str = "dcgan",
     sets: list[str] | None = None,
-    backend: Pretended | None = None,
+    backend: Pretended | Literal["auto"] | None = None,
     *,
     plain: bool = False,
     per_replay: int = ITERATIONS_PER_REPLAY,
@@ -94,7 +94,7 @@ def step_of(
         per_replay=per_replay,
         ranks=ranks,
     )
-    if backend is not None:
+    if isinstance(backend, Pretended):
         backend.state, backend.statistics = step.state, step.statistics
     torch.manual_seed(1)
     return step

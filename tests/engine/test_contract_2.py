@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from ganzoo.config.run_config import Train
 from ganzoo.data import make_images, make_sampler
-from ganzoo.engine.cuda.graphs import WARM_UP
 from ganzoo.engine.game import Extras, Game
 from ganzoo.engine.phases import make_phases
 from ganzoo.engine.rates import rate_of
+from ganzoo.engine.replays import WARM_UP
 from ganzoo.engine.statistics import Statistics
 from ganzoo.engine.step import Step
 from ganzoo.errors import RunError

@@ -17,12 +17,13 @@ from ganzoo.config.layers import build_config
 from ganzoo.config.run_config import RunConfig, Train
 from ganzoo.data import make_images, make_sampler
 from ganzoo.engine.cuda.concurrent import ALONE
-from ganzoo.engine.cuda.graphs import Iteration, Iterations
 from ganzoo.engine.device import Precision
 from ganzoo.engine.host import Host
+from ganzoo.engine.inputs import Iteration
 from ganzoo.engine.ledger import Ledger
 from ganzoo.engine.loop import Outcome, train
 from ganzoo.engine.pace import LONG, SHORT, Pace
+from ganzoo.engine.replays import WARM_UP, Iterations, nothing
 from ganzoo.engine.schedule import Schedule
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.step import Step
@@ -49,10 +50,12 @@ class Clock:
 class Recorded:
     """A backend whose captures train and whose replays do nothing: what matters is how long they are."""
 
+    after = WARM_UP
+
     def warm_up(self, work: Callable[[], None]) -> None:
         work()
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], None], vary: Callable[[], None] = nothing) -> Callable[[], None]:
         work()
         return lambda: None
 

@@ -15,9 +15,9 @@ from ganzoo.config.fit import check_fit
 from ganzoo.config.layers import build_config
 from ganzoo.config.run_config import RunConfig
 from ganzoo.data import make_images, make_sampler, to_float
-from ganzoo.engine.cuda.graphs import Backend
 from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
+from ganzoo.engine.replays import Backend
 from ganzoo.engine.step import Answers, Step
 from ganzoo.errors import FitError, UserError
 from ganzoo.gan import GAN, named

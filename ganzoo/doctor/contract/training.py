@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ganzoo.doctor.contract.case import Case
 from ganzoo.doctor.contract.findings import FAILED, Finding, Findings, failed, guarded, ok, told, warning
 from ganzoo.doctor.contract.waiting import CURE, Waited, not_read
-from ganzoo.engine.cuda.graphs import WARM_UP
 from ganzoo.engine.cuda.pretended import Pretended
 from ganzoo.engine.device import Precision
+from ganzoo.engine.replays import WARM_UP
 from ganzoo.engine.step import Step
 from ganzoo.runs.directory import RunDirectory
 

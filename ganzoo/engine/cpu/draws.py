@@ -38,12 +38,20 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     if rows is not None and rows.divides(input.shape):
         with rows.aside():
             draws = rows.own(torch.from_numpy(_sixteen_bits(rows.size * input.numel())).view(rows.of_all(input.shape)))
-        kept = draws.numpy() >= dropped - 2**15
+        mask = _mask(draws.numpy(), dropped).view(input.shape).to(input.dtype)
     else:
-        kept = _sixteen_bits(input.numel()) >= dropped - 2**15
-    scaled = np.multiply(kept, np.float32(2**16 / (2**16 - dropped))).reshape(tuple(input.shape))
-    mask = torch.from_numpy(scaled).to(input.dtype)
+        mask = torch.ops.ganzoo.dropout_mask(input.detach(), dropped)
     return input.mul_(mask) if inplace else input * mask
+
+
+def _dropout_mask(like: Tensor, dropped: int) -> Tensor:
+    return _mask(_sixteen_bits(like.numel()), dropped).view(like.shape).to(like.dtype)
+
+
+def _mask(draws: NDArray[np.int16], dropped: int) -> Tensor:
+    """float32, 0 for `dropped` of 2^16 of them, and what keeps the mean for the others."""
+    kept = draws >= dropped - 2**15
+    return torch.from_numpy(np.multiply(kept, np.float32(2**16 / (2**16 - dropped))))
 
 
 def _sixteen_bits(count: int) -> NDArray[np.int16]:
@@ -52,6 +60,12 @@ def _sixteen_bits(count: int) -> NDArray[np.int16]:
     torch.from_numpy(draws).random_(-(2**63), None)
     return draws.view(np.int16)[:count]
 
+
+_OPERATORS = torch.library.Library("ganzoo", "DEF")
+"""NumPy's work as an operator of torch's, which a recording (see `recording.py`) holds."""
+
+_OPERATORS.define("dropout_mask(Tensor like, int dropped) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
+_OPERATORS.impl("dropout_mask", _dropout_mask, "CPU")
 
 _thread = threading.local()
 

@@ -46,7 +46,7 @@ def make_optimizer(
         sgd = SGDByTensor if isinstance(lr, Tensor) else SGD
         return sgd(groups, lr=lr, momentum=train.momentum, weight_decay=decay, foreach=not plain)
     kind = Adam if plain else FusedAdam
-    return kind(
+    adam = kind(
         groups,
         lr=lr,
         betas=(train.beta1, train.beta2),
@@ -57,6 +57,14 @@ def make_optimizer(
         capturable=capturable,
         decoupled_weight_decay=train.optimizer == "adamw",  # which is all that sets AdamW apart
     )
+    if isinstance(adam, FusedAdam) and moving and not capturable:
+        adam.rates = [torch.tensor(group["lr"], dtype=torch.float64) for group in groups]
+    return adam
+
+
+def reads_rates(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether its learning rates can move although its steps are recorded on the CPU: it reads them from memory."""
+    return isinstance(optimizer, FusedAdam) and bool(optimizer.rates) and not optimizer.unusual
 
 
 class SGDByTensor(SGD):
@@ -95,8 +103,11 @@ def set_rates(optimizer: torch.optim.Optimizer, factor: float | Tensor) -> None:
     """Multiply the learning rates that it was made with. `factor`: a number, or float32 `[]` on the device, from which
     a graph that is replayed reads the value of the moment.
     """
-    for group in optimizer.param_groups:
+    rates = optimizer.rates if isinstance(optimizer, FusedAdam) else []
+    for index, group in enumerate(optimizer.param_groups):
         rate = group["initial_lr"] * factor
+        if rates:
+            rates[index].fill_(rate)
         if not isinstance(group["lr"], Tensor):
             group["lr"] = rate
         elif isinstance(rate, Tensor):
@@ -113,12 +124,22 @@ class FusedAdam(Adam):
     """torch's fused Adam, on CPUs without its copy of every gradient that is not contiguous, and right where layouts
     differ: torch's kernel pairs numbers as they lie in memory, and is wrong for a gradient that was set by hand, or for
     a state that was saved when weights were laid out in another way. Its state is torch's, in the parameters' layout.
+
+    `rates`: float64 `[]`, a learning rate for each group, which is the group's own: on CPUs, where rates move, they are
+    read from here, so that a recording of its steps finds those of the moment.
     """
+
+    rates: Sequence[Tensor] = ()
+
+    @property
+    def unusual(self) -> bool:
+        """Whether its steps are left to torch's."""
+        return any(group[name] for group in self.param_groups for name in UNUSUAL)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """As torch's; what is out of the ordinary, such as the first step, which makes the state, is left to it."""
         groups = self.param_groups
-        usual = not any(group[name] for group in groups for name in UNUSUAL)
+        usual = not self.unusual
         moved: list[list[Tensor]] = [[one for one in group["params"] if one.grad is not None] for group in groups]
         parameters = [parameter for of_group in moved for parameter in of_group]
         if closure is not None or not all(is_dense_on_cpu(parameter.grad) for parameter in parameters):
@@ -128,12 +149,12 @@ class FusedAdam(Adam):
                 parameter.grad = laid_out_as(parameter, parameter.grad)
             if not usual or not parameters or not all(self.state[parameter] for parameter in parameters):
                 return super().step()
-            for group, of_group in zip(groups, moved, strict=True):
+            for index, (group, of_group) in enumerate(zip(groups, moved, strict=True)):
                 if of_group:
-                    self._step(group, of_group)
+                    self._step(group, of_group, self.rates[index] if self.rates else group["lr"])
         return None
 
-    def _step(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
+    def _step(self, group: dict[str, Any], parameters: list[Tensor], rate: float | Tensor) -> None:
         """Of parameters of one group, all of which have a gradient of their layout, and a state."""
         states = [self.state[parameter] for parameter in parameters]
         steps = [state["step"] for state in states]
@@ -151,7 +172,7 @@ class FusedAdam(Adam):
             squares,
             [],
             steps,
-            lr=group["lr"],
+            lr=rate,
             beta1=beta1,
             beta2=beta2,
             weight_decay=0.0,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ganzoo.engine.cuda.graphs import Backend
+from ganzoo.engine.replays import WARM_UP, Backend, nothing
 
 
 class CudaGraphs:
@@ -18,6 +18,8 @@ class CudaGraphs:
     Warm-up and capture are on one stream. It must be the run's own: libraries keep a workspace for each stream, and
     graphs that were captured with the same one must not run at the same time, as those of concurrent runs do.
     """
+
+    after = WARM_UP
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -33,7 +35,7 @@ class CudaGraphs:
             work()
         current.wait_stream(self._stream)
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], None], vary: Callable[[], None] = nothing) -> Callable[[], None]:
         current = torch.cuda.current_stream(self._device)
         index = current.device.index
         generator = torch.cuda.default_generators[index]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganzoo.engine.device import preserved_random_state
+from ganzoo.engine.replays import WARM_UP, nothing
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 
@@ -31,6 +32,8 @@ def no_reading() -> Iterator[None]:
 
 class Pretended:
     """Does as CUDA graphs do: a capture runs Python and changes no tensor, a replay changes tensors alone."""
+
+    after = WARM_UP
 
     def __init__(self, *, reading: bool = True) -> None:
         """`reading`: whether a number may be told to the host meanwhile, as one of the host's own tensors."""
@@ -52,7 +55,7 @@ class Pretended:
         self.events.append("eager")
         work()
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], None], vary: Callable[[], None] = nothing) -> Callable[[], None]:
         self.events.append("capture")
         tensors = self.tensors()
         before = [tensor.detach().clone() for tensor in tensors]

@@ -49,15 +49,24 @@ class HostState:
             for name, value in values.items()
             if isinstance(value, Tensor)
         ]
+        self._lie = [(tensor, tensor.data) for *_, tensor in self._held if tensor is not None]
         self._roots: dict[str, Any] = {**self._networks, **{f"{p.name}'s loss": p.made_of for p in state.phases}}
         self._found = Reached(self._roots, self._device_type)
         self._generators = global_generators(self._device_type)
 
     def replaced(self) -> str | None:
-        """The name of a parameter, a buffer or an optimizer's tensor that is another object now."""
-        return next(
-            (where for table, name, where, tensor in self._held if name not in table or table[name] is not tensor), None
-        )
+        """The name of a parameter, a buffer or an optimizer's tensor that is another object, or lies elsewhere, now."""
+        there = {id(tensor): tensor.data_ptr() == data.data_ptr() for tensor, data in self._lie}
+        for table, name, where, tensor in self._held:
+            if name not in table or table[name] is not tensor or not there.get(id(tensor), True):
+                return where
+        return None
+
+    def anew(self) -> str | None:
+        """Where another tensor is kept than before."""
+        now = Reached(self._roots, self._device_type).values
+        places = ((where, old, now.get(where)) for where, old in self._found.values.items())
+        return next((where for where, old, new in places if isinstance(old, Tensor) and new is not old), None)
 
     def drawn(self) -> str | None:
         """The name of a global generator of the host that has been drawn from."""
@@ -78,10 +87,13 @@ class HostState:
                 return where
         return None
 
-    def keep_counts(self) -> None:
-        """Undo what a recording changes in any case: it has counted what it did not do."""
+    def counts_as_before(self) -> None:
         self._statistics.counted.clear()
         self._statistics.counted.update(self.counted)
+
+    def keep_counts(self) -> None:
+        """Undo what a recording changes in any case: it has counted what it did not do."""
+        self.counts_as_before()
         for parameter, required in zip(self._parameters, self._required, strict=True):
             parameter.requires_grad_(required)
             parameter.grad = None  # an iteration that was cut short has left some, in the memory of a dead graph
@@ -90,5 +102,8 @@ class HostState:
         """As if there had been no recording."""
         for table, name, _, tensor in self._held:
             table[name] = tensor
+        for tensor, data in self._lie:
+            if tensor.data_ptr() != data.data_ptr():
+                tensor.data = data
         put_back((*self._found.undo, *(undo for _, undo in self._generators.values())))
         self.keep_counts()

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ganzoo.config.run_config import Train
-from ganzoo.engine.cuda.graphs import WARM_UP, Inputs, Iteration, Iterations
 from ganzoo.engine.device import Precision
 from ganzoo.engine.game import Game
+from ganzoo.engine.inputs import Inputs, Iteration
 from ganzoo.engine.phases import Phase, due_at, make_phases
 from ganzoo.engine.probes.calls import Calls, difference, host_digest
 from ganzoo.engine.probes.host_state import HostState
+from ganzoo.engine.replays import WARM_UP, Iterations, nothing
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 from ganzoo.gan import GAN
@@ -341,7 +342,7 @@ class Still(D):
 class Elsewhere(Pretended):
     """Captures without giving back what is drawn meanwhile: its random numbers are not the CPU's."""
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], None], vary: Callable[[], None] = nothing) -> Callable[[], None]:
         work()
         return lambda: None
 

@@ -1,9 +1,10 @@
-"""Iterations as CUDA graphs: recorded once, replayed with one launch, with the results that eager iterations give.
+"""Iterations recorded once and replayed, with the results that eager iterations give: as CUDA graphs on a GPU, and as
+lists of kernels on the CPU, see `cpu/recording.py`.
 
 A small network's iteration is some hundred kernels of a few microseconds each, which Python launches more slowly than
 the device runs them. A graph holds all of them: every phase, double backward, optimizers, EMA and statistics.
 
-What makes a replay equal to an eager iteration:
+What makes a replay equal to an eager iteration, with CUDA graphs:
 
 - It reads its inputs from buffers that stay where they are, and that are filled before each replay, on the same stream.
 - Random numbers: a captured kernel takes its seed and offset from device memory, which torch fills at each replay from
@@ -28,21 +29,24 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-import torch
 from torch import Tensor, nn
 
-from ganzoo.engine.phases import Due, Phase, due_at
+from ganzoo.engine.inputs import Buffers, Inputs, Iteration, Pattern, pattern_of
+from ganzoo.engine.phases import due_at
 from ganzoo.engine.probes.calls import Call, Calls, difference
 from ganzoo.engine.probes.host_state import HostState
 from ganzoo.engine.state import TrainState
 from ganzoo.engine.statistics import Statistics
 
 WARM_UP = 3
-"""Eager iterations of each kind before it is captured: optimizers make their state in the first, libraries choose their
-kernels and allocate their workspaces in the first few.
+"""Eager iterations of each kind before it is captured on CUDA: optimizers make their state in the first, libraries
+choose their kernels and allocate their workspaces in the first few.
 """
+
+WATCHED = 2
+"""The last eager iterations before a recording, which has to call the same functions."""
 
 ITERATIONS_PER_REPLAY = 4
 """Launching a graph and filling its buffers takes the host tens of microseconds, which several runs that share a device
@@ -54,63 +58,29 @@ LONGEST_ROUND = 32
 round would be slow to capture, and hold as many batches.
 """
 
-Pattern = tuple[str, ...]  # names of the phases of an iteration, and of the terms that are due in each
-
-
-@dataclass(frozen=True, kw_only=True)
-class Iteration:
-    """What one iteration is given."""
-
-    pixels: Tensor  # uint8 [B,C,H,W]
-    labels: Tensor | None  # int64 [B]
-    due: Sequence[Due]
-    decay: float  # of the EMA
-    rates: Sequence[float]  # factor of the learning rates of each phase that is due
-    progress: float = 0.0  # of the run
-
-    @property
-    def pattern(self) -> Pattern:
-        return _pattern(self.due)
-
-
-def _pattern(due: Sequence[Due]) -> Pattern:
-    return tuple("+".join((phase.name, *(term.name for term in terms))) for phase, terms in due)
-
-
-class Inputs(Protocol):
-    """What the device work of an iteration reads; in a graph, numbers are float32 `[]` on the device."""
-
-    @property
-    def pixels(self) -> Tensor: ...
-
-    @property
-    def labels(self) -> Tensor | None: ...
-
-    @property
-    def due(self) -> Sequence[Due]: ...
-
-    @property
-    def decay(self) -> float | Tensor: ...
-
-    @property
-    def rates(self) -> Sequence[float | Tensor]: ...
-
-    @property
-    def progress(self) -> float | Tensor: ...
-
-
 Work = Callable[[Inputs], None]
+
+
+def nothing() -> None:
+    """What `vary` is by default."""
 
 
 class Backend(Protocol):
     """How work is recorded. Tests have one that needs no GPU."""
 
+    @property
+    def after(self) -> int:
+        """Eager iterations of each kind before it is recorded."""
+        ...
+
     def warm_up(self, work: Callable[[], None]) -> None:
         """Do `work` now, in order with the work before and after, where its capture will find what it allocates."""
         ...
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Call `work` once without doing its device work; the result does that work, each time it is called.
+    def capture(self, work: Callable[[], None], vary: Callable[[], None] = nothing) -> Callable[[], None]:
+        """Call `work` once without doing its device work, or so that it is as if it had not been done; the result does
+        that work, each time it is called. It may be called again, to be compared, after `vary` has given it other
+        images.
 
         Raises whatever `work` or the recording raises, the device's generator, stream and allocator left usable.
         """
@@ -137,24 +107,31 @@ class Iterations:
         backend: Backend | None,
         report: Callable[[str], None] = lambda text: None,
         per_replay: int = ITERATIONS_PER_REPLAY,  # rounded up to whole rounds of the phases' intervals
+        apart: bool = False,  # `work` reads images and labels alone, in eager iterations their own
     ) -> None:
+        self._apart = apart
         self._work, self._state, self._statistics, self._report = work, state, statistics, report
-        self._backend = backend
+        self._backend, self._after = backend, WARM_UP if backend is None else backend.after
         self.failure: str | None = None
         self._period = math.lcm(*(phase.period for phase in state.phases))
         several = per_replay > 1 and self._period <= LONGEST_ROUND
         self._per_replay = -(-per_replay // self._period) * self._period if several else 1
-        self._buffers: list[_Buffers] = []
+        self._buffers: list[Buffers] = []
         self._warm: dict[Pattern, int] = {}
         self._counts: dict[Pattern, Counter[str]] = {}  # values an eager iteration adds to the statistics
-        self._calls: dict[Pattern, list[list[Call]]] = {}  # of torch, by each eager iteration but the first
+        self._calls: dict[Pattern, list[list[Call]]] = {}  # of torch, by each of the last eager iterations
         self._graphs: dict[tuple[Pattern, ...], _Graph] = {}
-        self._addresses: list[int] = []  # of what the graphs read and write
+        self._taken = Taken()  # what the graphs go by
 
     @property
     def longest(self) -> int:
         """Iterations that one call of `run` may take."""
         return 1 if self._backend is None else self._per_replay
+
+    @property
+    def warm_up(self) -> int:
+        """Iterations, from the first, until there are as many of each kind as come before its recording."""
+        return 0 if self._backend is None else self._after * self._period
 
     @property
     def replays(self) -> bool:
@@ -166,23 +143,25 @@ class Iterations:
         if self.longest == 1 or room < self.longest or step % self._period:
             return 1
         ahead = (self._pattern(step + 1 + index) for index in range(self._period))
-        return self.longest if all(self._warm.get(pattern, 0) >= WARM_UP for pattern in ahead) else 1
+        return self.longest if all(self._is_warm(pattern) for pattern in ahead) else 1
+
+    def _is_warm(self, pattern: Pattern) -> bool:
+        return self._warm.get(pattern, 0) >= self._after
 
     def _pattern(self, step: int) -> Pattern:
-        return _pattern(due_at(self._state.phases, step))
+        return pattern_of(due_at(self._state.phases, step))
 
     def run(self, iterations: Sequence[Iteration]) -> None:
         """Do them, one after the other."""
         self._fill(iterations)
-        if self._graphs and not self._statistics.counted and _addresses(self._state) != self._addresses:
+        if self._graphs and not self._statistics.counted and (now := self._taking()) != self._taken:
             self.forget()  # the first iteration after a tick, and an observer has moved a network: record again
+            if now.settings != self._taken.settings:
+                for one in (self._warm, self._counts, self._calls):  # of iterations that are no more
+                    one.clear()
         key = tuple(iteration.pattern for iteration in iterations)
         graph = self._graphs.get(key)
-        if (
-            graph is None
-            and self._backend is not None
-            and all(self._warm.get(pattern, 0) >= WARM_UP for pattern in key)
-        ):
+        if graph is None and self._backend is not None and all(map(self._is_warm, key)):
             graph = self._capture(key, iterations)
         if graph is not None:
             graph.replay()
@@ -190,7 +169,7 @@ class Iterations:
             return
         for index, iteration in enumerate(iterations):
             if self._backend is None:
-                self._do(index, iteration)
+                self._do(index, iteration, recorded=False)
             else:
                 self._warm_up(self._backend, index, iteration)
 
@@ -202,25 +181,30 @@ class Iterations:
 
     def _warm_up(self, backend: Backend, index: int, iteration: Iteration) -> None:
         pattern, before, calls = iteration.pattern, Counter(self._statistics.counted), list[Calls]()
-        backend.warm_up(lambda: calls.append(self._watched(index, iteration)))
-        self._counts[pattern] = self._statistics.counted - before
-        self._warm[pattern] = self._warm.get(pattern, 0) + 1
-        if self._warm[pattern] > 1:  # the first one makes what the others find
+        done = self._warm.get(pattern, 0)
+        if done < self._after - WATCHED:
+            backend.warm_up(lambda: self._do(index, iteration, recorded=False))
+        else:
+            backend.warm_up(lambda: calls.append(self._watched(index, iteration, recorded=False)))
             self._calls.setdefault(pattern, []).append(calls[0].made)
+        self._counts[pattern] = self._statistics.counted - before
+        self._warm[pattern] = done + 1
 
-    def _watched(self, index: int, iteration: Iteration) -> Calls:
+    def _watched(self, index: int, iteration: Iteration, *, recorded: bool) -> Calls:
         with Calls(self._state.device, [phase.optimizer for phase, _ in iteration.due]) as calls:
-            self._do(index, iteration)
+            self._do(index, iteration, recorded=recorded)
         return calls
 
-    def _do(self, index: int, iteration: Iteration) -> None:
-        buffers = self._buffers[index]
-        self._work(buffers.inputs(iteration.due))
+    def _do(self, index: int, iteration: Iteration, *, recorded: bool) -> None:
+        if self._apart and not recorded:
+            self._work(iteration)
+        else:
+            self._work(self._buffers[index].inputs(iteration.due))
 
     def _fill(self, iterations: Sequence[Iteration]) -> None:
         """Copies on the current stream: after the replay before, which reads the buffers, and before the next."""
         while len(self._buffers) < len(iterations):
-            self._buffers.append(_Buffers(iterations[0]))
+            self._buffers.append(Buffers(iterations[0]))
         for buffers, iteration in zip(self._buffers, iterations, strict=False):
             buffers.fill(iteration)
 
@@ -229,20 +213,30 @@ class Iterations:
         host = HostState(self._state, self._statistics)
         expected: Counter[str] = sum((self._counts[pattern] for pattern in key), Counter())
         calls: list[Calls] = []
+        read: set[int] = set()
+
+        def vary() -> None:
+            for buffers in self._buffers:
+                buffers.turn_round()
 
         def work() -> None:
+            calls.clear()
+            host.counts_as_before()
             for index, iteration in enumerate(iterations):
-                calls.append(self._watched(index, iteration))
+                calls.append(self._watched(index, iteration, recorded=True))
+                read.update(calls[-1].read)
 
         try:
-            replay = self._backend.capture(work)
+            replay = self._backend.capture(work, vary)
             counts = self._statistics.counted - host.counted
             if replaced := host.replaced():
                 raise RuntimeError(f"{replaced} is replaced at each call, where it should be written to")
             if drawn := host.drawn():
                 raise RuntimeError(f"{drawn} is drawn from, which a graph would not do again")
-            if changed := host.changed(set().union(*(one.read for one in calls))):
+            if changed := host.changed(read):
                 raise RuntimeError(f"{changed} changes with each call, which a graph would not know")
+            if self._apart and self._kinds() > 1 and (anew := host.anew()):
+                raise RuntimeError(f"{anew} is another tensor after each call, which other iterations may read")
             if counts != expected:
                 raise RuntimeError("the statistics differ from call to call")
             for pattern, one in zip(key, calls, strict=True):
@@ -251,15 +245,23 @@ class Iterations:
                         raise RuntimeError(f"what is computed differs from iteration to iteration, at {name}")
         except Exception as error:  # a plugin's network may do anything; whatever it is, eager iterations can do it
             host.restore()
+            self._fill(iterations)
             self._graphs.clear()
             self._backend = None
             self.failure = (str(error).strip() or type(error).__name__).splitlines()[0]
             self._report(f"no CUDA graphs in this run, which is slower: {self.failure}")
             return None
         host.keep_counts()
+        self._fill(iterations)
         graph = self._graphs[key] = _Graph(replay=replay, counts=counts)
-        self._addresses = _addresses(self._state)
+        self._taken = self._taking()
         return graph
+
+    def _kinds(self) -> int:
+        return len({self._pattern(step) for step in range(1, self._period + 1)})
+
+    def _taking(self) -> Taken:
+        return taken_from(self._state)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,62 +270,22 @@ class _Graph:
     counts: Counter[str]  # values that a replay adds to the statistics
 
 
-class _Buffers:
-    """One iteration's inputs, at addresses that stay."""
-
-    def __init__(self, like: Iteration) -> None:
-        self.pixels = torch.empty_like(like.pixels)
-        self.labels = None if like.labels is None else torch.empty_like(like.labels)
-        self._device = like.pixels.device
-        self._numbers: dict[str, Tensor] = {}
-        self._held: dict[str, float] = {}  # what they hold: most of the time they need not be written
-
-    def fill(self, iteration: Iteration) -> None:
-        self.pixels.copy_(iteration.pixels)
-        if self.labels is not None and iteration.labels is not None:
-            self.labels.copy_(iteration.labels)
-        numbers = {"decay": iteration.decay, "progress": iteration.progress}
-        numbers |= {_rate_of(phase): rate for (phase, _), rate in zip(iteration.due, iteration.rates, strict=True)}
-        for name, number in numbers.items():
-            if name not in self._numbers:
-                self._numbers[name] = torch.zeros((), dtype=torch.float32, device=self._device)
-                self._held[name] = 0.0
-            if number != self._held[name]:
-                self._numbers[name].fill_(number)
-                self._held[name] = number
-
-    def inputs(self, due: Sequence[Due]) -> _Given:
-        numbers = self._numbers
-        return _Given(
-            pixels=self.pixels,
-            labels=self.labels,
-            due=due,
-            decay=numbers["decay"],
-            rates=[numbers[_rate_of(phase)] for phase, _ in due],
-            progress=numbers["progress"],
-        )
-
-
-def _rate_of(phase: Phase) -> str:
-    """Apart from the other numbers, whatever a phase is called."""
-    return f"rate of {phase.name}"
-
-
 @dataclass(frozen=True, kw_only=True)
-class _Given:
-    pixels: Tensor
-    labels: Tensor | None
-    due: Sequence[Due]
-    decay: Tensor
-    rates: Sequence[Tensor]
-    progress: Tensor
+class Taken:
+    """What recordings have taken as it was."""
+
+    addresses: Sequence[int] = ()  # of the networks and the optimizers' states
+    settings: Sequence[Any] = ()  # whether each layer trains; the optimizers'
 
 
-def _addresses(state: TrainState) -> list[int]:
-    """Where the networks and the optimizers' states lie."""
+def taken_from(state: TrainState) -> Taken:
     modules: list[nn.Module] = [state.gan.generator, state.gan.discriminator, state.ema, *state.kept.values()]
     tensors = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    settings: list[Any] = [part.training for module in modules for part in module.modules()]
     for phase in state.phases:
         for values in phase.optimizer.state.values():
             tensors += [value for value in values.values() if isinstance(value, Tensor)]
-    return [tensor.data_ptr() for tensor in tensors]
+        for group in phase.optimizer.param_groups:
+            names = group.keys() - {"params", *(() if phase.rate is None else ("lr",))}  # rates that move are inputs
+            settings += [group[name] for name in sorted(names) if not isinstance(group[name], Tensor)]
+    return Taken(addresses=[tensor.data_ptr() for tensor in tensors], settings=settings)
