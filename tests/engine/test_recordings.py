@@ -200,9 +200,30 @@ def _in_parts(images: Tensor) -> Tensor:
     return values
 
 
+def _turned_beside_another(images: Tensor) -> Tensor:
+    turned = images * 2
+    as_it_was = turned.detach()
+    turned.transpose_(2, 3)
+    return turned + as_it_was
+
+
+def _draws_for_nobody(images: Tensor) -> Tensor:
+    torch.rand(3)
+    return images
+
+
 @pytest.mark.parametrize(
     "beside",
-    [_taken_by_number, _turned_in_place, _with_constants, _scaled_by_infinity, _told_classes, _in_parts],
+    [
+        _turned_beside_another,
+        _draws_for_nobody,
+        _taken_by_number,
+        _turned_in_place,
+        _with_constants,
+        _scaled_by_infinity,
+        _told_classes,
+        _in_parts,
+    ],
 )
 def test_what_a_network_does_is_replayed(beside: Callable[[Tensor], Tensor]) -> None:
     recorded, eager = judged_by(beside, "auto"), judged_by(beside, None)
@@ -325,6 +346,23 @@ def test_what_is_only_read_need_not_be_written_to(name: str) -> None:
         steps.append(step_of("cgan", backend=backend, fields={"discriminator": Kept(keep)}))
     assert_equal(*(trained(step, 10) for step in steps))
     assert steps[0].execution == "recordings"
+
+
+def test_statistics_that_nobody_reads_in_an_iteration_move() -> None:
+    def keep(network: Kept, images: Tensor, labels: Tensor | None) -> Tensor:
+        torch.native_batch_norm(images, None, None, network.mean, network.variance, True, 0.1, 1e-5)
+        return images
+
+    steps = []
+    for backend in ("auto", None):
+        torch.manual_seed(0)
+        critic = Kept(keep)
+        critic.register_buffer("mean", torch.zeros(1))
+        critic.register_buffer("variance", torch.ones(1))
+        steps.append(step_of("cgan", backend=backend, fields={"discriminator": critic}))
+    assert_equal(*(trained(step, 10) for step in steps))
+    assert steps[0].execution == "recordings"
+    assert everything(steps[0])["d.mean"] != 0
 
 
 class Handed:
