@@ -30,6 +30,7 @@ from torch.overrides import TorchFunctionMode
 
 from ganzoo.engine.cpu.allocator import give_back_freed_memory
 from ganzoo.engine.cpu.recorder import Call, Recorder, Refused, Value, same_bits
+from ganzoo.engine.cpu.threads import compiled
 from ganzoo.engine.replays import nothing
 
 AFTER = 8
@@ -53,6 +54,8 @@ class Recordings:
 
     def capture(self, work: Callable[[], None], vary: Callable[[], None] = nothing) -> Callable[[], None]:
         """As of `Backend`."""
+        if compiled():  # and is perhaps part of it: watched it is other code, or calls kernels that nobody sees
+            raise Refused("torch.compile is used in this process")
         made: list[Recorder] = []
         try:
             for prepare in (nothing, vary):
