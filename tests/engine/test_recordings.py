@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dis
 import gc
 import math
 import shutil
@@ -454,6 +455,9 @@ def test_memory_of_a_replay_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     names = graph.replay.__wrapped__.__globals__  # type: ignore[attr-defined]
     kept = {one.untyped_storage().data_ptr() for one in names.values() if isinstance(one, Tensor)}
     assert kept <= known
+    code = graph.replay.__wrapped__.__code__  # type: ignore[attr-defined]
+    deleted = {one.argval for one in dis.get_instructions(code) if one.opname == "DELETE_FAST"}  # after its last use
+    assert deleted == {*code.co_varnames} - {"_"}
 
 
 def everything_given(step: Step) -> list[Tensor]:
