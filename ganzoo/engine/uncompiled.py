@@ -1,5 +1,5 @@
-"""torch's optimizers without what they do for torch.compile, for which each process would first import its compiler's
-front end, torch._dynamo: a second or two of the few there are between the command and the first step.
+"""torch's optimizers and dispatch modes without what they do for torch.compile, for which each process would first
+import its compiler's front end, torch._dynamo: a second or two of the few between the command and the first step.
 """
 
 from __future__ import annotations
@@ -10,6 +10,16 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Watching(TorchDispatchMode):
+    """A mode that is told of each kernel that torch's dispatcher calls while it is entered."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Of torch's, which would import its compiler for that."""
+        return False
 
 
 class Uncompiled(Optimizer):

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from ganzoo.engine.uncompiled import Watching
 
 UNTOLD = {
     "aten::native_batch_norm": ("running_mean", "running_var"),
@@ -70,7 +71,7 @@ class Call:
         return f"{self.function} {self.args} {self.kwargs} {self.out}"
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(Watching):
     """While entered, notes what torch's dispatcher calls, and what was there before."""
 
     def __init__(self, *, rates_move: bool) -> None:
@@ -83,11 +84,6 @@ class Recorder(TorchDispatchMode):
         self._count = 0
         self._drawn = self._random = torch.get_rng_state()
         self.refused: Refused | None = None  # also where somebody has caught it
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Of torch's, which would import its compiler for that: see `engine/uncompiled.py`."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

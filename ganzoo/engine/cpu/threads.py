@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ganzoo.engine.uncompiled import Watching
 from ganzoo.files.machine import threads_said, threads_spin
 
 SHARE, SPINNING_SHARE = 20e6, 10e6
@@ -54,17 +54,12 @@ def compiled() -> bool:
     return dynamo is not None and dynamo.counters["stats"]["unique_graphs"] > 0
 
 
-class Products(TorchDispatchMode):
+class Products(Watching):
     """Counts the FLOP of the products and convolutions of what runs inside, by torch's own formulas."""
 
     def __init__(self) -> None:
         super().__init__()
         self.flop, self.count = 0, 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Of torch's, which would import its compiler for that: see `engine/uncompiled.py`."""
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
