@@ -16,6 +16,8 @@ from commands import GanZoo, ganzoo_in
 from ganzoo.config.layers import build_config
 from ganzoo.zoo.registry import Registry
 
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")  # so that "auto" is fp32 on all machines
+
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if WORKER:
     # Before torch is imported: workers have a core each. Tests of more threads ask for them, and must not spin then.

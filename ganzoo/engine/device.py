@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from ganzoo.engine.cpu.bf16 import multiplies_tiles
 from ganzoo.errors import SettingError, UserError
 
 T = TypeVar("T")
@@ -57,9 +58,10 @@ class Precision:
 
 
 def resolve_precision(name: str, device: torch.device) -> Precision:
-    """ "auto" is bf16 on CUDA devices that have it and fp32 elsewhere."""
+    """ "auto" is bf16 on CUDA devices that have it and on CPUs that multiply tiles of it, and fp32 elsewhere."""
     if name == "auto":
-        name = "bf16" if device.type == "cuda" and has_bf16(device) else "fp32"
+        fast = has_bf16(device) if device.type == "cuda" else device.type == "cpu" and multiplies_tiles()
+        name = "bf16" if fast else "fp32"
     return Precision(name=name, device_type=device.type)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from ganzoo.config.fit import check_config
 from ganzoo.config.kept import kept_of
 from ganzoo.config.layers import scores_of, specs_of
-from ganzoo.config.run_config import RunConfig, score_interval
+from ganzoo.config.run_config import PRECISIONS, RunConfig, score_interval
 from ganzoo.config.target import parse_target
 from ganzoo.data import Images
 from ganzoo.data.sampler import make_sampler
@@ -140,10 +140,11 @@ def _run(
     run.failure_file.unlink(missing_ok=True)
     ranks = host.ranks
     device = ranks.device(config.device)
-    precision = resolve_precision(config.precision, device)
+    began = run.read_environment() if run.trained else {}
+    precision = resolve_precision(_precision_of(config, device, began), device)
     shared = _shared(run, host.turn)
     environment = describe_environment(device, precision.name, registry.plugins, root) | shared
-    before = run.read_environment().get("provenance") if run.trained else None
+    before = began.get("provenance")
     started = provenance(before if isinstance(before, dict) else None)
     in_parts = {"ranks": ranks.size, "sync_batch_norm": config.train.sync_batch_norm} if ranks.several else {}
     environment |= in_parts
@@ -216,7 +217,7 @@ def _run(
                 ranks=ranks,
             )
             training.callback(step.close)
-            set_off(ranks, config, device, step.answers)
+            set_off(ranks, replace(config, precision=precision.name), device, step.answers)
         outcome = train(
             step,
             run=run,
@@ -256,6 +257,12 @@ def _run(
     for watcher in watchers:
         watcher.on_end(result)
     return result
+
+
+def _precision_of(config: RunConfig, device: torch.device, began: Mapping[str, Any]) -> str:
+    """That of the config; where it is "auto", a run on a processor goes on in what it `began` in on another."""
+    kept = began.get("precision") if began.get("device") == device.type == "cpu" else None
+    return kept if config.precision == "auto" and kept in PRECISIONS else config.precision
 
 
 def _shared(run: RunDirectory, turn: Turn) -> dict[str, int]:

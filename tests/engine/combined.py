@@ -68,6 +68,7 @@ def step_of(
     extras: Mapping[str, Any] | None = None,  # fields of `Extras`
     batch_size: int = 4,
     ranks: Ranks = ALONE,
+    numbers: Precision = FP32,
     **options: Any,
 ) -> Step:
     spec = REGISTRY.variant(variant)
@@ -88,7 +89,7 @@ def step_of(
         config=config.train,
         num_classes=images.num_classes if spec.conditional else 0,
         device=CPU,
-        precision=FP32,
+        precision=numbers,
         graphs=backend,
         plain=plain,
         per_replay=per_replay,

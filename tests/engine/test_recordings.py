@@ -10,7 +10,7 @@ import shutil
 import sys
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from ganzoo.engine.cpu import recording, threads
+from ganzoo.engine.cpu import bf16, convolutions, recording, threads
 from ganzoo.engine.cpu.optimizers import FusedAdam
 from ganzoo.engine.cpu.recording import Recordings, one_hot
+from ganzoo.engine.device import Precision
 from ganzoo.engine.replays import Iterations
 from ganzoo.engine.step import Step
 from ganzoo.gan import GAN, Term
@@ -479,3 +480,34 @@ def test_one_hot_is_torchs() -> None:
     assert torch.equal(one_hot(labels, 3), F.one_hot(labels, 3))
     assert one_hot(labels, 3).dtype == torch.int64
     assert torch.equal(one_hot(labels), F.one_hot(labels))
+
+
+@pytest.fixture
+def tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[torch.dtype]]:
+    """As if the processor multiplied tiles of bf16, and narrow networks were wide; of what windows are made."""
+    used: list[torch.dtype] = []
+    windows = bf16.windows
+    monkeypatch.setattr(bf16, "multiplies_tiles", lambda: True)
+    monkeypatch.setattr(bf16, "windows", lambda x, how: (used.append(x.dtype), windows(x, how))[1])
+    monkeypatch.setattr(convolutions, "MANY", 1)
+    ways = (
+        convolutions.way_of,
+        convolutions.way_of_transposed,
+        convolutions.bf16_way_of,
+        convolutions.bf16_way_of_transposed,
+    )
+    for way in ways:
+        way.cache_clear()
+    yield used
+    for way in ways:
+        way.cache_clear()
+
+
+@pytest.mark.parametrize("variant", ["dcgan", "wgan-gp", "sngan"])  # the second's penalty is in fp32
+def test_iterations_in_bf16_are_replayed(variant: str, tiles: list[torch.dtype]) -> None:
+    numbers = Precision(name="bf16", device_type="cpu")
+    recorded, eager = (step_of(variant, backend=backend, numbers=numbers) for backend in ("auto", None))
+    period = math.lcm(*(phase.period for phase in recorded.state.phases))
+    assert_equal(trained(recorded, 6 * period), trained(eager, 6 * period))
+    assert recorded.execution == "recordings"
+    assert set(tiles) == {torch.bfloat16}

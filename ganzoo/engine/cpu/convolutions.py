@@ -2,16 +2,16 @@
 
 oneDNN's kernels are made for many channels on both sides and stride 1. Three kinds of layer that every DCGAN has are
 far from that: the strided and transposed 4x4 convolutions, those with an image's one to four channels on one side,
-and the discriminator's last one, as large as its input. They are computed by matrix products instead:
-docs/performance.md has what that gains. The rule reads shapes, never a clock, so that a run computes the same
-numbers whenever it is continued.
+and those as large as the image, the discriminator's last and a generator's first. They are computed by matrix products
+instead: docs/performance.md has what that gains. The rule reads shapes and the processor's instruction set, never a
+clock, so that a run computes the same numbers whenever it is continued.
 """
 
 from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 
+from ganzoo.engine.cpu import bf16
 from ganzoo.engine.cpu.winograd import conv4x4, conv_transpose4x4, lay_out, linear, new_image
 
 FEW = 4
@@ -48,6 +49,14 @@ def convolve(
         way = way_of(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
         if way is not None and input.shape[1] == weight.shape[1] and _pair(dilation) == (1, 1):
             return _finished(way(input, weight, _pair(stride), _pair(padding)), bias, input, weight)
+    if not isinstance(padding, str) and _tiles(input, weight, bias, weight.shape[0], stride, padding):
+        if bf16.hinders(tuple(weight.shape), groups):
+            with torch.autocast("cpu", enabled=False):
+                added = None if bias is None else bias.float()
+                return torch.conv2d(input.float(), weight.float(), added, stride, padding, dilation, groups)
+        way = bf16_way_of(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
+        if way is not None and groups == 1 and input.shape[1] == weight.shape[1] and _pair(dilation) == (1, 1):
+            return _in_bf16(way, input, weight, bias, _pair(stride), _pair(padding))
     return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -67,6 +76,11 @@ def convolve_transposed(
         simple = _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
         if way is not None and simple and input.shape[1] == weight.shape[0]:
             return _finished(way(input, weight, _pair(stride), _pair(padding)), bias, input, weight)
+    if groups == 1 and _tiles(input, weight, bias, weight.shape[1], stride, padding):
+        way = bf16_way_of_transposed(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
+        simple = _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
+        if way is not None and simple and input.shape[1] == weight.shape[0]:
+            return _in_bf16(way, input, weight, bias, _pair(stride), _pair(padding))
     return torch.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
@@ -105,6 +119,8 @@ def way_of(input: Size, weight: Size, stride: Size, padding: Size) -> Way | None
 @functools.lru_cache(maxsize=1024)
 def way_of_transposed(input: Size, weight: Size, stride: Size, padding: Size) -> Way | None:
     """How a transposed convolution of these shapes is computed; None: as torch does it."""
+    if input[2:] == (1, 1) and padding == (0, 0):
+        return by_outer_product
     if weight[1] <= FEW < weight[0] and weight[2:] != (1, 1):
         return transposed_by_columns
     if _halves(weight, stride, padding) and min(weight[:2]) >= MANY:
@@ -112,11 +128,48 @@ def way_of_transposed(input: Size, weight: Size, stride: Size, padding: Size) ->
     return None
 
 
+@functools.lru_cache(maxsize=1024)
+def bf16_way_of(input: Size, weight: Size, stride: Size, padding: Size) -> Way | None:
+    """As `way_of`, in bf16 where the processor multiplies tiles of it."""
+    way = way_of(input, weight, stride, padding)
+    if way in (by_inner_product, by_columns):
+        return way
+    outputs = [(input[2 + i] + 2 * padding[i] - weight[2 + i]) // stride[i] + 1 for i in (0, 1)]
+    how = _windows(input, weight, stride, padding, outputs)
+    return None if how is None else lambda x, w, *_: bf16.convolve(x, w, how)
+
+
+@functools.lru_cache(maxsize=1024)
+def bf16_way_of_transposed(input: Size, weight: Size, stride: Size, padding: Size) -> Way | None:
+    """As `way_of_transposed`, in bf16 where the processor multiplies tiles of it."""
+    way = way_of_transposed(input, weight, stride, padding)
+    if way in (by_outer_product, transposed_by_columns):
+        return way
+    image = [(input[2 + i] - 1) * stride[i] - 2 * padding[i] + weight[2 + i] for i in (0, 1)]
+    how = _windows((*input[:2], *image), weight, stride, padding, input[2:])
+    return None if how is None else lambda x, w, *_: bf16.convolve_transposed(x, w, how)
+
+
+def _windows(image: Size, weight: Size, stride: Size, padding: Size, outputs: Sequence[int]) -> bf16.How | None:
+    """How a convolution from `image` to `outputs` is computed by windows; None: not."""
+    how = bf16.How(weight[2], stride[0], padding[0])
+    square = weight[2:] == (how.kernel,) * 2 and stride == (how.stride,) * 2 and padding == (how.padding,) * 2
+    right = min(outputs) > 0 and (not how.halves() or image[2] % 2 == image[3] % 2 == 0)
+    small = outputs[0] * outputs[1] <= bf16.SMALL and min(weight[:2]) >= MANY
+    return how if square and right and small and how.answers() else None
+
+
 def by_inner_product(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
     """A kernel as large as its input: `[N,C,H,W]`, `[K,C,H,W]` -> `[N,K,1,1]`."""
     left = x.permute(0, 2, 3, 1).reshape(len(x), -1)
     right = weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
     return (left @ right.T)[:, :, None, None]
+
+
+def by_outer_product(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
+    """One pixel: `[N,K,1,1]`, `[K,C,h,w]` -> `[N,C,h,w]`, as generators begin with z."""
+    y = (x.flatten(1) @ weight.flatten(1)).view(len(x), *weight.shape[1:])
+    return y.contiguous(memory_format=torch.channels_last)
 
 
 def by_columns(x: Tensor, weight: Tensor, stride: Size, padding: Size) -> Tensor:
@@ -184,23 +237,49 @@ def _halves(weight: Size, stride: Size, padding: Size | str) -> bool:
 
 
 def _ours(input: Tensor, weight: Tensor, bias: Tensor | None, outputs: int, stride: Any, padding: Any) -> bool:
-    """Whether this is a call that we may answer; torch answers the others, and refuses those that are wrong."""
+    """Whether this is a call in fp32 that we may answer."""
+    return not torch.is_autocast_enabled("cpu") and _answerable(
+        input, weight, bias, outputs, stride, padding, (torch.float32,)
+    )
+
+
+def _answerable(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    outputs: int,
+    stride: Any,
+    padding: Any,
+    kinds: tuple[torch.dtype, ...],
+) -> bool:
+    """Whether the arguments are right; torch answers the others, and refuses those that are wrong."""
     return (
-        is_ours(input, weight, *(() if bias is None else (bias,)))
+        is_ours(input, weight, *(() if bias is None else (bias,)), kinds=kinds)
         and input.ndim == weight.ndim == 4
         and input.numel() > 0 < weight.numel()
         and (bias is None or tuple(bias.shape) == (outputs,))
         and len(_pair(stride)) == len(_pair(padding)) == 2
         and min(_pair(stride)) > 0 <= min(_pair(padding))
-        and not torch.is_autocast_enabled("cpu")
         and ordinary()
     )
 
 
-def is_ours(*tensors: Tensor) -> bool:
-    """Whether they are plain tensors of float32 on the CPU: what has a class of its own may mean something else."""
+def _tiles(input: Tensor, weight: Tensor, bias: Tensor | None, outputs: int, stride: Any, padding: Any) -> bool:
+    """Whether autocast would have this call in bf16, the processor multiplies tiles of it, and we may answer."""
+    return bf16.asked() and _answerable(input, weight, bias, outputs, stride, padding, bf16.KINDS)
+
+
+def _in_bf16(way: Way, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size) -> Tensor:
+    y = way(input.to(torch.bfloat16), weight.to(torch.bfloat16), stride, padding)
+    return y if bias is None else y.add_(bias.to(torch.bfloat16)[:, None, None])
+
+
+def is_ours(*tensors: Tensor, kinds: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
+    """Whether they are plain tensors of float32 on the CPU, or of one of `kinds`: what has a class of its own may mean
+    something else.
+    """
     return all(
-        type(tensor) in (Tensor, nn.Parameter) and tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+        type(tensor) in (Tensor, nn.Parameter) and tensor.dtype in kinds and tensor.device.type == "cpu"
         for tensor in tensors
     )
 

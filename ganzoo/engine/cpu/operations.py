@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ganzoo.engine.cpu import bf16
 from ganzoo.engine.cpu.batch_norm import ROWS, by_halves, normalised
 from ganzoo.engine.cpu.convolutions import convolve, convolve_transposed, is_ours, ordinary
 from ganzoo.engine.cpu.draws import DRAWS
@@ -60,6 +61,8 @@ def fast_operations(
         others[F.batch_norm] = by_halves
     if not plain:
         others |= {torch.conv2d: convolve, torch.conv_transpose2d: convolve_transposed}
+        if bf16.multiplies_tiles():
+            others[F.linear] = bf16.linear
         others[F.batch_norm] = batch_norm_by_halves if halves else batch_norm
     if ranks.several:
         others[F.batch_norm] = synchronised(ranks, halves=halves)

@@ -11,45 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exact import check, error, tensors
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from ganzoo.engine.cpu import convolutions, winograd
+from ganzoo.engine.cpu import bf16, convolutions, winograd
 from ganzoo.engine.cpu.allocator import keep_freed_memory
 from ganzoo.engine.cpu.draws import dropout
 from ganzoo.engine.cpu.operations import any_layout, fast_operations
 from ganzoo.engine.cpu.winograd import Maps, coefficients, conv4x4, conv_transpose4x4, tile_size
-
-
-def error(ours: Tensor, exact: Tensor) -> float:
-    return float(((ours - exact).abs().max() / exact.abs().max()).detach())
-
-
-def check(ours: Tensor, exact: Tensor, inputs: list[Tensor], tolerance: float) -> None:
-    """Values, gradients, and gradients of gradients, as a gradient penalty takes them."""
-    assert ours.shape == exact.shape
-    assert error(ours, exact) < tolerance
-    upstream = torch.randn_like(exact)
-    upstreams = upstream.float().requires_grad_(), upstream.requires_grad_()
-    first = torch.autograd.grad(ours, inputs, upstreams[0], create_graph=True)
-    wanted = torch.autograd.grad(exact, inputs, upstreams[1], create_graph=True)
-    for got, want in zip(first, wanted, strict=True):
-        assert error(got, want) < tolerance
-    for index in range(2):  # of the gradient to the images, and of that to the weights
-        ours_again, exact_again = first[index].square().sum(), wanted[index].square().sum()
-        of = inputs[1 - index]
-        second = torch.autograd.grad(ours_again, [of, upstreams[0]], retain_graph=True)
-        wanted_second = torch.autograd.grad(exact_again, [of, upstreams[1]], retain_graph=True)
-        for got, want in zip(second, wanted_second, strict=True):
-            assert error(got, want) < tolerance
-
-
-def tensors(*shapes: tuple[int, ...]) -> list[Tensor]:
-    torch.manual_seed(0)
-    return [torch.randn(shape, requires_grad=True) for shape in shapes]
 
 
 @pytest.fixture(params=[2, 4])
@@ -113,6 +86,8 @@ def test_the_way_is_chosen_by_shapes() -> None:
     transposed = convolutions.way_of_transposed
     assert transposed((64, 64, 16, 16), (64, 1, 4, 4), (2, 2), (1, 1)) is convolutions.transposed_by_columns
     assert transposed((64, 128, 8, 8), (128, 64, 4, 4), (2, 2), (1, 1)) is not None
+    assert transposed((64, 100, 1, 1), (100, 512, 4, 4), (1, 1), (0, 0)) is convolutions.by_outer_product
+    assert transposed((64, 100, 1, 1), (100, 512, 4, 4), (1, 1), (1, 1)) is None
     assert transposed((64, 16, 8, 8), (16, 8, 4, 4), (2, 2), (1, 1)) is None
 
 
@@ -144,6 +119,8 @@ def test_convolutions_are_torchs(image: Any, weight: Any, options: dict[str, Any
         ((3, 8, 4, 4), (8, 1, 4, 4), {"stride": 2, "padding": 1}),
         ((2, 8, 5, 4), (8, 3, 3, 5), {"stride": (2, 1), "padding": (1, 2)}),
         ((2, 64, 4, 4), (64, 64, 4, 4), {"stride": 2, "padding": 1}),
+        ((3, 8, 1, 1), (8, 5, 4, 3), {}),  # an outer product
+        ((3, 8, 1, 1), (8, 5, 4, 4), {"stride": 2}),
         ((2, 8, 4, 4), (8, 3, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
         ((2, 8, 4, 4), (8, 3, 3, 3), {"dilation": 2}),
     ],
@@ -166,6 +143,7 @@ def test_modules_are_intercepted_and_only_inside(monkeypatch: pytest.MonkeyPatch
         return ours(*arguments)
 
     monkeypatch.setattr(convolutions, "by_columns", spy)
+    monkeypatch.setattr(bf16, "multiplies_tiles", lambda: False)
     convolutions.way_of.cache_clear()
     layer = nn.Conv2d(1, 8, 4, stride=2, padding=1)
     x = torch.randn(2, 1, 8, 8)
