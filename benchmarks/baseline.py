@@ -233,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="real images per step")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of each timing")
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="timings of each loop, in turn")
-    parser.add_argument("--precision", default="auto", help="of the engine: auto, fp32 or bf16")
+    parser.add_argument("--precision", default="fp32", help="of the engine: auto, fp32 or bf16")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="of all, e.g. train.d_lr=1e-4")

@@ -283,7 +283,8 @@ def main() -> int:
     unknown = sorted(set(arguments.sheets) - set(sheets.SHEETS))
     if unknown:
         parser.error(f"no sheet is called {', '.join(unknown)}; there are {', '.join(sheets.SHEETS)}")
-    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")  # "auto" is fp32, as in all that is published
+    # "auto" is fp32, as in all that is published.
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
     if arguments.do in ("run", "speed"):
         for name in arguments.sheets or sheets.SHEETS:
             (run if arguments.do == "run" else speed)(name, arguments)

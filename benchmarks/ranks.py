@@ -61,7 +61,7 @@ def loop(variant: str, batch_size: int, sync: bool) -> None:
             config=config.train,
             num_classes=images.num_classes if conditional else 0,
             device=device,
-            precision=resolve_precision("auto", device),
+            precision=resolve_precision("auto" if device.type == "cuda" else "fp32", device),
             answers=Answers(passes="two", different=None),
             ranks=ranks,
         )

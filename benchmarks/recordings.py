@@ -34,7 +34,9 @@ CPU = torch.device("cpu")
 
 
 def step_of(registry: Registry, variant: str, options: argparse.Namespace, *, replayed: bool) -> Step:
-    config = build_config(registry, variant=variant, dataset=options.dataset, preset=options.preset, sets=options.set)
+    config = build_config(
+        registry, variant=variant, dataset=options.dataset, preset=options.preset, sets=["precision=fp32", *options.set]
+    )
     images = load_images(registry, config, options.data_root, "train")
     conditional = registry.variant(variant).conditional
     torch.manual_seed(0)

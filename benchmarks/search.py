@@ -301,9 +301,8 @@ def main() -> int:
     parser.add_argument("--out", default=str(Path(__file__).parent / "search"))
     options = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
-    os.environ.setdefault(
-        "ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16"
-    )  # "auto" is fp32, as in all that was searched before
+    # "auto" is fp32, as in all that was searched before.
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
     found = search(options)
     file = Path(options.out) / folder(options.dataset) / f"{options.variant}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -52,6 +52,17 @@ def test_what_is_not_known_of_a_processor_does_not_count(began: dict[str, Any], 
     assert job._precision_of(config_of(registry, 0.064), torch.device("cpu"), began) == "auto"
 
 
+def test_the_other_processes_of_a_run_are_told(
+    registry: Registry, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their processors may be others."""
+    told: list[str] = []
+    monkeypatch.setattr(job, "set_off", lambda ranks, config, *more: told.append(config.precision))
+    monkeypatch.setattr(device, "multiplies_tiles", lambda: True)
+    run_job(registry, config_of(registry, 0.064), tmp_path / "run", root=data_root)
+    assert told == ["bf16"]
+
+
 def test_a_gpu_goes_by_itself(registry: Registry) -> None:
     began = {"device": "cpu", "precision": "fp32"}
     assert job._precision_of(config_of(registry, 0.064), torch.device("cuda"), began) == "auto"

@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from ganzoo.engine.cpu import bf16
+from ganzoo.engine.cpu.bf16 import rows_of
 from ganzoo.engine.cpu.winograd import conv4x4, conv_transpose4x4, lay_out, linear, new_image
 
 FEW = 4
@@ -43,7 +44,8 @@ def convolve(
 ) -> Tensor:
     """`torch.nn.functional.conv2d`; results and gradients of any order equal its own to rounding.
 
-    What is not float32 on the CPU, or under autocast, or grouped, or dilated, is left to torch.
+    What is not float32 on the CPU, or grouped, or dilated, is left to torch. So is what is under autocast, except in bf16
+    on a processor that multiplies tiles of it, where results equal torch's to bf16's rounding.
     """
     if groups == 1 and not isinstance(padding, str) and _ours(input, weight, bias, weight.shape[0], stride, padding):
         way = way_of(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
@@ -53,7 +55,8 @@ def convolve(
         if bf16.hinders(tuple(weight.shape), groups):
             with torch.autocast("cpu", enabled=False):
                 added = None if bias is None else bias.float()
-                return torch.conv2d(input.float(), weight.float(), added, stride, padding, dilation, groups)
+                y = torch.conv2d(input.float(), weight.float(), added, stride, padding, dilation, groups)
+            return y.bfloat16()
         way = bf16_way_of(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
         if way is not None and groups == 1 and input.shape[1] == weight.shape[1] and _pair(dilation) == (1, 1):
             return _in_bf16(way, input, weight, bias, _pair(stride), _pair(padding))
@@ -76,7 +79,14 @@ def convolve_transposed(
         simple = _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
         if way is not None and simple and input.shape[1] == weight.shape[0]:
             return _finished(way(input, weight, _pair(stride), _pair(padding)), bias, input, weight)
-    if groups == 1 and _tiles(input, weight, bias, weight.shape[1], stride, padding):
+    if _tiles(input, weight, bias, weight.shape[1] * groups, stride, padding):
+        if groups > 1:
+            with torch.autocast("cpu", enabled=False):
+                added = None if bias is None else bias.float()
+                y = torch.conv_transpose2d(
+                    input.float(), weight.float(), added, stride, padding, output_padding, groups, dilation
+                )
+            return y.bfloat16()
         way = bf16_way_of_transposed(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
         simple = _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
         if way is not None and simple and input.shape[1] == weight.shape[0]:
@@ -204,11 +214,6 @@ class ImageProduct(torch.autograd.Function):
         need_columns, need_weight, _ = ctx.needs_input_grad
         rows = rows_of(gradient)
         return weight.T @ rows.T if need_columns else None, (columns @ rows).T if need_weight else None, None
-
-
-def rows_of(image: Tensor) -> Tensor:
-    """`[N,C,H,W]` -> `[N H W, C]`; a view of what is channels last."""
-    return image.permute(0, 2, 3, 1).reshape(-1, image.shape[1])
 
 
 class Windows:

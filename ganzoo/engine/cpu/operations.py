@@ -62,7 +62,7 @@ def fast_operations(
     if not plain:
         others |= {torch.conv2d: convolve, torch.conv_transpose2d: convolve_transposed}
         if bf16.multiplies_tiles():
-            others[F.linear] = bf16.linear
+            others[F.linear] = linear
         others[F.batch_norm] = batch_norm_by_halves if halves else batch_norm
     if ranks.several:
         others[F.batch_norm] = synchronised(ranks, halves=halves)
@@ -92,6 +92,16 @@ class Operations:
                 "train it with --set engine=plain, or write into the image itself",
             )
         self.lost = True
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`torch.nn.functional.linear`; by a product in fp32, although under autocast in bf16, where the rows are few."""
+    given = [one for one in (input, weight, bias) if one is not None]
+    few = input.ndim > 0 and input.numel() < bf16.ROWS * input.shape[-1]
+    if few and bf16.asked() and is_ours(*given, kinds=bf16.KINDS) and ordinary():
+        with torch.autocast("cpu", enabled=False):
+            return F.linear(*(one.float() for one in given)).bfloat16()
+    return F.linear(input, weight, bias)
 
 
 def batch_norm(

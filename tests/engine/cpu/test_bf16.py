@@ -10,11 +10,19 @@ import torch
 from exact import check, error, tensors
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from ganzoo.engine.cpu import bf16, convolutions
+from ganzoo.engine.cpu import bf16, convolutions, operations
 from ganzoo.engine.cpu.bf16 import How
 from ganzoo.engine.cpu.operations import fast_operations
 from ganzoo.engine.device import resolve_precision
+
+WAYS = {
+    "columns": convolutions.by_columns,
+    "inner product": convolutions.by_inner_product,
+    "outer product": convolutions.by_outer_product,
+    "transposed columns": convolutions.transposed_by_columns,
+}
 
 ROUNDING = 0.02
 """Of the largest value: bf16 has eight bits, and what is compared is a sum of numbers rounded to them."""
@@ -80,7 +88,7 @@ TRANSPOSED: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] =
     ("windows", (4, 64, 8, 8), (64, 64, 4, 4), {"stride": 2, "padding": 1}),
     ("windows", (4, 64, 8, 8), (64, 64, 3, 3), {"padding": 1}),
     ("oneDNN", (2, 64, 16, 16), (64, 64, 4, 4), {"stride": 2, "padding": 1}),
-    ("columns", (4, 8, 8, 8), (8, 1, 4, 4), {"stride": 2, "padding": 1}),
+    ("transposed columns", (4, 8, 8, 8), (8, 1, 4, 4), {"stride": 2, "padding": 1}),
     ("outer product", (4, 10, 1, 1), (10, 8, 4, 4), {}),
 ]
 
@@ -105,8 +113,13 @@ def test_under_autocast_they_are_torchs_to_rounding(
     x = x.detach().to(given).requires_grad_()
     exact = function(x.double(), w.double(), bias.double(), **options)
     ours: list[str] = []
-    answered = convolutions._in_bf16
-    monkeypatch.setattr(convolutions, "_in_bf16", lambda *given: (ours.append(way), answered(*given))[1])
+    answered, names = convolutions._in_bf16, {function: name for name, function in WAYS.items()}
+
+    def told(chosen: Any, *given: Any) -> Tensor:
+        ours.append(names.get(chosen, "windows"))
+        return answered(chosen, *given)
+
+    monkeypatch.setattr(convolutions, "_in_bf16", told)
     with fast_operations(), torch.autocast("cpu", dtype=torch.bfloat16):
         y = function(x, w, bias, **options)
     assert (y.dtype, ours) == (torch.bfloat16, [] if way == "oneDNN" else [way])
@@ -121,46 +134,100 @@ def test_under_autocast_they_are_torchs_to_rounding(
     assert bool(((got[2] - wanted[2]).abs() < 0.005 * summed).all())
 
 
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
+    """In what torch has been asked to convolve."""
+    seen: list[torch.dtype] = []
+    for name in ("conv2d", "conv_transpose2d"):
+        function = getattr(torch, name)
+
+        def told(x: Tensor, *given: Any, function: Any = function, **more: Any) -> Tensor:
+            seen.append(torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype)
+            answer: Tensor = function(x, *given, **more)
+            return answer
+
+        monkeypatch.setattr(convolutions.torch, name, told)
+    return seen
+
+
 @pytest.mark.parametrize(
-    ("weight", "options", "dtype"),
+    ("transposed", "weight", "options", "dtype"),
     [
-        ((64, 1, 4, 4), {"groups": 64, "stride": 2}, torch.float32),
-        ((64, 32, 3, 3), {"groups": 2}, torch.float32),
-        ((8, 64, 1, 1), {}, torch.float32),
-        ((64, 64, 1, 1), {}, torch.bfloat16),
-        ((8, 64, 3, 3), {}, torch.bfloat16),
+        (False, (64, 1, 4, 4), {"groups": 64, "stride": 2}, torch.float32),
+        (False, (64, 32, 3, 3), {"groups": 2}, torch.float32),
+        (False, (8, 64, 1, 1), {}, torch.float32),
+        (False, (8, 64, 3, 3), {}, torch.bfloat16),
+        (True, (64, 1, 4, 4), {"groups": 64, "stride": 2, "padding": 1}, torch.float32),
+        (True, (64, 8, 3, 3), {}, torch.bfloat16),
     ],
 )
-def test_what_onednn_is_slow_at_in_bf16_stays_in_fp32(
-    weight: tuple[int, ...], options: dict[str, Any], dtype: torch.dtype, tiles: None
+def test_what_onednn_is_slow_at_in_bf16_is_computed_in_fp32(
+    transposed: bool,
+    weight: tuple[int, ...],
+    options: dict[str, Any],
+    dtype: torch.dtype,
+    tiles: None,
+    computed: list[torch.dtype],
 ) -> None:
-    x, w, bias = tensors((2, 64, 8, 8), weight, (weight[0],))
-    exact = F.conv2d(x.bfloat16().double(), w.double(), bias.double(), **options)
-    with fast_operations(), torch.autocast("cpu", dtype=torch.bfloat16):
-        y = F.conv2d(x.bfloat16(), w, bias, **options)
-    assert y.dtype == dtype
-    assert error(y.double(), exact) < (1e-5 if dtype == torch.float32 else ROUNDING)
+    functions = [F.conv2d, F.conv_transpose2d]
+    outputs = weight[1] * options.get("groups", 1) if transposed else weight[0]
+    x, w, bias = tensors((2, 64, 8, 8), weight, (outputs,))
+    exact = functions[transposed](x.bfloat16().double(), w.double(), bias.double(), **options)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = (convolutions.convolve_transposed if transposed else convolutions.convolve)(
+            x.bfloat16(), w, bias, **options
+        )
+    assert computed == [dtype]
+    assert y.dtype == torch.bfloat16  # as it would be elsewhere
+    assert error(y.double(), exact) < ROUNDING
     assert [one.dtype for one in torch.autograd.grad(y.sum(), [x, w, bias])] == [torch.float32] * 3
 
 
 @pytest.mark.parametrize("given", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("bias", [True, False])
-def test_linear_layers_of_few_rows_stay_in_fp32(given: torch.dtype, bias: bool, tiles: None) -> None:
-    layer = nn.Linear(32, 16, bias=bias)
-    for rows, dtype in ((63, torch.float32), (64, torch.bfloat16)):
+def test_linear_layers_of_few_rows_are_computed_in_fp32(
+    given: torch.dtype, bias: bool, tiles: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, seen = nn.Linear(32, 16, bias=bias), []
+    function = F.linear
+    monkeypatch.setattr(
+        operations.F, "linear", lambda *given: (seen.append(torch.is_autocast_enabled("cpu")), function(*given))[1]
+    )
+    for rows, in_bf16 in ((63, False), (64, True)):
         x = torch.randn(rows, 32).to(given)
-        with fast_operations(), torch.autocast("cpu", dtype=torch.bfloat16):
-            y = layer(x)
-        assert y.dtype == dtype
-        exact = F.linear(x.double(), layer.weight.double(), layer.bias.double() if bias else None)
-        assert error(y.double(), exact) < (1e-5 if dtype == torch.float32 else ROUNDING)
-    few = torch.randn(3, 32)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = operations.linear(x, layer.weight, layer.bias)
+        assert seen.pop() == in_bf16
+        assert y.dtype == torch.bfloat16
+        exact = function(x.double(), layer.weight.double(), layer.bias.double() if bias else None)
+        assert error(y.double(), exact) < ROUNDING
+
+
+def test_linear_layers_in_other_formats_are_torchs(tiles: None) -> None:
+    layer, few = nn.Linear(32, 16), torch.randn(3, 32)
     with fast_operations():
         with torch.autocast("cpu", dtype=torch.float16):
             assert layer(few).dtype == torch.float16
         assert torch.equal(layer(few), F.linear(few, layer.weight, layer.bias))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert layer.double()(few.double()).dtype == torch.float64  # as torch has it
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpoint_may_hold_them(reentrant: bool, tiles: None) -> None:
+    """It does them again without us, and has to get the same."""
+    convolution = nn.Conv2d(64, 64, 4, 2, 1)
+    network = nn.Sequential(convolution, nn.Conv2d(64, 64, 3, groups=64), nn.Flatten(), nn.Linear(256, 1))
+    x = torch.randn(3, 64, 8, 8, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        network(x).sum().backward()
+    wanted, convolution.weight.grad = convolution.weight.grad, None
+    assert wanted is not None
+    with fast_operations(), torch.autocast("cpu", dtype=torch.bfloat16):
+        y = checkpoint(network, x, use_reentrant=reentrant)
+    y.sum().backward()
+    assert convolution.weight.grad is not None
+    assert error(convolution.weight.grad, wanted) < ROUNDING
 
 
 def test_without_tiles_and_in_other_formats_torch_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,6 +263,7 @@ def test_an_image_that_has_changed_since_is_not_differentiated(tiles: None) -> N
 @pytest.mark.parametrize("at_most", ["", "AVX512_CORE_AMX", "avx512_core_amx_fp16", "DEFAULT"])
 def test_auto_is_bf16_where_the_processor_multiplies_tiles(at_most: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", at_most)
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
     for has, name in ((True, "bf16"), (False, "fp32")):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda has=has: has)
         bf16.multiplies_tiles.cache_clear()
@@ -203,7 +271,9 @@ def test_auto_is_bf16_where_the_processor_multiplies_tiles(at_most: str, monkeyp
         assert resolve_precision("fp32", torch.device("cpu")).name == "fp32"
 
 
-def test_auto_is_fp32_where_onednn_is_kept_from_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])  # the second is the older
+def test_auto_is_fp32_where_onednn_is_kept_from_tiles(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv(name, "AVX512_CORE_BF16")
     assert resolve_precision("auto", torch.device("cpu")).name == "fp32"
