@@ -44,8 +44,8 @@ def convolve(
 ) -> Tensor:
     """`torch.nn.functional.conv2d`; results and gradients of any order equal its own to rounding.
 
-    What is not float32 on the CPU, or grouped, or dilated, is left to torch. So is what is under autocast, except in bf16
-    on a processor that multiplies tiles of it, where results equal torch's to bf16's rounding.
+    What is not float32 on the CPU, or grouped, or dilated, is left to torch. So is what is under autocast, but for bf16
+    on a processor that multiplies tiles of it: results then equal torch's to bf16's rounding.
     """
     if groups == 1 and not isinstance(padding, str) and _ours(input, weight, bias, weight.shape[0], stride, padding):
         way = way_of(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
