@@ -63,6 +63,11 @@ def test_the_other_processes_of_a_run_are_told(
     assert told == ["bf16"]
 
 
+def test_what_is_said_counts(registry: Registry) -> None:
+    config = config_of(registry, 0.064, precision="fp32")
+    assert job._precision_of(config, torch.device("cpu"), {"device": "cpu", "precision": "bf16"}) == "fp32"
+
+
 def test_a_gpu_goes_by_itself(registry: Registry) -> None:
     began = {"device": "cpu", "precision": "fp32"}
     assert job._precision_of(config_of(registry, 0.064), torch.device("cuda"), began) == "auto"

@@ -82,6 +82,7 @@ CASES: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ("oneDNN", (4, 64, 8, 8), (64, 64, 3, 3), {"padding": 1, "stride": 2}),  # whose adjoint is not known
     ("oneDNN", (4, 64, 7, 7), (64, 64, 4, 4), {"padding": 1, "stride": 2}),  # odd
     ("oneDNN", (4, 64, 8, 8), (64, 64, 3, 1), {"padding": 1}),  # not square
+    ("oneDNN", (4, 64, 3, 3), (64, 64, 2, 2), {"padding": 2}),  # outputs of padding alone
     ("oneDNN", (4, 8, 8, 8), (8, 8, 3, 3), {"padding": 1}),  # few channels
 ]
 TRANSPOSED: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
