@@ -53,10 +53,7 @@ def convolve(
             return _finished(way(input, weight, _pair(stride), _pair(padding)), bias, input, weight)
     if not isinstance(padding, str) and _tiles(input, weight, bias, weight.shape[0], stride, padding):
         if bf16.hinders(tuple(weight.shape), groups):
-            with torch.autocast("cpu", enabled=False):
-                added = None if bias is None else bias.float()
-                y = torch.conv2d(input.float(), weight.float(), added, stride, padding, dilation, groups)
-            return y.bfloat16()
+            return _in_fp32(torch.conv2d, input, weight, bias, stride, padding, dilation, groups)
         way = bf16_way_of(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
         if way is not None and groups == 1 and input.shape[1] == weight.shape[1] and _pair(dilation) == (1, 1):
             return _in_bf16(way, input, weight, bias, _pair(stride), _pair(padding))
@@ -81,12 +78,8 @@ def convolve_transposed(
             return _finished(way(input, weight, _pair(stride), _pair(padding)), bias, input, weight)
     if _tiles(input, weight, bias, weight.shape[1] * groups, stride, padding):
         if groups > 1:
-            with torch.autocast("cpu", enabled=False):
-                added = None if bias is None else bias.float()
-                y = torch.conv_transpose2d(
-                    input.float(), weight.float(), added, stride, padding, output_padding, groups, dilation
-                )
-            return y.bfloat16()
+            how = stride, padding, output_padding, groups, dilation
+            return _in_fp32(torch.conv_transpose2d, input, weight, bias, *how)
         way = bf16_way_of_transposed(tuple(input.shape), tuple(weight.shape), _pair(stride), _pair(padding))
         simple = _pair(dilation) == (1, 1) and _pair(output_padding) == (0, 0)
         if way is not None and simple and input.shape[1] == weight.shape[0]:
@@ -277,6 +270,13 @@ def _tiles(input: Tensor, weight: Tensor, bias: Tensor | None, outputs: int, str
 def _in_bf16(way: Way, input: Tensor, weight: Tensor, bias: Tensor | None, stride: Size, padding: Size) -> Tensor:
     y = way(input.to(torch.bfloat16), weight.to(torch.bfloat16), stride, padding)
     return y if bias is None else y.add_(bias.to(torch.bfloat16)[:, None, None])
+
+
+def _in_fp32(function: Callable[..., Tensor], input: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
+    """What autocast would have in bf16, rounded to it at the end alone."""
+    with torch.autocast("cpu", enabled=False):
+        y = function(input.float(), weight.float(), None if bias is None else bias.float(), *how)
+    return y.bfloat16()
 
 
 def is_ours(*tensors: Tensor, kinds: tuple[torch.dtype, ...] = (torch.float32,)) -> bool:
