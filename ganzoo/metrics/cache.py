@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ganzoo.errors import UserError
+from ganzoo.files.locks import locked
 from ganzoo.files.writing import write_atomic
 
 
@@ -47,6 +50,17 @@ class TensorCache:
             write_atomic(self._path(key), lambda temporary: save_file(ready, temporary, metadata={"key": key}))
         except (OSError, SafetensorError, UserError) as error:
             warnings.warn(f"{name} of real images are not cached: {error}", RuntimeWarning, stacklevel=3)
+
+    @contextlib.contextmanager
+    def being_made(self, name: str) -> Iterator[None]:
+        """Held while `name` is computed, so that others who need it at the same time wait and read it. Where there is
+        no lock to be had, each computes it.
+        """
+        path = self._path(self._full(name))
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                stack.enter_context(locked(path.with_name(f".{path.stem}.lock")))
+            yield
 
     def has(self, name: str) -> bool:
         """Whether there is a file of `name`, which nobody has looked into."""

@@ -149,7 +149,8 @@ def reference_features(
         cache_dir: folder of the cache, made when missing; None: neither read nor written.
         key: names the feature network, its weights' SHA-256, its resizer, its settings and its code. The images' own
             SHA-256 is added here and, for what is computed from features, the code of `ganzoo.metrics`. A file that is
-            damaged or belongs to something else is computed again; one that cannot be written is a warning.
+            damaged or belongs to something else is computed again; one that cannot be written is a warning. While
+            another process computes them, this one waits.
         device: where the network is.
         batch_size: images per call.
         on_batch: called with the number of images just done; not called for a cache hit.
@@ -159,11 +160,11 @@ def reference_features(
         UserError: as `extract_features`.
     """
     cache = None if cache_dir is None else feature_cache(images, cache_dir, key)
-    features = None if cache is None else cache.read("features")
-    if features is None or not _complete(features, len(images)):
-        features = extract_features(extractor, images.pixels, device=device, batch_size=batch_size, on_batch=on_batch)
-        if cache is not None:
-            cache.write("features", features)
+
+    def compute() -> dict[str, Tensor]:
+        return extract_features(extractor, images.pixels, device=device, batch_size=batch_size, on_batch=on_batch)
+
+    features = compute() if cache is None else _kept_or_made(cache, len(images), compute)
     return Reference(
         pool=features["pool"],
         logits=features.get("logits"),
@@ -179,6 +180,26 @@ def reference_features(
 def feature_cache(images: Images, cache_dir: Path, key: str) -> TensorCache:
     """Where features of `images` are kept, by the name "features"; arguments as of `reference_features`."""
     return TensorCache(cache_dir, f"{key} {images.sha256}")
+
+
+def _kept_or_made(cache: TensorCache, count: int, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The features of `count` images from the cache; minutes of work where they are not there, so one process does it
+    for all that run at the same time.
+    """
+    kept = _whole(cache, count)
+    if kept is not None:
+        return kept
+    with cache.being_made("features"):
+        made = _whole(cache, count)  # by another, who was first
+        if made is None:
+            made = compute()
+            cache.write("features", made)
+    return made
+
+
+def _whole(cache: TensorCache, count: int) -> dict[str, Tensor] | None:
+    features = cache.read("features")
+    return features if features is not None and _complete(features, count) else None
 
 
 def _complete(features: dict[str, Tensor], count: int) -> bool:

@@ -1,9 +1,15 @@
 """The real side is computed once: features, moments, radii and distances, in memory and in files."""
 
+import errno
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
 from ganzoo.data import make_images
+from ganzoo.files import locks
 from ganzoo.metrics import neighbours, reference, statistics
 from ganzoo.metrics.cache import TensorCache
 from ganzoo.metrics.fid import FrechetDistance
@@ -67,6 +73,66 @@ def test_a_second_use_computes_nothing_of_the_real_images(tmp_path, monkeypatch)
     assert scores(tmp_path) == first
     assert network.seen == 150
     assert passes == []
+
+
+def at_once(count, work):
+    """What `work` gives in as many threads, which wait for each other first; locks of files are between them too."""
+    ready = threading.Barrier(count)
+
+    def one(_):
+        ready.wait(timeout=10)
+        return work()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count), timeout=60))
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"not a tensor"], ids=["absent", "empty", "damaged"])
+def test_jobs_at_the_same_time_compute_features_once(tmp_path, damage):
+    """Two jobs of a bench both need those of a new dataset: on 60,000 images that is minutes for each."""
+    seen = []
+
+    def slow(pixels):
+        seen.append(len(pixels))
+        time.sleep(0.05)  # longer than the others take to ask
+        return {"pool": pixels.flatten(1).float() / 255}
+
+    def work():
+        return reference_features(images(60, 1), slow, cache_dir=tmp_path, key="a", device=CPU, batch_size=20).pool
+
+    if damage is not None:
+        work()
+        seen.clear()
+        (file,) = tmp_path.glob("*.safetensors")
+        file.write_bytes(damage)
+    pools = at_once(3, work)
+    assert sum(seen) == 60
+    assert all(torch.equal(pool, pools[0]) for pool in pools)
+
+
+def test_a_job_that_fails_leaves_features_to_the_next(tmp_path):
+    def broken(pixels):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        reference_features(images(60, 1), broken, cache_dir=tmp_path, key="a", device=CPU)
+    network.seen = 0
+    assert len(reference_features(images(60, 1), network, cache_dir=tmp_path, key="a", device=CPU)) == 60
+    assert network.seen == 60
+
+
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.EACCES], ids=["no locks", "not writable"])
+def test_features_are_kept_where_there_are_no_locks(tmp_path, monkeypatch, reason):
+    """A network drive, or a cache that somebody else keeps: correct, if not cheap."""
+
+    def refuse(path):
+        raise OSError(reason, "refused")
+
+    monkeypatch.setattr(locks, "_lock", refuse)
+    network.seen = 0
+    for _ in range(2):
+        assert len(reference_features(images(60, 1), network, cache_dir=tmp_path, key="a", device=CPU)) == 60
+    assert network.seen == 60  # the second has read what the first kept
 
 
 def test_statistics_belong_to_their_images_and_settings(tmp_path):
