@@ -268,7 +268,8 @@ def _show(plan: Mapping[str, Any], seeds: int) -> None:
         click.echo("  not the defaults:")
         width = max(map(len, plan["changed"]))
         for key, value in plan["changed"].items():
-            click.echo(clean(f"    {key:<{width}}  {text(value['value'])}  (default {text(value['default'])})", 300))
+            default = "no default" if value["default"] == "" else f"default {text(value['default'])}"
+            click.echo(clean(f"    {key:<{width}}  {text(value['value'])}  ({default})", 300))
     estimate = plan["estimate"]
     if estimate is None:
         click.echo("  no estimate: no finished run of this kind is there to tell")

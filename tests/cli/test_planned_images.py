@@ -117,6 +117,7 @@ def test_variants_that_need_labels_are_left_out(plan: Callable[..., str], tmp_pa
         pictures(tmp_path / "labelled" / name, 70)
     said = plan("train", "cdcgan", "--dataset", "folder:labelled", "--size", "32")
     assert "/labelled, 140 images, 2 classes" in said
+    assert re.search(r"dataset\.path +\S*/labelled +\(no default\)", said)
 
 
 PLUGIN = """
