@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +24,7 @@ from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Planned, note, tell, working
 from ganzoo.runs.packages import check_packages
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
-from ganzoo.runs.training import say_what_was_read
+from ganzoo.runs.training import say_recipes, say_what_was_read
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Executor
 
@@ -59,6 +59,7 @@ class Entrants(Chosen):
 class Asked(Chosen):
     """What a bench is asked for, before any images are looked at."""
 
+    options: Sequence[Mapping[str, Any]]  # what asks for each config
     left_out: Sequence[str]  # why a variant is, in a line
     strict: bool  # whether the variants were named one by one, and no grid
 
@@ -66,6 +67,11 @@ class Asked(Chosen):
     def many(self) -> bool:
         """Whether a variant is there more than once."""
         return len({config.variant.name for config in self.configs}) < len(self.configs)
+
+    def said(self, configs: Sequence[RunConfig]) -> Iterator[tuple[RunConfig, Mapping[str, Any]]]:
+        """Each of `configs`, some of its own, with its options."""
+        pairs = zip(self.configs, self.options, strict=True)
+        return ((config, options) for config, options in pairs if config in configs)
 
 
 Points = Mapping[str, Sequence[Point]]
@@ -101,19 +107,29 @@ def asked_for(
     own = points or {}
     pairs = [(name, point) for name in names for point in own.get(name, everywhere)]
     wanted = {f"{name} {point.label}".strip(): (name, point) for name, point in pairs}
+    made: list[tuple[RunConfig, Mapping[str, Any]]] = []
 
     def make_config(label: str) -> RunConfig:
         name, point = wanted[label]
-        sets = [*texts_of(options.get("sets")), *point.sets]
-        return config_of(registry, name, {**options, **point.options, "sets": sets})
+        said = {**options, **point.options, "sets": [*texts_of(options.get("sets")), *point.sets]}
+        made.append((config_of(registry, name, said), said))
+        return made[-1][0]
 
     strict = strict and len(pairs) == len(names)  # of a grid, what fits is compared
-    found, left_out = choose_configs(list(wanted), make_config, strict)
-    configs: list[RunConfig] = []
-    for config in found:  # a setting of one variant makes no difference to another
-        configs += [] if config in configs else [config]
+    _, left_out = choose_configs(list(wanted), make_config, strict)
+    # A setting of one variant makes no difference to another.
+    once = [i for i, (config, _) in enumerate(made) if all(config != other for other, _ in made[:i])]
+    configs = [made[i][0] for i in once]
     check_used([*texts_of(options.get("sets")), *(text for _, point in pairs for text in point.sets)], configs)
-    return Asked(registry=registry, plugins=plugins, root=root, configs=configs, left_out=left_out, strict=strict)
+    return Asked(
+        registry=registry,
+        plugins=plugins,
+        root=root,
+        configs=configs,
+        options=[made[i][1] for i in once],
+        left_out=left_out,
+        strict=strict,
+    )
 
 
 def entrants(
@@ -156,6 +172,7 @@ def entrants(
     configs, more = fitting(asked, images.shape[1], images.shape[0], images.num_classes)
     for line in (*asked.left_out, *more):
         note(line)
+    say_recipes(registry, asked.said(configs), *images.shape)
     return Entrants(
         registry=registry, plugins=plugins, root=root, configs=configs, images=images, device_type=device_type
     )

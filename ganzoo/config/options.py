@@ -7,18 +7,20 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, cast, get_args, get_type_hints
 
 from ganzoo.config.documents import read_document, spelled_out
+from ganzoo.config.families import family_of
 from ganzoo.config.habits import cure_of
 from ganzoo.config.layers import build_config
 from ganzoo.config.places import as_path
 from ganzoo.config.protocols import published
 from ganzoo.config.recipes import known_settings
 from ganzoo.config.run_config import RunConfig, flatten
-from ganzoo.errors import SettingError, UnknownName
+from ganzoo.errors import SettingError, UnknownName, UserError
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Setting
 from ganzoo.zoo.values import check
@@ -121,6 +123,28 @@ def config_of(registry: Registry, variant: str | None, options: Mapping[str, Any
         overrides=overrides,
         **names,
     )
+
+
+def better_said(
+    registry: Registry, config: RunConfig, options: Mapping[str, Any], channels: int, side: int
+) -> str | None:
+    """What to add to a command line of `options`, which ask for `config`, so that recipes for square images as they are
+    count: their kind has to be said before they are loaded. None: nothing would be another.
+    """
+    spec, settings = registry.dataset(config.dataset.name), config.dataset.settings
+    size, color = cast("int | None", settings["size"]), cast("str | None", settings["color"])
+    if family_of(spec, size, color) is not None:
+        return None
+    told, words = {**options, "size": side}, [] if size == side else [f"--size {side}"]
+    if family_of(spec, side, color) is None:
+        color = "gray" if channels == 1 else "rgb"
+        told["sets"] = [*texts_of(options.get("sets")), f"dataset.color={color}"]
+        words.append(f"--set dataset.color={color}")
+    try:
+        other = config_of(registry, config.variant.name, told)
+    except UserError:  # its recipe does not go with the rest
+        return None
+    return None if replace(other, dataset=config.dataset) == config else " ".join(words)
 
 
 def check_used(sets: Any, configs: Sequence[RunConfig]) -> None:

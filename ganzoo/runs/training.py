@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ganzoo.config.options import RunOptions, check_used, config_of, load_zoo, takes_run_options
+from ganzoo.config.options import RunOptions, better_said, check_used, config_of, load_zoo, takes_run_options
 from ganzoo.config.places import as_path, as_source, cache_root
 from ganzoo.config.run_config import dataset_label
 from ganzoo.engine.stopping import Stop, signals_of_the_caller
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ganzoo.config.run_config import RunConfig
     from ganzoo.data import Images
     from ganzoo.engine.loop import Observer
+    from ganzoo.zoo.registry import Registry
 
 
 @takes_run_options
@@ -89,6 +90,7 @@ def train(
         with working(f"loading {config.dataset.name}"):
             images = training_images(registry, config, root)
         say_what_was_read(config, images)
+        say_recipes(registry, [(config, {**options, "init": init})], *images.shape)
         if path is None:
             fresh = folder_of(registry, config, RUNS, images.sha256 + init_sha256(registry, config.init))
             path = shorter_run(fresh, registry, config, images) or fresh
@@ -128,3 +130,26 @@ def say_what_was_read(config: RunConfig, images: Images) -> None:
     """In a line: a folder of images is not known by its name."""
     if images.facts is not None:
         note(images.facts.line(dataset_label(config.dataset.name, config.dataset.settings)))
+
+
+def say_recipes(
+    registry: Registry,
+    asked: Iterable[tuple[RunConfig, Mapping[str, Any]]],
+    channels: int | None,
+    height: int | None,
+    width: int | None,
+) -> None:
+    """In a line: which variants would be trained with settings of their own, were it said what the images are. `asked`:
+    configs, with the options that ask for them. None: not known.
+    """
+    if channels is None or height is None or height != width:
+        return
+    found: dict[str, list[str]] = {}
+    for config, options in asked:
+        words = better_said(registry, config, options, channels, height)
+        if words is not None and config.variant.name not in found.setdefault(words, []):
+            found[words].append(config.variant.name)
+    for words, names in found.items():
+        whose = "has settings of its own" if len(names) == 1 else "have settings of their own"
+        kind = f"{height}x{width} {'gray' if channels == 1 else 'rgb'} images"
+        note(f"{', '.join(names)} {whose} for {kind}: add {words} to use them")

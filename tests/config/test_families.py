@@ -11,6 +11,7 @@ import pytest
 from ganzoo import Dataset, Objective, Setting, Variant
 from ganzoo.config.families import FAMILIES, family_of
 from ganzoo.config.layers import build_config, from_dict
+from ganzoo.config.options import better_said, config_of
 from ganzoo.config.recipes import known_settings
 from ganzoo.errors import SettingError
 from ganzoo.runs.command import command_of
@@ -117,6 +118,43 @@ def test_a_record_is_read_as_it_was_meant(registry: Registry) -> None:
     del document["train"]["d_steps"]
     read = from_dict(registry, document)
     assert (read.variant.settings["doubling"], read.train.d_steps) == (None, 1)
+
+
+def words(zoo: Registry, dataset: str, side: int, channels: int, *sets: str, **more: Any) -> str | None:
+    """What is to be said of images that have turned out to be like that."""
+    options = {"dataset": dataset, "preset": "laptop", "sets": list(sets), **more}
+    config = config_of(zoo, "lab", options)
+    said = better_said(zoo, config, options, channels, side)
+    if said is not None:  # and if that is said, nothing is left to say
+        told = {"size": side, "sets": [*sets, *(text for text in said.split() if "=" in text)]}
+        other = config_of(zoo, "lab", options | told)
+        assert (other.variant, other.train) != (config.variant, config.train)
+        assert better_said(zoo, other, options | told, channels, side) is None
+    return said
+
+
+def test_what_has_to_be_said_of_images_at_a_path(zoo: Registry, tmp_path: Path) -> None:
+    folder, file = f"folder:{tmp_path}", f"npz:{tmp_path / 'x.npz'}"
+    assert words(zoo, folder, 64, 3) == "--size 64"
+    assert words(zoo, folder, 64, 3, size=64) is None
+    assert words(zoo, folder, 28, 1, "dataset.color=gray") == "--size 28"
+    assert words(zoo, folder, 32, 3) is None  # of which the author said nothing
+    assert words(zoo, folder, 64, 3, "train.batch_size=11") is None  # it is what the recipe says
+    assert words(zoo, folder, 64, 3, "train.batch_size=64") is None  # the last word is the user's
+    assert words(zoo, folder, 28, 1, "dataset.color=gray", "train.batch_size=64") == "--size 28"  # the width is not
+    assert words(zoo, folder, 64, 3, preset="standard") == "--size 64"
+    assert words(zoo, file, 28, 1) == "--size 28 --set dataset.color=gray"
+    assert words(zoo, file, 28, 1, size=28) == "--set dataset.color=gray"
+    assert words(zoo, "cifar10", 32, 3) is None  # known by its name
+    assert words(zoo, "digits", 32, 1) is None
+
+
+def test_a_recipe_that_does_not_go_with_the_rest_is_not_advised(registry: Registry) -> None:
+    lab = Variant(name="lab", target="lab:build", presets={"laptop@rgb-64": {"train.g_lr": 0.5, "train.d_lr": -1}})
+    plugin = Plugin(name="lab", origin="lab 1", module="lab", specs={"variants": [lab]})
+    zoo = Registry([*registry.plugins, plugin])
+    assert words(zoo, "folder:x", 28, 3) is None
+    assert words(zoo, "folder:x", 64, 3) is None
 
 
 @pytest.mark.parametrize(
