@@ -22,6 +22,7 @@ from ganzoo.errors import SettingError, UnknownName
 from ganzoo.files.writing import write_text, writing
 from ganzoo.runs.directory import RunDirectory
 from ganzoo.runs.events import Planned, note, tell, working
+from ganzoo.runs.names import folder_of
 from ganzoo.runs.packages import check_packages
 from ganzoo.runs.plugin_cure import plugins_named, runs_of
 from ganzoo.runs.training import say_recipes, say_what_was_read
@@ -68,10 +69,17 @@ class Asked(Chosen):
         """Whether a variant is there more than once."""
         return len({config.variant.name for config in self.configs}) < len(self.configs)
 
-    def said(self, configs: Sequence[RunConfig]) -> Iterator[tuple[RunConfig, Mapping[str, Any]]]:
-        """Each of `configs`, some of its own, with its options."""
-        pairs = zip(self.configs, self.options, strict=True)
-        return ((config, options) for config, options in pairs if config in configs)
+    def fresh(
+        self, configs: Sequence[RunConfig], out: Path, data: str
+    ) -> Iterator[tuple[RunConfig, Mapping[str, Any]]]:
+        """Those of its own `configs` whose runs in `out` have not begun, each with its options; `data`: as of
+        `plan_jobs`.
+        """
+        chosen = {id(config) for config in configs}
+        for config, options in zip(self.configs, self.options, strict=True):
+            run = RunDirectory(folder_of(self.registry, config, out, data))
+            if id(config) in chosen and not run.config_file.exists():
+                yield config, options
 
 
 Points = Mapping[str, Sequence[Point]]
@@ -172,7 +180,8 @@ def entrants(
     configs, more = fitting(asked, images.shape[1], images.shape[0], images.num_classes)
     for line in (*asked.left_out, *more):
         note(line)
-    say_recipes(registry, asked.said(configs), *images.shape)
+    if points is None:  # a search, which looks for settings of its own, comes here again and again
+        say_recipes(registry, asked.fresh(configs, out, images.sha256), images)
     return Entrants(
         registry=registry, plugins=plugins, root=root, configs=configs, images=images, device_type=device_type
     )

@@ -48,7 +48,6 @@ def plan_train(
     from ganzoo.config.printed import to_toml
     from ganzoo.runs.find import RUNS
     from ganzoo.runs.packages import check_packages
-    from ganzoo.runs.training import say_recipes
 
     registry = load_registry(options["plugins"])
     config = config_of(registry, variant, options)
@@ -66,7 +65,6 @@ def plan_train(
         count = _counted(registry, [config], root, scored=True)
         if count is not None:
             check_config(registry, config, count.size, count.channels, count.num_classes)
-            say_recipes(registry, [(config, options)], count.channels, count.size, count.size)
         sources = [RUNS, *([out.parent] if out is not None else [])]
         show_plan(
             registry, [config], seeds=1, root=root, under=RUNS, out=out, sources=sources, count=count, as_json=as_json
@@ -93,7 +91,6 @@ def plan_bench(
     from ganzoo.config.layers import scores_of
     from ganzoo.runs.find import RUNS
     from ganzoo.runs.packages import check_packages
-    from ganzoo.runs.training import say_recipes
 
     out, asked_options = options["out"], cast("RunOptions", options)
     trials: Sequence[RunConfig] = ()
@@ -120,7 +117,6 @@ def plan_bench(
         if count is not None:
             configs, more = fitting(asked, count.size, count.channels, count.num_classes)
             left_out = [*left_out, *more]
-            say_recipes(asked.registry, asked.said(configs), count.channels, count.size, count.size)
         for line in left_out:
             note(line)
         show_plan(

@@ -20,7 +20,7 @@ from ganzoo.config.places import as_path
 from ganzoo.config.protocols import published
 from ganzoo.config.recipes import known_settings
 from ganzoo.config.run_config import RunConfig, flatten
-from ganzoo.errors import SettingError, UnknownName, UserError
+from ganzoo.errors import SettingError, UnknownName
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.specs import Setting
 from ganzoo.zoo.values import check
@@ -128,22 +128,25 @@ def config_of(registry: Registry, variant: str | None, options: Mapping[str, Any
 def better_said(
     registry: Registry, config: RunConfig, options: Mapping[str, Any], channels: int, side: int
 ) -> str | None:
-    """What to add to a command line of `options`, which ask for `config`, so that recipes for square images as they are
-    count: their kind has to be said before they are loaded. None: nothing would be another.
+    """What to add to a command line of `options`, which ask for `config`, so that recipes for images of `channels` and
+    `side` pixels are used, which the images have turned out to be. None: they are, or nothing would change.
+
+    Raises:
+        UserError: a recipe does not go with what else is asked for.
     """
     spec, settings = registry.dataset(config.dataset.name), config.dataset.settings
     size, color = cast("int | None", settings["size"]), cast("str | None", settings["color"])
     if family_of(spec, size, color) is not None:
         return None
-    told, words = {**options, "size": side}, [] if size == side else [f"--size {side}"]
-    if family_of(spec, side, color) is None:
+    told, words = dict(options), []
+    if size is None and spec.size is None:
+        told["size"] = side
+        words.append(f"--size {side}")
+    if color is None and spec.channels is None:
         color = "gray" if channels == 1 else "rgb"
         told["sets"] = [*texts_of(options.get("sets")), f"dataset.color={color}"]
         words.append(f"--set dataset.color={color}")
-    try:
-        other = config_of(registry, config.variant.name, told)
-    except UserError:  # its recipe does not go with the rest
-        return None
+    other = config_of(registry, config.variant.name, told)
     return None if replace(other, dataset=config.dataset) == config else " ".join(words)
 
 

@@ -90,10 +90,11 @@ def train(
         with working(f"loading {config.dataset.name}"):
             images = training_images(registry, config, root)
         say_what_was_read(config, images)
-        say_recipes(registry, [(config, {**options, "init": init})], *images.shape)
         if path is None:
             fresh = folder_of(registry, config, RUNS, images.sha256 + init_sha256(registry, config.init))
             path = shorter_run(fresh, registry, config, images) or fresh
+        if not os.path.exists(RunDirectory(path).config_file):
+            say_recipes(registry, [(config, options)], images)
         with contextlib.ExitStack() as stack:
             stack.enter_context(as_job(config.variant.name))
             stack.enter_context(_failures_told(RunDirectory(path)))
@@ -132,24 +133,24 @@ def say_what_was_read(config: RunConfig, images: Images) -> None:
         note(images.facts.line(dataset_label(config.dataset.name, config.dataset.settings)))
 
 
-def say_recipes(
-    registry: Registry,
-    asked: Iterable[tuple[RunConfig, Mapping[str, Any]]],
-    channels: int | None,
-    height: int | None,
-    width: int | None,
-) -> None:
-    """In a line: which variants would be trained with settings of their own, were it said what the images are. `asked`:
-    configs, with the options that ask for them. None: not known.
+def say_recipes(registry: Registry, asked: Iterable[tuple[RunConfig, Mapping[str, Any]]], images: Images) -> None:
+    """In a line: which variants have a recipe for such images that is not used, as nobody has said what they are.
+    `asked`: configs of runs that have not begun, with the options that ask for them. Nothing is said where a run
+    begins with another's weights, whose networks it has to have, and where one of them could not be run with it.
     """
-    if channels is None or height is None or height != width:
-        return
+    channels, height, width = images.shape
     found: dict[str, list[str]] = {}
     for config, options in asked:
-        words = better_said(registry, config, options, channels, height)
-        if words is not None and config.variant.name not in found.setdefault(words, []):
-            found[words].append(config.variant.name)
+        known = {name for names in found.values() for name in names}
+        if height != width or config.init is not None or config.variant.name in known:
+            continue
+        try:
+            words = better_said(registry, config, options, channels, height)
+        except UserError:
+            return
+        if words is not None:
+            found.setdefault(words, []).append(config.variant.name)
     for words, names in found.items():
-        whose = "has settings of its own" if len(names) == 1 else "have settings of their own"
+        have = "has a recipe" if len(names) == 1 else "have recipes"
         kind = f"{height}x{width} {'gray' if channels == 1 else 'rgb'} images"
-        note(f"{', '.join(names)} {whose} for {kind}: add {words} to use them")
+        note(f"{', '.join(names)} {have} for {kind}, not used: add {words}")

@@ -107,23 +107,6 @@ def test_what_is_not_scored_may_be_few(plan: Callable[..., str], tmp_path: Path)
     assert len(entrants("gan", Path("runs"), options, scored=False).images) == 20  # type: ignore[arg-type]
 
 
-def test_settings_of_ones_own_for_such_images_are_told_of(
-    plan: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A recipe counts where it is said beforehand what the images are; the plan tells, and so does the run."""
-    np.savez(tmp_path / "odd.npz", images=np.random.default_rng(0).integers(0, 256, (140, 28, 28), np.uint8))
-    laptop, little = ("--preset", "laptop"), ("--kimg", "0.016", "--set", "train.scores=none")
-    train = ("train", "dcgan", "--dataset", "npz:odd.npz", *laptop, *little)
-    bench = ("bench", "--variants", "lsgan,dcgan", *train[2:])
-    told = "own for 28x28 gray images: add --size 28 --set dataset.color=gray to use them"
-    for words, who in ((train, "dcgan has settings of its"), (bench, "lsgan, dcgan have settings of their")):
-        assert plan(*words).count(f"{who} {told}\n") == 1
-        cli.main(list(words), standalone_mode=False)
-        assert capsys.readouterr().err.count(f"{who} {told}\n") == 1
-        assert "settings of" not in plan(*words, "--size", "28", "--set", "dataset.color=gray")
-        assert "settings of" not in plan(*words, "--preset", "standard")
-
-
 def test_variants_that_need_labels_are_left_out(plan: Callable[..., str], tmp_path: Path) -> None:
     pictures(tmp_path / "faces", 140)
     some = plan("bench", "--variants", "all", *BENCH[3:])

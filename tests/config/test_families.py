@@ -149,12 +149,11 @@ def test_what_has_to_be_said_of_images_at_a_path(zoo: Registry, tmp_path: Path) 
     assert words(zoo, "digits", 32, 1) is None
 
 
-def test_a_recipe_that_does_not_go_with_the_rest_is_not_advised(registry: Registry) -> None:
-    lab = Variant(name="lab", target="lab:build", presets={"laptop@rgb-64": {"train.g_lr": 0.5, "train.d_lr": -1}})
-    plugin = Plugin(name="lab", origin="lab 1", module="lab", specs={"variants": [lab]})
-    zoo = Registry([*registry.plugins, plugin])
-    assert words(zoo, "folder:x", 28, 3) is None
-    assert words(zoo, "folder:x", 64, 3) is None
+def test_what_a_dataset_declares_need_not_be_said(zoo: Registry) -> None:
+    half = [Dataset(name="half", target="m:f", size=64), Dataset(name="other", target="m:f", channels=3)]
+    zoo = Registry([*zoo.plugins, Plugin(name="half", origin="half 1", module="half", specs={"datasets": half})])
+    assert words(zoo, "half", 64, 3) == "--set dataset.color=rgb"
+    assert words(zoo, "other", 64, 3) == "--size 64"
 
 
 @pytest.mark.parametrize(
