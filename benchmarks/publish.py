@@ -258,6 +258,10 @@ def check() -> int:
             told += [f"seed {seed} is none of the sheet's" for seed in sorted(seeds) if seed >= sheet.seeds]
             told += [f"seed {file.parent.name} not scored against all images" for file in files if unscored(name, file)]
             told += [line for file in files for line in stale(registry, name, variant, suffix, file)]
+            results = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+            timed = publish_page.speeds_of(name).get(folder.name, {})
+            if any(not publish_page.is_of(timed, result) for result in results):
+                told.append(f"throughput {'of another recipe' if timed else 'not measured'}: `publish.py speed {name}`")
             for line in told:
                 print(f"{name} {folder.name}: {line}")
             wrong += bool(told)

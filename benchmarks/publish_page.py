@@ -68,17 +68,31 @@ def rows_of(name: str) -> tuple[list[Row], Any]:
     return rows, tables[0]
 
 
+def speeds_of(name: str) -> dict[str, dict[str, Any]]:
+    """What has been measured of each row of a sheet, by its label."""
+    file = sheets.RESULTS / name / "speed.json"
+    measured = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rows": []}
+    return {row["variant"]: row for row in measured["rows"]}
+
+
+def is_of(timed: dict[str, Any], result: dict[str, Any]) -> bool:
+    """Whether a throughput is of the batches and of the size of networks of a result, and not of a former recipe's."""
+    parameters = sum(result["parameters"].values())
+    return (timed.get("batch_size"), timed.get("parameters")) == (result["config"]["train"]["batch_size"], parameters)
+
+
 def table_of(name: str) -> Iterator[str]:
     from ganzoo.leaderboard.formats import bytes_text
 
     rows, table = rows_of(name)
-    file = sheets.RESULTS / name / "speed.json"
-    measured = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rows": []}
-    speeds = {row["variant"]: row for row in measured["rows"]}
+    speeds = speeds_of(name)
     lines: list[dict[str, str]] = []
     for row in rows:
         fids = row.values("fid")
         first = row.results[0]
+        timed = speeds.get(row.label, {})
+        if not is_of(timed, first):  # see `publish.py check`
+            timed = {}
         lines.append({
             "rank": row.rank,
             "variant": f"[{row.label}](zoo.md)",
@@ -93,9 +107,9 @@ def table_of(name: str) -> Iterator[str]:
             "modes": number(min(row.values("modes"), default=None), 0),
             "memorised %": number(row.mean("memorised"), 1),
             "batch": str(first["config"]["train"]["batch_size"]),
-            "train img/s": number((speeds.get(row.label) or {}).get("train_img_per_s"), 0),
-            "time": clock(sheets.SHEETS[name].kimg * 1000, (speeds.get(row.label) or {}).get("train_img_per_s")),
-            "sample img/s": number((speeds.get(row.label) or {}).get("sample_img_per_s"), 0),
+            "train img/s": number(timed.get("train_img_per_s"), 0),
+            "time": clock(sheets.SHEETS[name].kimg * 1000, timed.get("train_img_per_s")),
+            "sample img/s": number(timed.get("sample_img_per_s"), 0),
             "params": f"{sum(first['parameters'].values()) / 1e6:.2f}M",
             "memory": bytes_text(peak) if (peak := max(one["peak_memory"] for one in row.results)) else "-",
             "n": str(len(fids)) if len(fids) == len(row.results) else f"{len(fids)} of {len(row.results)}",

@@ -220,6 +220,20 @@ def test_the_page_is_made_from_the_files_alone(
     assert "few dcgan: no seed 0" in capsys.readouterr().out
 
 
+def timed(result: dict[str, Any], label: str, **changes: Any) -> dict[str, Any]:
+    """A row of speed.json, of the recipe that the result is of."""
+    batch, parameters = result["config"]["train"]["batch_size"], sum(result["parameters"].values())
+    row = {"variant": label, "batch_size": batch, "parameters": parameters}
+    return row | {"train_img_per_s": 900.0, "sample_img_per_s": 5.0} | changes
+
+
+def time_all(publish: ModuleType, sheet: str, **changes: Any) -> None:
+    folder = publish.sheets.RESULTS / sheet
+    files = sorted(folder.glob("*/0/result.json"))
+    rows = [timed(json.loads(file.read_text()), file.parts[-3], **changes) for file in files]
+    (folder / "speed.json").write_text(json.dumps({"environment": {"device_name": "a CPU"}, "rows": rows}))
+
+
 def test_check_tells_what_is_stale(
     publish: ModuleType, made: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,7 +242,17 @@ def test_check_tells_what_is_stale(
     for variant in ("gan", "cgan"):
         for seed in (0, 1):
             made("digits", variant, seed, 3.0)
+    time_all(publish, "digits")
+    assert publish.check() == 1
+    assert capsys.readouterr().out.count("throughput not measured: `publish.py speed few`") == 2
+    time_all(publish, "few")
     assert publish.check() == 0, capsys.readouterr().out
+    for other in ({"batch_size": 7}, {"parameters": 7}):  # measured before the recipe was another
+        time_all(publish, "few", **other)
+        assert publish.check() == 1
+        assert "few dcgan+ada: throughput of another recipe: `publish.py speed few`" in capsys.readouterr().out
+        assert "train img/s" not in next(iter(publish.publish_page.table_of("few")))
+    time_all(publish, "few")
     gan, cgan = (publish.sheets.RESULTS / "digits" / name for name in ("gan", "cgan"))
     codes = json.loads((gan / "code.json").read_text())
     (gan / "code.json").write_text(json.dumps(codes | {"1": "other"}))
@@ -332,7 +356,8 @@ def test_throughput_is_of_each_row_and_a_column_of_nothing_is_none(
     assert "| FID |" in titles
 
     def speed(variants: str, augment: str = "", **options: Any) -> Any:
-        row = {"variant": "dcgan", "train_img_per_s": 700.0 if augment else 900.0, "sample_img_per_s": 5.0}
+        result = json.loads((publish.folder_of("few", "dcgan", "") / "0" / "result.json").read_text())
+        row = timed(result, "dcgan", train_img_per_s=700.0 if augment else 900.0)
         return SimpleNamespace(measured={"environment": {"device_name": "a CPU"}, "rows": [row]})
 
     monkeypatch.setattr(publish.ganzoo, "speed", speed)
