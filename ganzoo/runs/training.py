@@ -139,18 +139,20 @@ def say_recipes(registry: Registry, asked: Iterable[tuple[RunConfig, Mapping[str
     begins with another's weights, whose networks it has to have, and where one of them could not be run with it.
     """
     channels, height, width = images.shape
-    found: dict[str, list[str]] = {}
+    if height != width:
+        return
+    found: dict[str, str] = {}  # variant -> what to add
     for config, options in asked:
-        known = {name for names in found.values() for name in names}
-        if height != width or config.init is not None or config.variant.name in known:
+        if config.init is not None or config.variant.name in found:
             continue
         try:
             words = better_said(registry, config, options, channels, height)
         except UserError:
             return
         if words is not None:
-            found.setdefault(words, []).append(config.variant.name)
-    for words, names in found.items():
+            found[config.variant.name] = words
+    for words in dict.fromkeys(found.values()):
+        names = [name for name, said in found.items() if said == words]
         have = "has a recipe" if len(names) == 1 else "have recipes"
         kind = f"{height}x{width} {'gray' if channels == 1 else 'rgb'} images"
         note(f"{', '.join(names)} {have} for {kind}, not used: add {words}")
