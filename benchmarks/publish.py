@@ -37,6 +37,9 @@ from ganzoo.runs.events import Event, Finished
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 
+OF_THE_MACHINE = frozenset({"seconds", "img_per_s", "peak_memory"})
+"""Of a tick: what another machine would not repeat."""
+
 
 def run(name: str, arguments: argparse.Namespace) -> None:
     sheet = sheets.SHEETS[name]
@@ -141,8 +144,8 @@ def say(event: Event) -> None:
 
 
 def collect(name: str, path: Path, suffix: str = "") -> Path:
-    """The run's result, as it is, but in one line and without the place of its images; of the first seed its last
-    images as well. Gives the file.
+    """The run's result, as it is, but in one line and without the place of its images; what was told at its end, such
+    as D's accuracy and ADA's p; of the first seed its last images as well. Gives the file.
     """
     result = json.loads((path / "result.json").read_text(encoding="utf-8"))
     result.pop("provenance", None)  # who started it, by which command, is nobody's business
@@ -155,8 +158,14 @@ def collect(name: str, path: Path, suffix: str = "") -> Path:
     text = json.dumps(result, separators=(",", ":"))
     if place and json.dumps(place)[1:-1] in text:
         raise ValueError(f"{path}: the result names {place}")
-    file.with_name("whole.json").unlink(missing_ok=True)  # of another generator
+    for former in ("whole.json", "last_tick.json"):  # of another generator
+        file.with_name(former).unlink(missing_ok=True)
     file.write_text(text + "\n", encoding="utf-8")
+    ticks = path / "stats.jsonl"
+    if ticks.exists():
+        last = json.loads(ticks.read_text(encoding="utf-8").splitlines()[-1])
+        told = {key: value for key, value in last.items() if key not in OF_THE_MACHINE}
+        file.with_name("last_tick.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     codes = read_codes(folder) | {str(result["seed"]): code_sha256(Registry.load(), result["config"])}
     (folder / "code.json").write_text(json.dumps(codes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if result["seed"] == 0:

@@ -164,6 +164,18 @@ def made(write_run: Callable[..., dict[str, Any]], publish: ModuleType, tmp_path
     return run
 
 
+def test_what_a_run_told_at_its_end_is_kept_without_what_is_of_the_machine(
+    publish: ModuleType, made: Callable[..., None], tmp_path: Path
+) -> None:
+    made("digits", "gan", 0, 3.0)
+    folder = tmp_path / "runs" / "digits" / "gan-0"
+    file = publish.sheets.RESULTS / "digits" / "gan" / "0" / "last_tick.json"
+    ticks = [{"kimg": kimg, "d_accuracy": kimg / 8, "seconds": 7.0, "img_per_s": 9.0} for kimg in (2.0, 4.0)]
+    (folder / "stats.jsonl").write_text("".join(json.dumps(tick) + "\n" for tick in ticks))
+    publish.collect("digits", folder)
+    assert json.loads(file.read_text()) == {"kimg": 4.0, "d_accuracy": 0.5}
+
+
 def test_seeds_of_one_code_stand_in_one_row_though_its_comments_have_changed(
     publish: ModuleType, made: Callable[..., None]
 ) -> None:
