@@ -123,6 +123,7 @@ def table_of(name: str) -> Iterator[str]:
         whose = [row.label for row in rows if row.rank == "-" and row.unranked == reason]
         yield ""
         yield f"No rank: {', '.join(whose)} ({reason})."
+    counts = {one["name"]: one["images"] for one in rows[0].results[0]["floors"]}
     for floor in (row for row in table.rows if row.kind == "real"):
         values = {key: one.mean for key, one in floor.numbers.items() if one is not None}
         told = ", ".join(
@@ -132,7 +133,9 @@ def table_of(name: str) -> Iterator[str]:
             if key in values
         )  # fmt: skip
         yield ""
-        yield f"Real images as if generated ({floor.variant.removeprefix('real: ')}): {told}."
+        name = floor.variant.removeprefix("real: ")
+        many = f", {counts[name]:,} images" if name in counts else ""
+        yield f"Real images as if generated ({name}{many}): {told}."
 
 
 def interval(values: Sequence[float]) -> str:
@@ -217,6 +220,8 @@ def compare(name: str, better: str, worse: str) -> str | None:
         return f"{told} - | {'lower' if a < b else 'higher'}, of one seed |"
     p = welch_p(ours, theirs)
     verdict = "no difference to be seen" if p > 0.05 else "as expected" if a < b else "**the other way round**"
+    if sheets.SHEETS[name].note.startswith(f"`{better}`") and a < b:
+        verdict += ", by a FID that flatters it"
     return f"{told} {p:.2g} | {verdict} |"
 
 

@@ -174,6 +174,9 @@ def test_what_a_run_told_at_its_end_is_kept_without_what_is_of_the_machine(
     (folder / "stats.jsonl").write_text("".join(json.dumps(tick) + "\n" for tick in ticks))
     publish.collect("digits", folder)
     assert json.loads(file.read_text()) == {"kimg": 4.0, "d_accuracy": 0.5}
+    (folder / "stats.jsonl").unlink()
+    publish.collect("digits", folder)
+    assert not file.exists()  # it was of another run
 
 
 def test_seeds_of_one_code_stand_in_one_row_though_its_comments_have_changed(
@@ -206,7 +209,10 @@ def test_seeds_of_one_code_stand_in_one_row_though_its_comments_have_changed(
 
 
 def test_the_page_is_made_from_the_files_alone(
-    publish: ModuleType, made: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    publish: ModuleType,
+    made: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for seed, (ours, theirs) in enumerate([(2.0, 30.0), (2.5, 31.0)]):
         made("digits", "cgan", seed, ours)
@@ -222,10 +228,13 @@ def test_the_page_is_made_from_the_files_alone(
     assert page.index("[cgan]") < page.index("[gan]")  # the leaderboard's order
     assert "0 of 2 variants end below a tenth" in page  # their untrained generators have the same FID in these records
     assert "| digits | cgan | 2.25 | gan | 30.50 |" in page
-    assert "as expected" in page
+    assert "as expected |" in page
     again = page
     pages.write()
     assert file.read_text() == again
+    flattered = replace(publish.sheets.SHEETS["digits"], note="`cgan`'s D sees through the network that scores.")
+    monkeypatch.setitem(publish.sheets.SHEETS, "digits", flattered)
+    assert "as expected, by a FID that flatters it |" in "\n".join(pages.expectations())
     with Image.open(publish.sheets.RESULTS / "digits.png") as picture:
         assert picture.width > 2 * 62
     assert publish.check() == 1  # of few there is nothing

@@ -199,6 +199,8 @@ def _evaluate(registry: Registry, question: Question, root: Path, where: torch.d
                 "leave out --size and --set dataset.color, or take a dataset of that size and colour",
             )
         _check_trained_on(loaded, train, question)
+        if registry.variant(config.variant.name).conditional:
+            _check_classes(loaded, train, dataset_label(config.dataset.name, config.dataset.settings))
         scorer = Scorer(registry, config, train, root=root, device=where)
         score = scorer.score_generator(loaded.generator, loaded.z_dim, prior=loaded.prior)
     return {
@@ -227,6 +229,19 @@ def _check_trained_on(loaded: LoadedSnapshot, train: Images, question: Question)
             f"{train.sha256[:12]})",
             "say where those are, or which others are meant, with --dataset",
         )
+
+
+def _check_classes(loaded: LoadedSnapshot, train: Images, label: str) -> None:
+    """Refuse to ask for classes by the numbers of a data set that has others than the generator was trained on."""
+    ours, theirs = loaded.class_names, train.class_names
+    if loaded.num_classes == train.num_classes and (ours is None or theirs is None or ours == theirs):
+        return
+    has = f"{train.num_classes}, such as {theirs[0] if theirs else 0}" if train.num_classes else "no classes"
+    raise DataError(
+        f"the run makes images of {loaded.num_classes} classes, such as {ours[0] if ours else 0}, {label} has {has}",
+        "score images that it has made, which need no classes: ganzoo sample RUN -n 2000 --out made/, then "
+        "ganzoo eval made/ with this --dataset",
+    )
 
 
 def _config_of_run(registry: Registry, loaded: LoadedSnapshot, question: Question) -> RunConfig:

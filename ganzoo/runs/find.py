@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ganzoo.config.run_config import dataset_label
 from ganzoo.errors import RunError
 from ganzoo.runs.directory import RunDirectory
 
@@ -160,16 +161,31 @@ def did_you_mean(names: list[str]) -> str:
 
 
 def newest_run(variant: str, dataset: str | None = None, under: Path = RUNS) -> RunDirectory | None:
-    """Of the runs of a variant that have a snapshot; `dataset` None: on any."""
+    """Of the runs of a variant that have a snapshot. `dataset`: None, on any; "folder", on any folder; "folder:PATH" as
+    it was trained with or as leaderboards print it, on that one.
+    """
     runs = [run for run in find_runs([under]) if run.snapshots()]
     ours = [run for run in runs if _name(run, "variant") == variant]
-    ours = [run for run in ours if dataset in (None, _name(run, "dataset"))]
+    ours = [run for run in ours if dataset is None or _is_on(run, dataset)]
     return max(ours, key=lambda run: os.lstat(run.snapshots()[-1]).st_mtime) if ours else None
 
 
 def variants_of(under: Path = RUNS) -> list[str]:
     """Of which there are runs with a snapshot."""
     return sorted({_name(run, "variant") for run in find_runs([under]) if run.snapshots()} - {""})
+
+
+def _is_on(run: RunDirectory, dataset: str) -> bool:
+    name, colon, place = dataset.partition(":")
+    if not colon or _name(run, "dataset") != name:
+        return _name(run, "dataset") == dataset
+    settings = run.read_config()["dataset"]
+    theirs = str(settings.get("path", ""))
+    return dataset == dataset_label(name, settings) or _absolute(place) == _absolute(theirs)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _name(run: RunDirectory, section: str) -> str:

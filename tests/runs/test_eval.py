@@ -32,7 +32,7 @@ def _root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANZOO_DATA", str(data_root))
 
 
-def make_run(registry: Registry, run: Path, variant: str) -> Path:
+def make_run(registry: Registry, run: Path, variant: str, class_names: tuple[str, ...] | None = None) -> Path:
     """Two snapshots of networks as they begin."""
     config = build_config(registry, variant=variant, sets=["variant.z_dim=8", "eval.num_images=100"])
     (run / "snapshots").mkdir(parents=True)
@@ -44,7 +44,8 @@ def make_run(registry: Registry, run: Path, variant: str) -> Path:
             for parameter in generator.parameters():
                 parameter.detach().mul_(3)
             file = run / "snapshots" / f"{images // 1000:06d}.000.safetensors"
-            save_snapshot(file, generator, config, shape=(1, 32, 32), num_classes=10, images=images)
+            save_snapshot(file, generator, config, shape=(1, 32, 32), num_classes=10, images=images,
+                          class_names=class_names)  # fmt: skip
     return run
 
 
@@ -117,6 +118,32 @@ def test_another_dataset_keeps_colour_size_and_features(
     document = score(capsys, run, "--dataset", f"folder:{folder}", "--metrics", "kid", "--features", "fashion-mnist")
     assert document["ingredients"]["features"] == "fashion-mnist"
     refused("the run makes 32x32x1 images", "--size", "eval", run, "--dataset", f"folder:{folder}", "--size", "16")
+
+
+def test_classes_are_asked_for_only_as_the_run_has_learned_them(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """20 classes would be labels that G does not have; 2 would be two of its own, as if they were those."""
+    made = make_run(registry, tmp_path / "run", "cgan", tuple("0123456789"))
+    for classes in (0, 2, 20):
+        images = tmp_path / f"of{classes}"
+        if classes:
+            images.mkdir()
+        for folder in [images / f"kind{number}" for number in range(classes)] or [images]:
+            colour_folder(folder, 45, (32, 32))
+        has = f"{classes}, such as kind0" if classes else "no classes"
+        refused(f"images of 10 classes, such as 0, folder:of{classes} has {has}", "ganzoo eval made/", "eval", made,
+                "--dataset", f"folder:{images}", "--metrics", "kid")  # fmt: skip
+    tens = tmp_path / "ten"
+    tens.mkdir()
+    for number in range(10):
+        colour_folder(tens / f"kind{number}", 9, (32, 32))
+    refused("such as 0, folder:ten has 10, such as kind0", "-n 2000", "eval", made, "--dataset", f"folder:{tens}")
+    for number in range(10):
+        (tens / f"kind{number}").rename(tens / str(number))
+    assert "kid" in score(capsys, made, "--dataset", f"folder:{tens}", "--metrics", "kid")["values"]
+    unnamed = make_run(registry, tmp_path / "unnamed", "cgan")  # as snapshots of earlier versions
+    assert "kid" in score(capsys, unnamed, "--dataset", f"folder:{tens}", "--metrics", "kid")["values"]
 
 
 def test_what_images_are_compared_with_has_to_be_said(run: Path, tmp_path: Path) -> None:

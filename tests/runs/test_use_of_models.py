@@ -116,6 +116,28 @@ def test_the_dataset_chooses(make_run: Callable[..., Path], registry: Registry) 
         refused("--dataset chooses among", "leave --dataset out", "sample", one, "--dataset", "digits")
 
 
+def test_a_folder_is_named_as_it_was_trained_with_or_as_leaderboards_print_it(
+    make_run: Callable[..., Path], registry: Registry
+) -> None:
+    runs = []
+    for name in ("cats", "dogs"):
+        folder = Path("photos") / name
+        folder.mkdir(parents=True)
+        runs.append(make_run("dcgan", name, dataset=f"folder:{folder}").resolve())
+    cats, dogs = runs
+    for told in (
+        "folder:cats",
+        "folder:photos/cats",
+        f"folder:{Path('photos/cats').resolve()}",
+        "folder:photos/../photos/cats",
+    ):
+        assert find_source(registry, "dcgan", dataset=told).place == cats
+    assert find_source(registry, "dcgan", dataset="folder:dogs").place == dogs
+    assert find_source(registry, "dcgan", dataset="folder").place in runs
+    for told in ("folder:photos", "npz:cats", "folder:"):
+        refused(f"on {told} under", "train one", "sample", "dcgan", "--dataset", told)
+
+
 def test_what_runs_know_models_know(capsys: pytest.CaptureFixture[str]) -> None:
     columns = said(capsys, "sample", "cdcgan@digits", "--labels", "0,3,7", "-n", 6, "--out", "x.npz")
     assert columns[0] == "x.npz"
