@@ -34,6 +34,7 @@ from ganzoo.config.layers import from_dict, specs_of
 from ganzoo.config.options import config_of
 from ganzoo.config.run_config import LATER, PLACES, difference, flatten
 from ganzoo.runs.events import Event, Finished
+from ganzoo.runs.records import stats_lines
 from ganzoo.zoo.registry import Registry
 from ganzoo.zoo.source import source_sha256
 
@@ -162,8 +163,7 @@ def collect(name: str, path: Path, suffix: str = "") -> Path:
         file.with_name(former).unlink(missing_ok=True)
     file.write_text(text + "\n", encoding="utf-8")
     ticks = path / "stats.jsonl"
-    if ticks.exists():
-        last = json.loads(ticks.read_text(encoding="utf-8").splitlines()[-1])
+    for last in list(stats_lines(ticks.read_bytes()))[-1:] if ticks.exists() else ():
         told = {key: value for key, value in last.items() if key not in OF_THE_MACHINE}
         file.with_name("last_tick.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     codes = read_codes(folder) | {str(result["seed"]): code_sha256(Registry.load(), result["config"])}

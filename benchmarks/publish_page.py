@@ -220,7 +220,7 @@ def compare(name: str, better: str, worse: str) -> str | None:
         return f"{told} - | {'lower' if a < b else 'higher'}, of one seed |"
     p = welch_p(ours, theirs)
     verdict = "no difference to be seen" if p > 0.05 else "as expected" if a < b else "**the other way round**"
-    if sheets.SHEETS[name].note.startswith(f"`{better}`") and verdict == "as expected":
+    if better == sheets.SHEETS[name].flattered and verdict == "as expected":
         verdict += ", by a FID that flatters it"
     return f"{told} {p:.2g} | {verdict} |"
 

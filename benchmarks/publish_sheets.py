@@ -36,6 +36,7 @@ class Sheet:
     options: Mapping[str, Any] = field(default_factory=dict)  # further ones of `ganzoo.bench`
     also: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # each variant once more: "+name" -> options
     note: str = ""  # what has to be known before the table is read
+    flattered: str = ""  # the variant whose D learns from the network that scores
     whole: str = ""  # the dataset that the images are a few of, which generators are scored against as well
 
 
@@ -45,16 +46,17 @@ SHEETS: dict[str, Sheet] = {
     "mnist": Sheet(title="MNIST, 28x28 gray", dataset="mnist", seeds=3, kimg=16),
     "cifar10-jpeg": Sheet(
         title="CIFAR-10 as JPEG of quality 75, 32x32 colour", dataset="folder:cifar10_jpeg", seeds=3, kimg=32,
-        variants=EIGHT, options={"size": 32}, note=SEES_THROUGH,
+        variants=EIGHT, options={"size": 32}, note=SEES_THROUGH, flattered="projected-gan",
     ),
     "faces": Sheet(
         title="10,000 faces of CelebA, 64x64 colour", dataset="folder:celeba64_a", seeds=3, kimg=16,
         variants=tuple("stylegan2-ada" if name == "cdcgan" else name for name in EIGHT),  # faces have no labels
-        options={"size": 64}, note=SEES_THROUGH,
+        options={"size": 64}, note=SEES_THROUGH, flattered="projected-gan",
     ),
     "faces-1000": Sheet(
         title="1,000 faces, 64x64 colour", dataset="folder:faces-1000", seeds=3, kimg=16,
-        variants=("dcgan", "fastgan", "projected-gan"), whole="folder:celeba64_a", note=SEES_THROUGH,
+        variants=("dcgan", "fastgan", "projected-gan"), whole="folder:celeba64_a",
+        note=SEES_THROUGH, flattered="projected-gan",
         options={"size": 64, "sets": [ANY_COUNT]},
     ),
     "fashion-1000": Sheet(

@@ -170,10 +170,10 @@ def test_what_a_run_told_at_its_end_is_kept_without_what_is_of_the_machine(
     made("digits", "gan", 0, 3.0)
     folder = tmp_path / "runs" / "digits" / "gan-0"
     file = publish.sheets.RESULTS / "digits" / "gan" / "0" / "last_tick.json"
-    ticks = [{"kimg": kimg, "d_accuracy": kimg / 8, "seconds": 7.0, "img_per_s": 9.0} for kimg in (2.0, 4.0)]
-    (folder / "stats.jsonl").write_text("".join(json.dumps(tick) + "\n" for tick in ticks))
+    ticks = [{"images": n, "d_accuracy": n / 8, "seconds": 7.0, "img_per_s": 9.0} for n in (2, 4)]
+    (folder / "stats.jsonl").write_text("".join(json.dumps(tick) + "\n" for tick in ticks) + '{"images": 5, "d_acc')
     publish.collect("digits", folder)
-    assert json.loads(file.read_text()) == {"kimg": 4.0, "d_accuracy": 0.5}
+    assert json.loads(file.read_text()) == {"images": 4, "d_accuracy": 0.5}  # the line that a kill has cut is none
     (folder / "stats.jsonl").unlink()
     publish.collect("digits", folder)
     assert not file.exists()  # it was of another run
@@ -232,7 +232,7 @@ def test_the_page_is_made_from_the_files_alone(
     again = page
     pages.write()
     assert file.read_text() == again
-    flattered = replace(publish.sheets.SHEETS["digits"], note="`cgan`'s D sees through the network that scores.")
+    flattered = replace(publish.sheets.SHEETS["digits"], flattered="cgan")
     monkeypatch.setitem(publish.sheets.SHEETS, "digits", flattered)
     assert "as expected, by a FID that flatters it |" in "\n".join(pages.expectations())
     with Image.open(publish.sheets.RESULTS / "digits.png") as picture:

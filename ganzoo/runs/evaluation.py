@@ -232,15 +232,22 @@ def _check_trained_on(loaded: LoadedSnapshot, train: Images, question: Question)
 
 
 def _check_classes(loaded: LoadedSnapshot, train: Images, label: str) -> None:
-    """Refuse to ask for classes by the numbers of a data set that has others than the generator was trained on."""
-    ours, theirs = loaded.class_names, train.class_names
-    if loaded.num_classes == train.num_classes and (ours is None or theirs is None or ours == theirs):
+    """Refuse to ask for classes by the numbers of a data set that has others than the generator was trained on. Those
+    of the images that it was trained on are its own, whatever they are called today.
+    """
+    if loaded.images_sha256 == train.sha256:
         return
-    has = f"{train.num_classes}, such as {theirs[0] if theirs else 0}" if train.num_classes else "no classes"
+    ours = loaded.class_names or tuple(map(str, range(loaded.num_classes)))
+    theirs = train.class_names or tuple(map(str, range(train.num_classes)))
+    named = loaded.class_names is not None and train.class_names is not None
+    if len(ours) == len(theirs) and (not named or ours == theirs):
+        return
+    our, their = next(((a, b) for a, b in zip(ours, theirs, strict=False) if a != b), (ours[0], (*theirs, "")[0]))
+    has = f"{len(theirs)}, such as {their}" if theirs else "no classes"
     raise DataError(
-        f"the run makes images of {loaded.num_classes} classes, such as {ours[0] if ours else 0}, {label} has {has}",
-        "score images that it has made, which need no classes: ganzoo sample RUN -n 2000 --out made/, then "
-        "ganzoo eval made/ with this --dataset",
+        f"the run makes images of {len(ours)} classes, such as {our}, {label} has {has}",
+        "take a data set of the same classes, or score images that it has made, without regard to classes: ganzoo "
+        "sample RUN -n 2000 --out made/, then ganzoo eval made/ with this --dataset and --metrics fid,kid",
     )
 
 

@@ -166,7 +166,9 @@ def newest_run(variant: str, dataset: str | None = None, under: Path = RUNS) -> 
     """
     runs = [run for run in find_runs([under]) if run.snapshots()]
     ours = [run for run in runs if _name(run, "variant") == variant]
-    ours = [run for run in ours if dataset is None or _is_on(run, dataset)]
+    if dataset is not None:
+        at_it = [run for run in ours if _is_at(run, dataset)]
+        ours = at_it or [run for run in ours if _is_called(run, dataset)]
     return max(ours, key=lambda run: os.lstat(run.snapshots()[-1]).st_mtime) if ours else None
 
 
@@ -175,17 +177,19 @@ def variants_of(under: Path = RUNS) -> list[str]:
     return sorted({_name(run, "variant") for run in find_runs([under]) if run.snapshots()} - {""})
 
 
-def _is_on(run: RunDirectory, dataset: str) -> bool:
+def _is_at(run: RunDirectory, dataset: str) -> bool:
+    """Whether `dataset` is KIND:PATH with the path of the images that the run was trained on."""
     name, colon, place = dataset.partition(":")
     if not colon or _name(run, "dataset") != name:
-        return _name(run, "dataset") == dataset
-    settings = run.read_config()["dataset"]
-    theirs = str(settings.get("path", ""))
-    return dataset == dataset_label(name, settings) or _absolute(place) == _absolute(theirs)
+        return False
+    theirs = run.read_config()["dataset"].get("path")
+    return bool(theirs) and os.path.realpath(os.path.expanduser(place)) == os.path.realpath(theirs)
 
 
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+def _is_called(run: RunDirectory, dataset: str) -> bool:
+    """Whether `dataset` is the name of the run's, as "digits" and "folder" are, or what leaderboards print."""
+    name = _name(run, "dataset")
+    return dataset == name or (bool(name) and dataset == dataset_label(name, run.read_config()["dataset"]))
 
 
 def _name(run: RunDirectory, section: str) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ganzoo.cli.main import cli
 from ganzoo.config.layers import build_config
+from ganzoo.data import load_dataset
 from ganzoo.data.digits import load_digits
 from ganzoo.errors import UserError
 from ganzoo.metrics.moments_file import read_moments
@@ -32,7 +33,9 @@ def _root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANZOO_DATA", str(data_root))
 
 
-def make_run(registry: Registry, run: Path, variant: str, class_names: tuple[str, ...] | None = None) -> Path:
+def make_run(
+    registry: Registry, run: Path, variant: str, class_names: tuple[str, ...] | None = None, images_sha256: str = ""
+) -> Path:
     """Two snapshots of networks as they begin."""
     config = build_config(registry, variant=variant, sets=["variant.z_dim=8", "eval.num_images=100"])
     (run / "snapshots").mkdir(parents=True)
@@ -45,7 +48,7 @@ def make_run(registry: Registry, run: Path, variant: str, class_names: tuple[str
                 parameter.detach().mul_(3)
             file = run / "snapshots" / f"{images // 1000:06d}.000.safetensors"
             save_snapshot(file, generator, config, shape=(1, 32, 32), num_classes=10, images=images,
-                          class_names=class_names)  # fmt: skip
+                          class_names=class_names, images_sha256=images_sha256)  # fmt: skip
     return run
 
 
@@ -139,9 +142,15 @@ def test_classes_are_asked_for_only_as_the_run_has_learned_them(
     for number in range(10):
         colour_folder(tens / f"kind{number}", 9, (32, 32))
     refused("such as 0, folder:ten has 10, such as kind0", "-n 2000", "eval", made, "--dataset", f"folder:{tens}")
-    for number in range(10):
+    for number in range(9):
         (tens / f"kind{number}").rename(tens / str(number))
+    refused("10 classes, such as 9, folder:ten has 10, such as kind9", "", "eval", made, "--dataset", f"folder:{tens}")
+    (tens / "kind9").rename(tens / "9")
     assert "kid" in score(capsys, made, "--dataset", f"folder:{tens}", "--metrics", "kid")["values"]
+    settings = {"path": str(tens), "size": 32, "color": "gray"}
+    sha256 = load_dataset(registry.dataset("folder").load(), root=tmp_path, split="train", **settings).sha256
+    renamed = make_run(registry, tmp_path / "renamed", "cgan", tuple("abcdefghij"), sha256)  # its own, called otherwise
+    assert "kid" in score(capsys, renamed, "--dataset", f"folder:{tens}", "--metrics", "kid")["values"]
     unnamed = make_run(registry, tmp_path / "unnamed", "cgan")  # as snapshots of earlier versions
     assert "kid" in score(capsys, unnamed, "--dataset", f"folder:{tens}", "--metrics", "kid")["values"]
 

@@ -133,7 +133,15 @@ def test_a_folder_is_named_as_it_was_trained_with_or_as_leaderboards_print_it(
     ):
         assert find_source(registry, "dcgan", dataset=told).place == cats
     assert find_source(registry, "dcgan", dataset="folder:dogs").place == dogs
-    assert find_source(registry, "dcgan", dataset="folder").place in runs
+    Path("link").symlink_to("photos/cats")
+    assert find_source(registry, "dcgan", dataset="folder:./link/").place == cats
+    Path("elsewhere/dogs").mkdir(parents=True)  # newer, and called the same
+    other = make_run("dcgan", "others", dataset="folder:elsewhere/dogs").resolve()
+    assert find_source(registry, "dcgan", dataset="folder:photos/dogs").place == dogs
+    assert find_source(registry, "dcgan", dataset="folder:elsewhere/dogs").place == other
+    make_run("dcgan", "digits")
+    refused("on digits: under", "train one", "sample", "dcgan", "--dataset", "digits:")
+    assert find_source(registry, "dcgan", dataset="folder").place in (*runs, other)
     for told in ("folder:photos", "npz:cats", "folder:"):
         refused(f"on {told} under", "train one", "sample", "dcgan", "--dataset", told)
 
