@@ -235,6 +235,8 @@ def test_the_page_is_made_from_the_files_alone(
     flattered = replace(publish.sheets.SHEETS["digits"], flattered="cgan")
     monkeypatch.setitem(publish.sheets.SHEETS, "digits", flattered)
     assert "as expected, by a FID that flatters it |" in "\n".join(pages.expectations())
+    monkeypatch.setitem(publish.sheets.SHEETS, "digits", replace(flattered, flattered="gan"))
+    assert pages.compare("digits", "gan", "cgan").endswith("**the other way round** |")
     with Image.open(publish.sheets.RESULTS / "digits.png") as picture:
         assert picture.width > 2 * 62
     assert publish.check() == 1  # of few there is nothing
