@@ -163,8 +163,9 @@ def collect(name: str, path: Path, suffix: str = "") -> Path:
         file.with_name(former).unlink(missing_ok=True)
     file.write_text(text + "\n", encoding="utf-8")
     ticks = path / "stats.jsonl"
-    for last in list(stats_lines(ticks.read_bytes()))[-1:] if ticks.exists() else ():
-        told = {key: value for key, value in last.items() if key not in OF_THE_MACHINE}
+    lines = list(stats_lines(ticks.read_bytes())) if ticks.exists() else []
+    if lines:
+        told = {key: value for key, value in lines[-1].items() if key not in OF_THE_MACHINE}
         file.with_name("last_tick.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     codes = read_codes(folder) | {str(result["seed"]): code_sha256(Registry.load(), result["config"])}
     (folder / "code.json").write_text(json.dumps(codes, indent=1, sort_keys=True) + "\n", encoding="utf-8")

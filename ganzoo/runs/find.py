@@ -183,7 +183,7 @@ def _is_at(run: RunDirectory, dataset: str) -> bool:
     if not colon or _name(run, "dataset") != name:
         return False
     theirs = run.read_config()["dataset"].get("path")
-    return bool(theirs) and os.path.realpath(os.path.expanduser(place)) == os.path.realpath(theirs)
+    return bool(theirs) and os.path.realpath(os.path.expanduser(place)) == os.path.realpath(str(theirs))
 
 
 def _is_called(run: RunDirectory, dataset: str) -> bool:
